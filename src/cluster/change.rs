@@ -1,0 +1,99 @@
+//! One thing that happened: the unit that is stored, streamed and folded. Knows no one who decides it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::WorkerRecord;
+use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
+
+/// Counts the Changes of a cluster: 1, 2, 3 … without a gap.
+pub type Revision = u64;
+
+/// One thing that happened. The log of these is the EventDb; the TaskDb is what it folds to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    pub revision: Revision,
+    pub time: Timestamp,
+    pub cause: Cause,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// Who or what asked for a Change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Somebody at the dashboard.
+    Dashboard,
+    /// A `cube-tui` command.
+    Command,
+    /// A request on the HTTP API.
+    Api,
+    /// `select_worker` and `send_work`.
+    Scheduler,
+    /// What a worker said of its tasks.
+    WorkerReport,
+    /// What the link to a worker showed: answers, silence, refusals.
+    WorkerLink,
+    /// The task's restart policy.
+    RestartPolicy,
+    /// The manager itself: its start, its end.
+    Manager,
+}
+
+impl Cause {
+    /// The words for people and for the `cause` of JSON output.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Dashboard => "dashboard",
+            Self::Command => "command",
+            Self::Api => "api request",
+            Self::Scheduler => "scheduler",
+            Self::WorkerReport => "worker report",
+            Self::WorkerLink => "worker link",
+            Self::RestartPolicy => "restart policy",
+            Self::Manager => "manager",
+        }
+    }
+}
+
+/// What happened. Every variant holds all that the fold needs: `apply` never looks anything up elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum What {
+    /// A task was accepted and waits in `pending`.
+    Submitted { event: EventId, task: Task },
+    /// `select_worker` chose; `send_work` is on its way there.
+    Scheduled { task: TaskId, worker: WorkerId, generation: u32 },
+    /// The dispatch did not arrive: back in `pending`, not before `retry_at`.
+    Returned { task: TaskId, reason: String, retry_at: Timestamp },
+    /// Stays in `pending`, and this is why.
+    Waiting { task: TaskId, reason: String },
+    /// Somebody wants it stopped; its worker has yet to do it.
+    StopRequested { task: TaskId },
+    /// The worker's view, where it differs from ours.
+    Observed { task: TaskId, status: TaskStatus },
+    /// Ended without (or against) a worker's word.
+    Ended { task: TaskId, state: State, reason: String },
+    /// Starts again: back in `pending` as a new generation, not before `retry_at`.
+    Restarting { task: TaskId, generation: u32, restart_count: u32, reason: String, retry_at: Timestamp },
+    /// A worker appeared or its health changed; the whole new record.
+    Worker { worker: WorkerRecord },
+}
+
+impl What {
+    /// The task this is about, if it is about one.
+    pub fn task_id(&self) -> Option<TaskId> {
+        match self {
+            Self::Submitted { task, .. } => Some(task.id),
+            Self::Scheduled { task, .. }
+            | Self::Returned { task, .. }
+            | Self::Waiting { task, .. }
+            | Self::StopRequested { task }
+            | Self::Observed { task, .. }
+            | Self::Ended { task, .. }
+            | Self::Restarting { task, .. } => Some(*task),
+            Self::Worker { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Cluster: what a manager knows, and `apply`, the one fold that changes it. Decides nothing, knows no IO.
+
+mod change;
+mod event_db;
+mod feed;
+mod sample;
+mod snapshot;
+mod worker_record;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use change::{Cause, Change, Revision, What};
+pub use event_db::EventDb;
+pub use feed::FeedItem;
+pub use sample::{Progress, Sample, TaskUse, WorkerSample};
+pub use snapshot::Snapshot;
+pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
+
+use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
+
+/// The state that the book calls the manager's. Only [`Cluster::apply`] changes it, wherever it runs:
+/// in the manager, in each dashboard's mirror, and when the log is read at start.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    revision: Revision,
+    task_db: HashMap<TaskId, TaskRecord>,
+    event_db: EventDb,
+    /// In the order of joining: the revision that put a task here → the task.
+    pending: BTreeMap<Revision, TaskId>,
+    /// In the order of appearance; round robin walks this.
+    workers: Vec<WorkerRecord>,
+    worker_task_map: HashMap<WorkerId, HashSet<TaskId>>,
+    task_worker_map: HashMap<TaskId, WorkerId>,
+    last_worker: Option<WorkerId>,
+    counts: [usize; 5],
+}
+
+/// A row of the TaskDb.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    pub task: Task,
+    /// The state that somebody wants: Running, or Completed once a stop was asked for.
+    pub desired: State,
+    /// The revision that brought it in: what "in order of submission" sorts by.
+    pub submitted_at: Revision,
+    pub submitted: Timestamp,
+    /// When it last changed.
+    pub changed: Timestamp,
+    /// Set while it waits in `pending`.
+    pub queued: Option<Queued>,
+    /// The worker that was tried last: only a move to another one needs a new generation.
+    pub tried: Option<WorkerId>,
+    /// Dispatches that did not arrive, since the last one that did; sets the backoff.
+    pub attempts: u32,
+}
+
+impl TaskRecord {
+    pub fn status(&self) -> &TaskStatus {
+        &self.task.status
+    }
+
+    pub fn state(&self) -> State {
+        self.task.status.state
+    }
+
+    /// A stop was asked for and is not done yet.
+    pub fn is_stopping(&self) -> bool {
+        self.desired == State::Completed && !self.state().has_ended()
+    }
+}
+
+/// A place in `pending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Its key in `pending`.
+    pub position: Revision,
+    pub since: Timestamp,
+    /// Not to be tried before this, after a failure.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Cluster {
+    /// The revision of the last Change folded in; 0 before the first.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub fn task(&self, id: TaskId) -> Option<&TaskRecord> {
+        self.task_db.get(&id)
+    }
+
+    /// Every task, in no order.
+    pub fn task_db(&self) -> impl ExactSizeIterator<Item = &TaskRecord> {
+        self.task_db.values()
+    }
+
+    /// How many tasks are in `state`; kept, not counted.
+    pub fn count(&self, state: State) -> usize {
+        self.counts[usize::from(state.number())]
+    }
+
+    /// The waiting tasks, the oldest first.
+    pub fn pending(&self) -> impl DoubleEndedIterator<Item = TaskId> {
+        self.pending.values().copied()
+    }
+
+    pub fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub fn workers(&self) -> &[WorkerRecord] {
+        &self.workers
+    }
+
+    pub fn worker(&self, id: &WorkerId) -> Option<&WorkerRecord> {
+        self.workers.iter().find(|worker| worker.id == *id)
+    }
+
+    /// The worker that `select_worker` chose last.
+    pub fn last_worker(&self) -> Option<&WorkerId> {
+        self.last_worker.as_ref()
+    }
+
+    /// Where a task was sent.
+    pub fn worker_of(&self, task: TaskId) -> Option<&WorkerId> {
+        self.task_worker_map.get(&task)
+    }
+
+    /// What was sent to a worker, in no order.
+    pub fn tasks_of(&self, worker: &WorkerId) -> impl Iterator<Item = TaskId> {
+        self.worker_task_map.get(worker).into_iter().flatten().copied()
+    }
+
+    pub fn tasks_of_len(&self, worker: &WorkerId) -> usize {
+        self.worker_task_map.get(worker).map_or(0, HashSet::len)
+    }
+
+    /// The recent Changes.
+    pub fn event_db(&self) -> &EventDb {
+        &self.event_db
+    }
+}
+
+/// The fold.
+impl Cluster {
+    /// Folds one Change in. A Change at or below the own revision was folded before and is passed over,
+    /// so that a mirror may join the stream anywhere after its snapshot.
+    ///
+    /// A Change about a task that is not here changes nothing but the revision: old history may have been
+    /// compacted away.
+    pub fn apply(&mut self, change: &Arc<Change>) {
+        if change.revision <= self.revision {
+            return;
+        }
+        self.revision = change.revision;
+        self.event_db.push(Arc::clone(change));
+        let now = change.time;
+        match &change.what {
+            What::Submitted { task, .. } => self.submitted(change.revision, now, task),
+            What::Scheduled { task, worker, generation } => {
+                self.last_worker = Some(worker.clone());
+                self.dequeue(*task);
+                self.assign(*task, worker);
+                self.update(*task, now, |record| {
+                    let status = &mut record.task.status;
+                    *status = TaskStatus {
+                        state: State::Scheduled,
+                        generation: *generation,
+                        restart_count: status.restart_count,
+                        ..TaskStatus::default()
+                    };
+                    record.tried = Some(worker.clone());
+                });
+            }
+            What::Returned { task, reason, retry_at } => {
+                self.unassign(*task);
+                self.update(*task, now, |record| {
+                    record.task.status.state = State::Pending;
+                    record.task.status.reason.clone_from(reason);
+                    record.attempts += 1;
+                });
+                self.enqueue(*task, change.revision, now, Some(*retry_at));
+            }
+            What::Waiting { task, reason } => {
+                self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
+            }
+            What::StopRequested { task } => {
+                self.update(*task, now, |record| record.desired = State::Completed);
+            }
+            What::Observed { task, status } => {
+                self.update(*task, now, |record| {
+                    record.task.status.clone_from(status);
+                    record.attempts = 0;
+                });
+            }
+            What::Ended { task, state, reason } => {
+                self.dequeue(*task);
+                self.update(*task, now, |record| {
+                    let status = &mut record.task.status;
+                    status.state = *state;
+                    status.reason.clone_from(reason);
+                    status.finish_time.get_or_insert(now);
+                });
+            }
+            What::Restarting { task, generation, restart_count, reason, retry_at } => {
+                self.unassign(*task);
+                self.update(*task, now, |record| {
+                    record.task.status = TaskStatus {
+                        state: State::Pending,
+                        generation: *generation,
+                        restart_count: *restart_count,
+                        reason: reason.clone(),
+                        ..TaskStatus::default()
+                    };
+                    record.tried = None;
+                });
+                self.enqueue(*task, change.revision, now, Some(*retry_at));
+            }
+            What::Worker { worker } => match self.workers.iter_mut().find(|known| known.id == worker.id) {
+                Some(known) => known.clone_from(worker),
+                None => self.workers.push(worker.clone()),
+            },
+        }
+    }
+
+    fn submitted(&mut self, revision: Revision, now: Timestamp, task: &Task) {
+        let mut task = task.clone();
+        task.status = TaskStatus::default();
+        let id = task.id;
+        let record = TaskRecord {
+            task,
+            desired: State::Running,
+            submitted_at: revision,
+            submitted: now,
+            changed: now,
+            queued: None,
+            tried: None,
+            attempts: 0,
+        };
+        if let Some(before) = self.task_db.insert(id, record) {
+            self.counts[usize::from(before.state().number())] -= 1;
+            if let Some(queued) = before.queued {
+                self.pending.remove(&queued.position);
+            }
+            self.unassign(id);
+        }
+        self.counts[usize::from(State::Pending.number())] += 1;
+        self.enqueue(id, revision, now, None);
+    }
+
+    /// Changes a row and keeps the counts right.
+    fn update(&mut self, task: TaskId, now: Timestamp, change: impl FnOnce(&mut TaskRecord)) {
+        let Some(record) = self.task_db.get_mut(&task) else { return };
+        self.counts[usize::from(record.state().number())] -= 1;
+        change(record);
+        record.changed = now;
+        self.counts[usize::from(record.state().number())] += 1;
+    }
+
+    fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {
+        let Some(record) = self.task_db.get_mut(&task) else { return };
+        if let Some(before) = record.queued {
+            self.pending.remove(&before.position);
+        }
+        record.queued = Some(Queued { position, since: now, retry_at });
+        self.pending.insert(position, task);
+    }
+
+    fn dequeue(&mut self, task: TaskId) {
+        let Some(record) = self.task_db.get_mut(&task) else { return };
+        if let Some(queued) = record.queued.take() {
+            self.pending.remove(&queued.position);
+        }
+    }
+
+    fn assign(&mut self, task: TaskId, worker: &WorkerId) {
+        if !self.task_db.contains_key(&task) {
+            return;
+        }
+        self.unassign(task);
+        self.task_worker_map.insert(task, worker.clone());
+        self.worker_task_map.entry(worker.clone()).or_default().insert(task);
+    }
+
+    fn unassign(&mut self, task: TaskId) {
+        let Some(worker) = self.task_worker_map.remove(&task) else { return };
+        if let Some(tasks) = self.worker_task_map.get_mut(&worker) {
+            tasks.remove(&task);
+        }
+    }
+}

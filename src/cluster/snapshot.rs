@@ -1,0 +1,66 @@
+//! A Cluster as one value that can travel: what a mirror starts from. Knows no HTTP.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use crate::task::{TaskId, WorkerId};
+
+/// Everything a Cluster holds, at one revision.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub revision: Revision,
+    /// In order of submission.
+    pub tasks: Vec<TaskRecord>,
+    pub workers: Vec<WorkerRecord>,
+    /// The pairs of `task_worker_map`.
+    pub assignments: Vec<(TaskId, WorkerId)>,
+    pub last_worker: Option<WorkerId>,
+    /// The recent Changes, the oldest first.
+    pub events: Vec<Arc<Change>>,
+}
+
+impl From<&Cluster> for Snapshot {
+    fn from(cluster: &Cluster) -> Self {
+        let mut tasks: Vec<_> = cluster.task_db.values().cloned().collect();
+        tasks.sort_unstable_by_key(|record| record.submitted_at);
+        Self {
+            revision: cluster.revision,
+            tasks,
+            workers: cluster.workers.clone(),
+            assignments: cluster
+                .task_worker_map
+                .iter()
+                .map(|(task, worker)| (*task, worker.clone()))
+                .collect(),
+            last_worker: cluster.last_worker.clone(),
+            events: cluster.event_db.iter().cloned().collect(),
+        }
+    }
+}
+
+impl From<Snapshot> for Cluster {
+    fn from(snapshot: Snapshot) -> Self {
+        let mut cluster = Self {
+            revision: snapshot.revision,
+            workers: snapshot.workers,
+            last_worker: snapshot.last_worker,
+            ..Self::default()
+        };
+        for change in snapshot.events {
+            cluster.event_db.push(change);
+        }
+        for record in snapshot.tasks {
+            cluster.counts[usize::from(record.state().number())] += 1;
+            if let Some(queued) = record.queued {
+                cluster.pending.insert(queued.position, record.task.id);
+            }
+            cluster.task_db.insert(record.task.id, record);
+        }
+        for (task, worker) in snapshot.assignments {
+            cluster.assign(task, &worker);
+        }
+        cluster
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be asked of a manager, embedded or over HTTP, and what it answers. Knows no HTTP.
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::{State, TaskId};
+
+/// What became of one submitted event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submitted {
+    pub task: TaskId,
+    /// False: a task with this id and the same spec was there before, and nothing changed.
+    pub is_new: bool,
+    /// Its state now (it may be known and ended already).
+    pub state: State,
+}
+
+/// What became of a stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stopping {
+    pub task: TaskId,
+    /// False: it had ended before, and nothing changed.
+    pub is_new: bool,
+    pub state: State,
+}
+
+/// Why a manager did not do what was asked. Nothing was half done.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// The request itself is at fault (HTTP 400).
+    #[error("{0}")]
+    Invalid(String),
+    /// No such task (HTTP 404).
+    #[error("no task {0} here; `cube-tui ps` lists what there is")]
+    UnknownTask(TaskId),
+    /// A task with this id is there with another spec (HTTP 409).
+    #[error(
+        "task {0} was submitted before with a different spec; give this one another ID or leave the ID out"
+    )]
+    DifferentSpec(TaskId),
+    /// The store can't hold more (HTTP 507 or 503).
+    #[error("not stored: {0}")]
+    Store(String),
+    /// The manager can't be reached, or went away.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl RequestError {
+    /// Whether the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Invalid(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => false,
+            Self::Store(_) | Self::Unreachable(_) => true,
+        }
+    }
+}

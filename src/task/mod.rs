@@ -1,0 +1,86 @@
+//! Task, TaskEvent and State: the book's nouns, their JSON and their files. Knows no IO.
+
+mod file;
+mod id;
+mod spec;
+mod state;
+mod wire;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use file::{TaskFileError, parse_task_file};
+pub use id::{EventId, TaskId, WorkerId};
+pub use spec::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec};
+pub use state::State;
+pub use wire::{WireError, parse_task_event};
+
+/// A task: what was asked for and how it stands. JSON: the book's flat Task (`wire`).
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Task {
+    pub id: TaskId,
+    pub spec: Arc<TaskSpec>,
+    pub status: TaskStatus,
+}
+
+/// How a task stands: the part that workers report.
+///
+/// Its own JSON (in Changes, under /v1) leaves out what is unset.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskStatus {
+    pub state: State,
+    /// Counts the starts asked for: 0 the first, one more for each restart or move. An older
+    /// generation's report never overwrites a newer one's.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub generation: u32,
+    /// Restarts after an end of its own; what `on-failure:N` counts.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restart_count: u32,
+    /// Empty until there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub container_id: String,
+    /// Container port (`80/tcp`) → where the host publishes it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_ports: BTreeMap<String, Vec<HostPort>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Why it is in this state, for people; empty where the state says it all.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// One published port, in the engine's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HostPort {
+    pub host_ip: String,
+    pub host_port: String,
+}
+
+/// A wish about a task: `state` is the one wanted (Running to start it, Completed to stop it).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskEvent {
+    pub id: EventId,
+    pub state: State,
+    pub timestamp: Timestamp,
+    pub task: Task,
+}
+
+impl TaskEvent {
+    /// The wish to run `task`, asked for at `now`.
+    pub fn start(task: Task, now: Timestamp) -> Self {
+        Self { id: EventId::random(), state: State::Running, timestamp: now, task }
+    }
+}

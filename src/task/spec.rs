@@ -1,0 +1,155 @@
+//! What the user asked for: the part of a task that never changes. Knows no state.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// What to run and how. Shared by `Arc`: the database, the log and every mirror hold the same one.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct TaskSpec {
+    pub name: String,
+    pub image: String,
+    /// Arguments; empty means the image's own.
+    pub cmd: Vec<String>,
+    pub entrypoint: Vec<String>,
+    /// `KEY=VALUE`, in order.
+    pub env: Vec<String>,
+    /// CPUs (1.5 is one and a half); 0 means no limit.
+    pub cpu: f64,
+    /// 0 means no limit.
+    pub memory_bytes: u64,
+    /// Asked for, never enforced (the book's Disk); 0 means none.
+    pub disk_bytes: u64,
+    /// Container ports, `80/tcp`. `None` is the wire's `null`.
+    pub exposed_ports: Option<Vec<String>>,
+    /// Container port → host port. `None` is the wire's `null`. An empty or "0" host port asks for a free one.
+    pub port_bindings: Option<BTreeMap<String, String>>,
+    pub restart_policy: RestartPolicy,
+    /// The book's path of a health check, `""` for none.
+    pub health_check: String,
+    pub pull_policy: PullPolicy,
+    pub network_mode: NetworkMode,
+    /// `VOLUME:/path[:ro]`.
+    pub mounts: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    /// Seconds between SIGTERM and SIGKILL; `None` is the default of 10.
+    pub stop_timeout_s: Option<u32>,
+    pub exclusive: bool,
+    pub constraints: Vec<String>,
+    pub priority: i32,
+}
+
+impl TaskSpec {
+    /// Seconds a stop waits by default, as Docker does.
+    pub const DEFAULT_STOP_TIMEOUT_S: u32 = 10;
+
+    pub fn stop_timeout(&self) -> std::time::Duration {
+        let seconds = self.stop_timeout_s.unwrap_or(Self::DEFAULT_STOP_TIMEOUT_S);
+        std::time::Duration::from_secs(seconds.into())
+    }
+}
+
+/// When the manager starts a task again after it ended by itself. Docker's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RestartPolicy {
+    /// Never.
+    #[default]
+    No,
+    /// After a failure, at most this many times; `None` is without end.
+    OnFailure(Option<u32>),
+    Always,
+    UnlessStopped,
+}
+
+impl fmt::Display for RestartPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => Ok(()),
+            Self::OnFailure(None) => f.write_str("on-failure"),
+            Self::OnFailure(Some(times)) => write!(f, "on-failure:{times}"),
+            Self::Always => f.write_str("always"),
+            Self::UnlessStopped => f.write_str("unless-stopped"),
+        }
+    }
+}
+
+impl FromStr for RestartPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected =
+            "expected \"\", \"no\", \"on-failure\", \"on-failure:N\", \"always\" or \"unless-stopped\"";
+        match text {
+            "" | "no" => Ok(Self::No),
+            "on-failure" => Ok(Self::OnFailure(None)),
+            "always" => Ok(Self::Always),
+            "unless-stopped" => Ok(Self::UnlessStopped),
+            other => match other.strip_prefix("on-failure:").map(str::parse) {
+                Some(Ok(times)) => Ok(Self::OnFailure(Some(times))),
+                _ => Err(expected.to_owned()),
+            },
+        }
+    }
+}
+
+/// When a worker pulls the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    #[default]
+    Missing,
+    Always,
+    Never,
+}
+
+impl PullPolicy {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
+impl FromStr for PullPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "missing" => Ok(Self::Missing),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err("expected \"missing\", \"always\" or \"never\"".to_owned()),
+        }
+    }
+}
+
+/// The container's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NetworkMode {
+    #[default]
+    Bridge,
+    Host,
+    None,
+}
+
+impl NetworkMode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::None => "none",
+        }
+    }
+}
+
+impl FromStr for NetworkMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" | "bridge" => Ok(Self::Bridge),
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::None),
+            _ => Err("expected \"bridge\", \"host\" or \"none\"".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What a worker says of itself, a line of JSON each on `GET /v1/reports`, and what it answers to a batch of
+//! events on `POST /v1/events`. Shared by both ends of the wire; knows neither.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::cluster::{Capacity, Progress, Sample};
+use crate::task::Task;
+
+/// A report at least this often, so that silence means trouble. Three may be missed before a worker is
+/// stale, five before it is lost (within the ten seconds that faults.md allows).
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// One line of the report stream. The first is `Hello`, the second is `Tasks`; then whatever happens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    Hello(Hello),
+    /// Everything it has, running and ended: what is not in here, it does not know.
+    Tasks(Vec<Task>),
+    /// One task changed.
+    Task(Task),
+    Progress(Progress),
+    Sample(Sample),
+    /// It lives. The text says why its container engine can't be used, and is empty when it can.
+    Heartbeat {
+        runtime_problem: String,
+    },
+}
+
+/// Who answers here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The id in the worker's data folder: the same over restarts and addresses.
+    pub identity: Uuid,
+    pub capacity: Capacity,
+}
+
+/// The answer to one event of a batch, in the order of the batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventAnswer {
+    /// As HTTP has it: 201 accepted, 204 stop accepted, 4xx refused, 503 not now.
+    pub status: u16,
+    /// Why not; empty when accepted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
