@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Effect, Manager, Turn, Wish};
+use super::{Manager, Turn, Wish};
 use crate::cluster::{Cause, Peer, TaskRecord, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
@@ -94,7 +94,7 @@ impl Manager {
             // Left over from a dispatch or a move: at most one container a task.
             let mut leftover = Task { id: task, spec: record.task.spec.clone(), status: report.status };
             leftover.status.generation = theirs;
-            turn.effect(Effect::Send { worker: worker.clone(), wish: Wish::Stop, task: leftover });
+            self.send(turn, worker, Wish::Stop, leftover);
         }
     }
 }
