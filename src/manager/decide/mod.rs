@@ -266,3 +266,6 @@ impl Turn {
         self.decision.effects.push(effect);
     }
 }
+
+#[cfg(test)]
+mod tests;

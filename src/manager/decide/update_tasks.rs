@@ -70,6 +70,9 @@ impl Manager {
             self.not_current(turn, worker, report, theirs);
             return;
         }
+        // It reports the task, so it has the task, whatever becomes of the answer to the POST.
+        self.landed(turn, worker, Wish::Start, report.id);
+        let Some(record) = self.cluster.task(report.id) else { return };
         if let Some(status) = news(record, report.status, turn.now.wall) {
             let (task, ended) = (report.id, status.state.has_ended());
             self.change(turn, Cause::WorkerReport, What::Observed { task, status });
