@@ -6,7 +6,7 @@ use futures_util::Stream;
 
 use super::error::{ClientError, checked};
 use super::lines::lines;
-use crate::task::{Task, TaskEvent, TaskId, WorkerId};
+use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
 use crate::worker::report::{EventAnswer, Report};
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
@@ -43,7 +43,11 @@ impl WorkerClient {
 
     /// The book's start.
     pub async fn post_task(&self, event: &TaskEvent) -> Result<(), ClientError> {
-        let request = self.http.post(format!("{}/tasks", self.base)).json(event).timeout(ANSWER_WITHIN);
+        let request = self
+            .http
+            .post(format!("{}/tasks", self.base))
+            .json(&event.for_book_peer())
+            .timeout(ANSWER_WITHIN);
         checked(request.send().await?).await.map(drop)
     }
 
@@ -57,14 +61,14 @@ impl WorkerClient {
     pub async fn tasks(&self) -> Result<Vec<Task>, ClientError> {
         let request = self.http.get(format!("{}/tasks", self.base)).timeout(ANSWER_WITHIN);
         let body = checked(request.send().await?).await?.bytes().await?;
-        let tasks: Option<Vec<Task>> = serde_json::from_slice(&body).map_err(|error| {
-            ClientError::Unreachable { reason: format!("unreadable list: {error}"), may_have_arrived: true }
-        })?;
-        Ok(tasks.unwrap_or_default())
+        parse_tasks(&body).map_err(|error| ClientError::Unreachable {
+            reason: format!("unreadable list: {error}"),
+            may_have_arrived: true,
+        })
     }
 
-    /// The book's stats, as they come.
-    pub async fn stats(&self) -> Result<serde_json::Value, ClientError> {
+    /// The book's stats.
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
         let request = self.http.get(format!("{}/stats", self.base)).timeout(ANSWER_WITHIN);
         Ok(checked(request.send().await?).await?.json().await?)
     }

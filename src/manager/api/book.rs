@@ -5,22 +5,19 @@ use axum::body::Bytes;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
 
 use super::Api;
 use crate::client::WorkerClient;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
-use crate::task::{Task, TaskId, parse_task_event};
+use crate::task::{Node, Task, TaskId, parse_task_event};
 
 pub(super) async fn post_task(
     Shared(api): Shared<Api>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Task>), Refusal> {
     let mut event = parse_task_event(&body).map_err(|error| Refusal::new(400, error.to_string()))?;
-    if event.task.id.is_nil() {
-        event.task.id = TaskId::random();
-    }
+    event.give_missing_ids();
     let mut task = event.task.clone();
     let outcomes = api.handle.submit(vec![event], Cause::Api).await?;
     task.status.state = outcomes.first().map_or(task.status.state, |outcome| outcome.state);
@@ -42,26 +39,24 @@ pub(super) async fn delete_task(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The book's nodes; their stats are asked for now, so that none is old. One that does not answer has none.
-pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Value>>, Refusal> {
+/// The book's nodes; their stats are asked for now, so that none is old. One that does not answer has zeros.
+pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Node>>, Refusal> {
     let cluster = api.handle.snapshot().await?;
     let nodes = api.workers.iter().map(|worker| {
         let client = WorkerClient::new(api.http.clone(), &worker.address);
         let task_count = cluster.tasks_of_len(&worker.id);
         async move {
-            let stats = client.stats().await.unwrap_or(Value::Null);
-            json!({
-                "Name": worker.id,
-                "Ip": "",
-                "Api": format!("http://{}", worker.address),
-                "Memory": stats["MemStats"]["mem_total"].as_u64().unwrap_or(0),
-                "MemoryAllocated": 0,
-                "Disk": stats["DiskStats"]["all"].as_u64().unwrap_or(0),
-                "DiskAllocated": 0,
-                "Stats": stats,
-                "Role": "worker",
-                "TaskCount": task_count,
-            })
+            let stats = client.stats().await.unwrap_or_default();
+            Node {
+                name: worker.id.to_string(),
+                api: format!("http://{}", worker.address),
+                memory: stats.mem_stats.mem_total,
+                disk: stats.disk_stats.all,
+                stats,
+                role: "worker".to_owned(),
+                task_count: i64::try_from(task_count).unwrap_or(i64::MAX),
+                ..Node::default()
+            }
         }
     });
     Ok(Json(join_all(nodes).await))

@@ -1,10 +1,12 @@
 //! The typed routes: what the commands and attached dashboards use.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Query, State as Shared};
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Api;
 use crate::cluster::{Cause, FeedItem, Revision, Snapshot};
@@ -27,17 +29,30 @@ fn api_request() -> Cause {
 pub(super) async fn submit(
     Shared(api): Shared<Api>,
     Query(asking): Query<Asking>,
-    Json(events): Json<Vec<TaskEvent>>,
+    body: Bytes,
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
+    let mut events: Vec<TaskEvent> = read(&body)?;
+    for (number, event) in events.iter_mut().enumerate() {
+        event.give_missing_ids();
+        if !event.is_stop() {
+            let refused = |error| Refusal::new(400, format!("event {number}: {error}"));
+            event.task.spec.check().map_err(refused)?;
+        }
+    }
     Ok(Json(api.handle.submit(events, asking.cause).await?))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))
 }
 
 /// All of them or none.
 pub(super) async fn stop(
     Shared(api): Shared<Api>,
     Query(asking): Query<Asking>,
-    Json(tasks): Json<Vec<TaskId>>,
+    body: Bytes,
 ) -> Result<Json<Vec<Stopping>>, Refusal> {
+    let tasks: Vec<TaskId> = read(&body)?;
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
 }
 
