@@ -50,14 +50,19 @@ pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Node
             Node {
                 name: worker.id.to_string(),
                 api: format!("http://{}", worker.address),
-                memory: stats.mem_stats.mem_total,
-                disk: stats.disk_stats.all,
+                memory: signed(stats.mem_stats.mem_total),
+                disk: signed(stats.disk_stats.all),
                 stats,
                 role: "worker".to_owned(),
-                task_count: i64::try_from(task_count).unwrap_or(i64::MAX),
+                task_count: signed(task_count as u64),
                 ..Node::default()
             }
         }
     });
     Ok(Json(join_all(nodes).await))
+}
+
+/// The book's numbers have a sign.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
