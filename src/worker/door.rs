@@ -15,9 +15,8 @@ pub fn refusal(headers: &HeaderMap, local: SocketAddr) -> Option<&'static str> {
         return Some("this address answers to its loopback names only (localhost, 127.0.0.1, [::1])");
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    let is_foreign = |origin: &str| {
-        origin.split_once("://").map(|(_, authority)| authority) != host || host.is_none()
-    };
+    let is_foreign =
+        |origin: &str| origin.split_once("://").map(|(_, authority)| authority) != host || host.is_none();
     if origins.any(|origin| origin.to_str().map_or(true, is_foreign)) {
         return Some("requests from web pages of other origins are not answered");
     }

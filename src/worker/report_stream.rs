@@ -18,10 +18,7 @@ pub(super) fn body(subscription: Subscription, token: CancellationToken) -> Body
     Body::from_stream(lines(subscription, token).map(Ok::<_, Infallible>))
 }
 
-fn lines(
-    subscription: Subscription,
-    token: CancellationToken,
-) -> impl Stream<Item = Bytes> + Send + 'static {
+fn lines(subscription: Subscription, token: CancellationToken) -> impl Stream<Item = Bytes> + Send + 'static {
     let rest = BroadcastStream::new(subscription.rest)
         // An error says that lines were lost; nothing may follow a gap.
         .take_while(|line| std::future::ready(line.is_ok()))
