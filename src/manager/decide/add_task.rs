@@ -31,7 +31,7 @@ impl Manager {
             let id = event.task.id;
             let known =
                 within.get(&id).copied().or_else(|| self.cluster.task(id).map(|record| &*record.task.spec));
-            if is_stop(event) {
+            if event.is_stop() {
                 if known.is_none() {
                     return Some(RequestError::UnknownTask(id));
                 }
@@ -46,7 +46,7 @@ impl Manager {
 
     fn add_task(&mut self, turn: &mut Turn, cause: Cause, event: TaskEvent) -> Submitted {
         let task = event.task.id;
-        if is_stop(&event) {
+        if event.is_stop() {
             let is_new = self.stop_task(turn, cause, task);
             return Submitted { task, is_new, state: self.state_of(task) };
         }
@@ -60,13 +60,5 @@ impl Manager {
 
     pub(super) fn state_of(&self, task: TaskId) -> State {
         self.cluster.task(task).map_or(State::Pending, crate::cluster::TaskRecord::state)
-    }
-}
-
-/// In the book, an event whose state is Completed asks for a stop.
-fn is_stop(event: &TaskEvent) -> bool {
-    match event.state {
-        State::Completed | State::Failed => true,
-        State::Pending | State::Scheduled | State::Running => false,
     }
 }

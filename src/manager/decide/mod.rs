@@ -19,6 +19,7 @@ use super::request::{RequestError, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, WorkerId};
 use busy::InFlight;
+pub use busy::MOST_IN_FLIGHT;
 pub use send_work::dispatch_backoff;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
@@ -265,3 +266,6 @@ impl Turn {
         self.decision.effects.push(effect);
     }
 }
+
+#[cfg(test)]
+mod tests;

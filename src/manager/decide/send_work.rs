@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::restart_policy::LONGEST_BACKOFF;
-use super::{Effect, Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
+use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
 use crate::cluster::{Cause, What};
 use crate::scheduler::select_worker;
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
@@ -68,8 +68,7 @@ impl Manager {
             ..TaskStatus::default()
         };
         let task = Task { id: task, spec: record.task.spec.clone(), status };
-        self.takes_off(turn.now, worker, task.id);
-        turn.effect(Effect::Send { worker: worker.clone(), wish: Wish::Start, task });
+        self.send(turn, worker, Wish::Start, task);
     }
 
     /// A worker got better: what no one could take is tried again.
@@ -109,9 +108,7 @@ impl Manager {
         wish: Wish,
         outcome: SendOutcome,
     ) {
-        if wish == Wish::Start {
-            self.lands(turn.now, worker, task);
-        }
+        self.landed(turn, worker, wish, task);
         let is_current = self.cluster.worker_of(task) == Some(worker)
             && self.cluster.task(task).is_some_and(|record| record.status().generation == generation);
         if !is_current {

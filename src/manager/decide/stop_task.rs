@@ -56,7 +56,8 @@ impl Manager {
             return;
         };
         if record.is_stopping() {
-            turn.effect(Effect::Send { worker: worker.clone(), wish: Wish::Stop, task: record.task.clone() });
+            let (worker, task) = (worker.clone(), record.task.clone());
+            self.send(turn, &worker, Wish::Stop, task);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Effect, Manager, Turn, Wish};
+use super::{Manager, Turn, Wish};
 use crate::cluster::{Cause, Peer, TaskRecord, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
@@ -70,6 +70,9 @@ impl Manager {
             self.not_current(turn, worker, report, theirs);
             return;
         }
+        // It reports the task, so it has the task, whatever becomes of the answer to the POST.
+        self.landed(turn, worker, Wish::Start, report.id);
+        let Some(record) = self.cluster.task(report.id) else { return };
         if let Some(status) = news(record, report.status, turn.now.wall) {
             let (task, ended) = (report.id, status.state.has_ended());
             self.change(turn, Cause::WorkerReport, What::Observed { task, status });
@@ -94,7 +97,7 @@ impl Manager {
             // Left over from a dispatch or a move: at most one container a task.
             let mut leftover = Task { id: task, spec: record.task.spec.clone(), status: report.status };
             leftover.status.generation = theirs;
-            turn.effect(Effect::Send { worker: worker.clone(), wish: Wish::Stop, task: leftover });
+            self.send(turn, worker, Wish::Stop, leftover);
         }
     }
 }
