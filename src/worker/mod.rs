@@ -3,10 +3,8 @@
 mod add_task;
 mod api;
 mod core;
-pub mod door;
 mod driver;
 mod effects;
-mod identity;
 mod observe;
 pub mod report;
 mod report_stream;
@@ -16,5 +14,4 @@ mod start;
 mod stats;
 
 pub use core::{Effect, Input, Limits, Output, Worker};
-pub use identity::read_or_create_id;
 pub use start::{Config, Started, WorkerError, start};

@@ -35,7 +35,9 @@ fn join(mut lines: Vec<Bytes>) -> Bytes {
         return lines.remove(0);
     }
     let mut all = BytesMut::with_capacity(lines.iter().map(Bytes::len).sum());
-    lines.iter().for_each(|line| all.extend_from_slice(line));
+    for line in &lines {
+        all.extend_from_slice(line);
+    }
     all.freeze()
 }
 

@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt as _;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -12,14 +11,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::http;
+
 use super::{api, core::Limits, driver::Driver, runtime::Runtime, stats};
 
 /// How long the start waits for the engine's list of containers. An engine that needs longer is a problem that
 /// the worker, serving, tells.
 const ADOPT_WAIT: Duration = Duration::from_secs(5);
-
-/// How long open connections may take to finish at the end.
-const CLOSE_WAIT: Duration = Duration::from_secs(3);
 
 /// Requests that may wait for the driver; more of them wait outside.
 const COMMANDS: usize = 1024;
@@ -27,7 +25,7 @@ const COMMANDS: usize = 1024;
 /// What a worker needs to know about itself.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The id in its data folder (`read_or_create_id`): the containers it adopts carry it.
+    /// The id in its data folder : the containers it adopts carry it.
     pub identity: Uuid,
     pub limits: Limits,
     /// Stop and remove every container of this identity at the end: nobody would remember them.
@@ -43,8 +41,6 @@ impl Config {
 /// Why a worker did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    #[error("the worker's API ended: {0}")]
-    Serve(#[from] io::Error),
     #[error("containers are left behind: {0}; `docker ps --filter label=cube.worker={1}` lists them")]
     LeftBehind(String, Uuid),
     #[error("the worker broke off: {0}")]
@@ -55,7 +51,7 @@ impl WorkerError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::LeftBehind(..) => true,
-            Self::Serve(_) | Self::Panicked(_) => false,
+            Self::Panicked(_) => false,
         }
     }
 }
@@ -92,22 +88,11 @@ pub async fn start<R: Runtime>(
     // Either way the worker serves; what it knows of its engine is in its heartbeats.
     let _ = timeout(ADOPT_WAIT, adopted_rx).await;
 
-    let router = api::router(api::Api { commands, token: token.clone() }, addr);
+    let router = api::router(api::Api { commands, token: token.clone() });
     let join = tokio::spawn(async move {
-        let listener = listener.tap_io(|stream| {
-            // Answers are small and awaited.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let serving = axum::serve(listener, router).with_graceful_shutdown(token.clone().cancelled_owned());
-        let served = tokio::select! {
-            served = serving => served,
-            () = async { token.cancelled().await; tokio::time::sleep(CLOSE_WAIT).await } => Ok(()),
-        };
+        http::serve(listener, router, token).await;
         driver_token.cancel();
         let drained = driving.await.map_err(|error| WorkerError::Panicked(error.to_string()))?;
-        served?;
         drained.map_err(|left| WorkerError::LeftBehind(left, config.identity))
     });
     Ok(Started { addr, join })

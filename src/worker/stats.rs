@@ -18,14 +18,19 @@ use crate::{
 
 /// What the host has in all.
 pub(super) fn capacity() -> Capacity {
-    let mut system = System::new();
-    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Capacity {
         cpus: f64::from(u32::try_from(cpus).unwrap_or(u32::MAX)),
-        memory_bytes: system.total_memory(),
+        memory_bytes: memory_bytes(),
         disk_bytes: disk().map_or(0, |disk| disk.all),
     }
+}
+
+fn memory_bytes() -> u64 {
+    System::new().map_or(0, |mut system| {
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        system.total_memory()
+    })
 }
 
 /// The book's Stats, read from the kernel just now.
@@ -129,12 +134,12 @@ fn cpu_stats(text: &str) -> CpuStats {
 fn load_stats(text: &str) -> LoadStats {
     let mut words = text.split_whitespace();
     let mut average = || words.next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
-    let (last_1_min, last_5_min, last_15_min) = (average(), average(), average());
+    let averages = [average(), average(), average()];
     let (running, all) = words.next().and_then(|word| word.split_once('/')).unwrap_or(("", ""));
     LoadStats {
-        last_1_min,
-        last_5_min,
-        last_15_min,
+        last_1_min: averages[0],
+        last_5_min: averages[1],
+        last_15_min: averages[2],
         process_running: running.parse().unwrap_or(0),
         process_total: all.parse().unwrap_or(0),
         last_pid: words.next().and_then(|word| word.parse().ok()).unwrap_or(0),
