@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -35,6 +36,12 @@ pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationTo
                 "a fault of cube-tui's own; its log says more",
             ))
         }));
+    // Streams send many small pieces; without this each would wait for the receipt of the one before.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("no TCP_NODELAY: {error}");
+        }
+    });
     let stop = cancel.clone();
     let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
     let deadline = async {
