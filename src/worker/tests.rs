@@ -218,7 +218,7 @@ fn a_container_removed_by_someone_else_fails_its_task() {
 
     let mut desk = Desk::new();
     let task = desk.running();
-    let doubt = desk.give(Input::Doubtful { run: Run::of(&task), container: "c".into() });
+    let doubt = desk.give(Input::Doubtful { run: Run::of(&task), container: "c".into(), code: Some(137) });
     assert_eq!(doubt.effects, [Effect::Inspect { run: Run::of(&task), container: "c".into() }]);
     desk.give(Input::Found(found(&task, "c", FoundState::Removing)));
     assert_eq!(desk.state_and_reason(&task), (State::Failed, "container removed by someone else"));

@@ -11,7 +11,7 @@ use cube_tui::{
 };
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use super::wait_for;
@@ -24,6 +24,8 @@ pub struct TestWorker {
     pub client: WorkerClient,
     pub http: reqwest::Client,
     token: CancellationToken,
+    /// Ends the worker also when a test panics.
+    _guard: DropGuard,
     started: Started,
 }
 
@@ -39,7 +41,8 @@ impl TestWorker {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let id = WorkerId::from(started.addr.to_string().as_str());
         let client = WorkerClient::new(http.clone(), &id);
-        Self { addr: started.addr, client, http, token, started }
+        let guard = token.clone().drop_guard();
+        Self { addr: started.addr, client, http, token, _guard: guard, started }
     }
 
     pub fn url(&self, path: &str) -> String {
