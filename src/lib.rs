@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod client;
 pub mod cluster;
+pub mod demo;
 pub mod http;
 pub mod manager;
 pub mod node;

@@ -3,6 +3,8 @@
 
 mod folder;
 mod listen;
+mod start;
 
 pub use folder::{Claim, Folder, Holder};
 pub use listen::{Address, ListenError, listen};
+pub use start::{Begun, Config, Engine, LocalWorker, Node, StartError, start};
