@@ -2,20 +2,27 @@
 
 use futures_util::stream::BoxStream;
 
+use super::ManagerClient;
 use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::manager::Handle;
 use crate::manager::request::{RequestError, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
 /// A manager to talk to.
 #[derive(Clone, Debug)]
-pub enum ManagerHandle {}
+pub enum ManagerHandle {
+    /// In this process.
+    Embedded(Handle),
+    /// Behind its API.
+    Remote(ManagerClient),
+}
 
 /// A mirror's start, and everything after it.
 pub struct Watch {
     /// The cluster at some revision.
     pub cluster: Cluster,
     /// Every Change after it (fold each into `cluster`; repeats are passed over there), and what passes by.
-    /// Ends with an error when the connection is cut or this watcher was too slow: then watch again.
+    /// Ends, or ends with an error, when the connection is cut or this watcher was too slow: then watch again.
     pub items: BoxStream<'static, Result<FeedItem, RequestError>>,
 }
 
@@ -27,23 +34,38 @@ impl std::fmt::Debug for Watch {
 
 impl ManagerHandle {
     /// Submits all of `events` or, on an error, none. Returns when they are durable.
-    #[expect(clippy::unused_async, reason = "filled in with the manager")]
     pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
-        let _ = (events, cause);
-        match *self {}
+        match self {
+            Self::Embedded(handle) => handle.submit(events, cause).await,
+            Self::Remote(client) => client.submit(&events, cause).await,
+        }
     }
 
     /// Asks for the stop of all of `tasks` or, on an error, of none. Returns when the wish is durable; the
     /// feed tells when they have ended.
-    #[expect(clippy::unused_async, reason = "filled in with the manager")]
     pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
-        let _ = (tasks, cause);
-        match *self {}
+        match self {
+            Self::Embedded(handle) => handle.stop(tasks, cause).await,
+            Self::Remote(client) => client.stop(&tasks, cause).await,
+        }
+    }
+
+    /// The cluster as it is now.
+    pub async fn snapshot(&self) -> Result<Cluster, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.snapshot().await,
+            Self::Remote(client) => client.snapshot().await,
+        }
     }
 
     /// A snapshot, and every item after it.
-    #[expect(clippy::unused_async, reason = "filled in with the manager")]
     pub async fn watch(&self) -> Result<Watch, RequestError> {
-        match *self {}
+        match self {
+            Self::Embedded(handle) => {
+                let (cluster, items) = handle.watch().await?;
+                Ok(Watch { cluster, items })
+            }
+            Self::Remote(client) => client.watch().await,
+        }
     }
 }

@@ -34,9 +34,11 @@ pub struct Cluster {
     pending: BTreeMap<Revision, TaskId>,
     /// In the order of appearance; round robin walks this.
     workers: Vec<WorkerRecord>,
+    /// Where in `workers` an id stands.
+    worker_index: HashMap<WorkerId, usize>,
     worker_task_map: HashMap<WorkerId, HashSet<TaskId>>,
     task_worker_map: HashMap<TaskId, WorkerId>,
-    last_worker: Option<WorkerId>,
+    last_worker: Option<usize>,
     counts: [usize; 5],
 }
 
@@ -126,12 +128,12 @@ impl Cluster {
     }
 
     pub fn worker(&self, id: &WorkerId) -> Option<&WorkerRecord> {
-        self.workers.iter().find(|worker| worker.id == *id)
+        self.worker_index.get(id).map(|&index| &self.workers[index])
     }
 
-    /// The worker that `select_worker` chose last.
-    pub fn last_worker(&self) -> Option<&WorkerId> {
-        self.last_worker.as_ref()
+    /// The worker that `select_worker` chose last, as its place in [`Self::workers`].
+    pub fn last_worker(&self) -> Option<usize> {
+        self.last_worker
     }
 
     /// Where a task was sent.
@@ -171,7 +173,7 @@ impl Cluster {
         match &change.what {
             What::Submitted { task, .. } => self.submitted(change.revision, now, task),
             What::Scheduled { task, worker, generation } => {
-                self.last_worker = Some(worker.clone());
+                self.last_worker = self.worker_index.get(worker).copied();
                 self.dequeue(*task);
                 self.assign(*task, worker);
                 self.update(*task, now, |record| {
@@ -229,10 +231,7 @@ impl Cluster {
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
             }
-            What::Worker { worker } => match self.workers.iter_mut().find(|known| known.id == worker.id) {
-                Some(known) => known.clone_from(worker),
-                None => self.workers.push(worker.clone()),
-            },
+            What::Worker { worker } => self.worker_changed(worker),
         }
     }
 
@@ -259,6 +258,15 @@ impl Cluster {
         }
         self.counts[usize::from(State::Pending.number())] += 1;
         self.enqueue(id, revision, now, None);
+    }
+
+    fn worker_changed(&mut self, worker: &WorkerRecord) {
+        if let Some(&index) = self.worker_index.get(&worker.id) {
+            self.workers[index].clone_from(worker);
+        } else {
+            self.worker_index.insert(worker.id.clone(), self.workers.len());
+            self.workers.push(worker.clone());
+        }
     }
 
     /// Changes a row and keeps the counts right.

@@ -16,7 +16,7 @@ pub struct Snapshot {
     pub workers: Vec<WorkerRecord>,
     /// The pairs of `task_worker_map`.
     pub assignments: Vec<(TaskId, WorkerId)>,
-    pub last_worker: Option<WorkerId>,
+    pub last_worker: Option<usize>,
     /// The recent Changes, the oldest first.
     pub events: Vec<Arc<Change>>,
 }
@@ -34,7 +34,7 @@ impl From<&Cluster> for Snapshot {
                 .iter()
                 .map(|(task, worker)| (*task, worker.clone()))
                 .collect(),
-            last_worker: cluster.last_worker.clone(),
+            last_worker: cluster.last_worker,
             events: cluster.event_db.iter().cloned().collect(),
         }
     }
@@ -42,12 +42,11 @@ impl From<&Cluster> for Snapshot {
 
 impl From<Snapshot> for Cluster {
     fn from(snapshot: Snapshot) -> Self {
-        let mut cluster = Self {
-            revision: snapshot.revision,
-            workers: snapshot.workers,
-            last_worker: snapshot.last_worker,
-            ..Self::default()
-        };
+        let mut cluster =
+            Self { revision: snapshot.revision, last_worker: snapshot.last_worker, ..Self::default() };
+        for worker in &snapshot.workers {
+            cluster.worker_changed(worker);
+        }
         for change in snapshot.events {
             cluster.event_db.push(change);
         }

@@ -1,4 +1,15 @@
-//! The manager: decides what runs where. A pure core (`Manager::handle`), a driver around it, its API and its
-//! store.
+//! The manager: decides what runs where. A pure core (`decide`), a driver around it, the committer and its store,
+//! a link to each worker, and the API.
 
+pub mod api;
+mod commit;
+pub mod decide;
+mod driver;
+mod feed;
+mod handle;
+mod link;
 pub mod request;
+pub mod store;
+
+pub use driver::{Config, Started, WorkerAddress, start};
+pub use handle::Handle;

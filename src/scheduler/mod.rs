@@ -1,1 +1,7 @@
-//! stub
+//! Where a task runs, or why nowhere. Pure: a snapshot of the workers in, a choice or the reasons out.
+
+mod filter;
+mod round_robin;
+
+pub use filter::{NoWorker, Rejection};
+pub use round_robin::select_worker;

@@ -1,9 +1,13 @@
 //! Task, TaskEvent and State: the book's nouns, their JSON and their files. Knows no IO.
 
+mod check;
+mod fields;
 mod file;
+mod flat;
 mod id;
 mod spec;
 mod state;
+mod stats;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,11 +15,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use check::is_unprintable;
+pub use fields::FieldError;
 pub use file::{TaskFileError, parse_task_file};
 pub use id::{EventId, TaskId, WorkerId};
-pub use spec::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec};
+pub use spec::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec, port_list, port_name};
 pub use state::State;
-pub use wire::{WireError, parse_task_event};
+pub use stats::{CpuStats, DiskStats, LoadStats, MemStats, Node, Stats};
+pub use wire::{BookTaskEvent, ErrorBody, WireError, parse_task_event, parse_tasks};
 
 /// A task: what was asked for and how it stands. JSON: the book's flat Task (`wire`).
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -82,5 +89,20 @@ impl TaskEvent {
     /// The wish to run `task`, asked for at `now`.
     pub fn start(task: Task, now: Timestamp) -> Self {
         Self { id: EventId::random(), state: State::Running, timestamp: now, task }
+    }
+
+    /// Whether this asks for a stop. Everything else asks for a start, as the book's peers have it.
+    pub fn is_stop(&self) -> bool {
+        self.state == State::Completed
+    }
+
+    /// A new id wherever there is none (or the nil one, which peers send for none).
+    pub fn give_missing_ids(&mut self) {
+        if self.id.is_nil() {
+            self.id = EventId::random();
+        }
+        if self.task.id.is_nil() {
+            self.task.id = TaskId::random();
+        }
     }
 }

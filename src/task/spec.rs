@@ -18,7 +18,7 @@ pub struct TaskSpec {
     pub memory_bytes: u64,
     /// Asked for, never enforced (the book's Disk); 0 means none.
     pub disk_bytes: u64,
-    /// Container ports, `80/tcp`. `None` is the wire's `null`.
+    /// Container ports, as [`port_list`] has them. `None` is the wire's `null`.
     pub exposed_ports: Option<Vec<String>>,
     /// Container port → host port. `None` is the wire's `null`. An empty or "0" host port asks for a free one.
     pub port_bindings: Option<BTreeMap<String, String>>,
@@ -45,6 +45,24 @@ impl TaskSpec {
         let seconds = self.stop_timeout_s.unwrap_or(Self::DEFAULT_STOP_TIMEOUT_S);
         std::time::Duration::from_secs(seconds.into())
     }
+}
+
+/// A container port in its one form: `80` is `80/tcp`.
+pub fn port_name(port: &str) -> String {
+    let port = port.to_ascii_lowercase();
+    if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("{port}/tcp")
+    } else {
+        port
+    }
+}
+
+/// Container ports in their one form, sorted and each once: two specs that ask for the same are the same.
+pub fn port_list(ports: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut ports: Vec<_> = ports.into_iter().map(|port| port_name(&port)).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// When the manager starts a task again after it ended by itself. Docker's words.

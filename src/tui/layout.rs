@@ -108,7 +108,7 @@ pub(super) fn layout(area: Rect, focus: Pane, is_zoomed: bool) -> Layout {
         Shape::Line => {}
         Shape::Wide if !is_zoomed => {
             let mut rows = Slices { rest: body };
-            let upper = rows.take((body.height * 7 / 32).clamp(5, 14));
+            let upper = rows.take((body.height / 4).clamp(6, 14));
             let lower_height = (body.height * 8 / 32).clamp(6, 16);
             let middle = rows.take(rows.rest.height - lower_height);
             let (workers, pending) = split(upper, body.width * 62 / 100);

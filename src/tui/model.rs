@@ -32,6 +32,8 @@ pub struct Model {
     pub(super) cluster: Cluster,
     pub(super) link: Link,
     pub(super) loads: Loads,
+    /// How many tasks each worker has that did not end.
+    pub(super) live_tasks: HashMap<WorkerId, usize>,
     /// Long work under way: "pulling 37 %".
     pub(super) progress: HashMap<TaskId, String>,
 
@@ -158,6 +160,7 @@ impl Model {
             cluster: Cluster::default(),
             link: Link::Connecting(None),
             loads: Loads::default(),
+            live_tasks: HashMap::new(),
             progress: HashMap::new(),
             focus: Pane::Tasks,
             is_zoomed: false,

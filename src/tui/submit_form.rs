@@ -169,6 +169,11 @@ impl SubmitForm {
         }
         let mut errors = Vec::new();
         let spec = self.read_spec(&mut errors);
+        if errors.is_empty()
+            && let Err(error) = spec.check()
+        {
+            errors.push((field_of(&error.field), error.problem));
+        }
         let first = errors.first().map(|(field, _)| *field);
         for (field, error) in errors {
             self.set_error(field, error);
@@ -232,6 +237,20 @@ impl SubmitForm {
             restart_policy,
             ..TaskSpec::default()
         }
+    }
+}
+
+/// The field of the form behind a field of a task file.
+fn field_of(name: &str) -> Field {
+    match name {
+        "Name" => Field::Name,
+        "Cmd" | "Entrypoint" => Field::Command,
+        "Env" => Field::Env,
+        "ExposedPorts" | "PortBindings" => Field::Ports,
+        "Cpu" => Field::Cpu,
+        "Memory" => Field::Memory,
+        "RestartPolicy" => Field::Restart,
+        _ => Field::Image,
     }
 }
 
@@ -302,7 +321,7 @@ fn read_ports(text: &str) -> Result<BTreeMap<String, String>, String> {
         let (number, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
         let number: u16 = number.parse().ok().filter(|number| *number > 0).ok_or_else(expected)?;
         let host: u16 = host.parse().map_err(|_| expected())?;
-        if !matches!(protocol, "tcp" | "udp" | "sctp") {
+        if !matches!(protocol, "tcp" | "udp") {
             return Err(expected());
         }
         let container = format!("{number}/{protocol}");
@@ -340,13 +359,17 @@ fn read_memory(text: &str) -> Result<u64, String> {
     };
     let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
     let whole: u64 = whole.parse().map_err(|_| expected())?;
-    let mut bytes = whole.checked_mul(1 << shift).ok_or_else(expected)?;
-    let mut digit_is_worth = 1_u64 << shift;
-    for digit in fraction.chars() {
-        digit_is_worth /= 10;
-        bytes += u64::from(digit.to_digit(10).ok_or_else(expected)?) * digit_is_worth;
+    let bytes = whole.checked_mul(1 << shift).ok_or_else(expected)?;
+    // Nine digits are enough for a whole byte of a gigabyte, and can't overflow.
+    if fraction.len() > 9 {
+        return Err(expected());
     }
-    Ok(bytes)
+    let mut part = 0_u128;
+    for digit in fraction.chars().chain(std::iter::repeat('0')).take(9) {
+        part = part * 10 + u128::from(digit.to_digit(10).ok_or_else(expected)?);
+    }
+    let part = (part << shift) / 1_000_000_000;
+    bytes.checked_add(u64::try_from(part).map_err(|_| expected())?).ok_or_else(expected)
 }
 
 #[cfg(test)]
@@ -431,7 +454,7 @@ mod tests {
         assert!(split_words("a \\").is_err());
         assert_eq!(name_from("localhost:5000/a/b:1@sha256:00"), "b");
         assert_eq!(read_memory("64MiB"), Ok(64 << 20));
-        assert_eq!(read_memory("0.5k"), Ok(510));
+        assert_eq!(read_memory("0.5k"), Ok(512));
         for wrong in ["-1", "1X", "M", "99999999999T", "1.2.3G", "1.xG"] {
             assert!(read_memory(wrong).is_err(), "{wrong}");
         }

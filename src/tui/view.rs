@@ -111,7 +111,7 @@ fn narrow_header(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     row.skip(2);
     counts(model, false, &mut row);
-    if row.left() > 42 {
+    if row.left() > 34 {
         row.skip(1);
         loads_in_short(model, &mut row);
     }

@@ -1,3 +1,17 @@
 //! The worker: runs tasks on a container engine. A pure core, a driver around it, its API, its runtimes.
 
+mod add_task;
+mod api;
+mod core;
+mod driver;
+mod effects;
+mod observe;
 pub mod report;
+mod report_stream;
+mod run_task;
+pub mod runtime;
+mod start;
+mod stats;
+
+pub use core::{Effect, Input, Limits, Output, Worker};
+pub use start::{Config, Started, WorkerError, start};

@@ -18,10 +18,11 @@ pub(super) fn draw(model: &Model, confirm: &Confirm, area: Rect, buffer: &mut Bu
     let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
     let mut names: Vec<String> = confirm.tasks.iter().take(NAMED).map(|task| {
         let name = model.name_of(*task);
-        let name = clean(&name);
+        // A name and its worker stay together where the line breaks.
+        let name = clean(&name).replace(' ', "\u{a0}");
         match model.cluster.worker_of(*task) {
-            Some(worker) => format!("{name} ({})", clean(worker.as_str())),
-            None => format!("{name} (waits)"),
+            Some(worker) => format!("{name}\u{a0}({})", clean(worker.as_str())),
+            None => format!("{name}\u{a0}(waits)"),
         }
     }).collect();
     if total > NAMED {

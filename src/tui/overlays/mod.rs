@@ -44,6 +44,14 @@ pub(super) fn lines(model: &Model) -> usize {
 fn window(buffer: &mut Buffer, theme: Theme, area: Rect, title: &str, width: u16, height: u16) -> Rect {
     let area = centered(area, width, height);
     Clear.render(area, buffer);
+    // A wide character that reached under the window is gone, not half of it.
+    for y in area.top()..area.bottom() {
+        if let Some(cell) = area.x.checked_sub(1).and_then(|x| buffer.cell_mut((x, y)))
+            && super::clean::width(cell.symbol()) > 1
+        {
+            cell.set_symbol(" ");
+        }
+    }
     frame(buffer, theme, area, title, true)
 }
 

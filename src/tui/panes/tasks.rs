@@ -32,12 +32,13 @@ impl Columns {
             left -= if fits { cells } else { 0 };
             fits
         };
-        let worker = if take(15, 12) { 14 } else { 0 };
-        let has_use = take(13, 12);
-        let has_id = take(9, 24);
-        let has_restarts = take(4, 24);
-        let worker = if worker > 0 && take(6, 36) { 20 } else { worker };
-        let name = (left * 2 / 3).clamp(8, 28);
+        let worker = if take(15, 22) { 14 } else { 0 };
+        let has_use = take(13, 28);
+        let has_id = take(9, 34);
+        let has_restarts = take(4, 40);
+        let worker = if worker > 0 && take(6, 44) { 20 } else { worker };
+        // What is left over is for the note.
+        let name = (left / 2).clamp(8, 28);
         Self { has_id, name, worker, has_use, has_restarts }
     }
 }

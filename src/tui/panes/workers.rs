@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use crate::cluster::{Cluster, Peer, WorkerRecord};
+use crate::cluster::{Peer, WorkerRecord};
 use crate::tui::format::{age, bar, curve, percent};
 use crate::tui::layout::{Pane, window_top};
 use crate::tui::loads::{self, cpu};
@@ -101,7 +101,8 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
         let memory = sample.filter(|sample| sample.memory_total_bytes > 0).map(loads::memory);
         row.number(&memory.map_or("-".to_owned(), percent), 5, load_tone(memory));
     }
-    row.number(&live_tasks(&model.cluster, worker), 5, Tone::Plain);
+    let live = model.live_tasks.get(&worker.id).copied().unwrap_or(0);
+    row.number(&live.to_string(), 5, Tone::Plain);
     let heard = sample.map_or("-".to_owned(), |sample| age(sample.time, model.now));
     row.number(&heard, 4, Tone::Dim);
     if worker.insecure {
@@ -109,11 +110,6 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
     } else if worker.peer == Peer::Book {
         row.text("book", Tone::Dim);
     }
-}
-
-/// How many tasks were sent there.
-fn live_tasks(cluster: &Cluster, worker: &WorkerRecord) -> String {
-    cluster.tasks_of_len(&worker.id).to_string()
 }
 
 fn load_tone(share: Option<f64>) -> Tone {

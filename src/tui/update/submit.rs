@@ -63,7 +63,8 @@ pub(super) fn task_file(
     actions: &mut Vec<Action>,
 ) {
     model.needs_draw = true;
-    let events = text.and_then(|text| parse_task_file(name, &text).map_err(|error| error.to_string()));
+    let now = model.now;
+    let events = text.and_then(|text| parse_task_file(name, &text, now).map_err(|error| error.to_string()));
     let Some(Overlay::Form(form)) = &mut model.overlay else { return };
     match events {
         Ok(events) if events.is_empty() => {

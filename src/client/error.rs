@@ -1,0 +1,89 @@
+//! Why a request over HTTP failed, in words for people. Knows no route.
+
+use std::error::Error;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Connecting to a living host takes milliseconds, even far away.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// The one HTTP client of a process.
+///
+/// # Panics
+/// Never in practice: without TLS and proxies there is nothing to fail.
+pub fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .pool_idle_timeout(Duration::from_mins(1))
+        .tcp_keepalive(Duration::from_secs(30))
+        // The cluster's own addresses never lie behind a proxy of the user's.
+        .no_proxy()
+        .build()
+        .expect("a client without TLS has nothing that can fail")
+}
+
+/// Why there is no good answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// An answer other than success.
+    #[error("{message}")]
+    Refused { status: u16, message: String },
+    /// No answer. With `may_have_arrived`, the other side may have done what was asked.
+    #[error("{reason}")]
+    Unreachable { reason: String, may_have_arrived: bool },
+}
+
+impl ClientError {
+    /// Whether the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+            Self::Unreachable { .. } => true,
+        }
+    }
+}
+
+impl From<reqwest::Error> for ClientError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable { may_have_arrived: !error.is_connect(), reason: innermost(&error) }
+    }
+}
+
+/// The cause at the bottom, which names the fault; the layers above it name each other.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
+            "connection cut".to_owned()
+        }
+        _ => cause.to_string(),
+    }
+}
+
+/// The answer if it is a success, or its error text.
+pub(super) async fn checked(response: reqwest::Response) -> Result<reqwest::Response, ClientError> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(rename = "Message")]
+        message: String,
+    }
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status();
+    let text = response.text().await.unwrap_or_default();
+    let message = match serde_json::from_str::<Body>(&text) {
+        Ok(body) => body.message.trim().to_owned(),
+        Err(_) if text.trim().is_empty() => status.to_string(),
+        Err(_) => text.trim().chars().take(300).collect(),
+    };
+    Err(ClientError::Refused { status: status.as_u16(), message })
+}

@@ -1,0 +1,107 @@
+//! The client of a manager's API.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Watch;
+use super::error::{ClientError, checked};
+use super::lines::lines;
+use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
+use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId};
+
+/// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// A manager somewhere else.
+#[derive(Clone, Debug)]
+pub struct ManagerClient {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl ManagerClient {
+    /// A client of the manager at `base`, such as `http://localhost:5556`.
+    pub fn new(http: reqwest::Client, base: &str) -> Self {
+        Self { http, base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// Where it looks for the manager.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub async fn submit(&self, events: &[TaskEvent], cause: Cause) -> Result<Vec<Submitted>, RequestError> {
+        self.post("tasks", cause, events).await
+    }
+
+    pub async fn stop(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Stopping>, RequestError> {
+        self.post("stop", cause, tasks).await
+    }
+
+    /// The whole cluster.
+    pub async fn snapshot(&self) -> Result<Cluster, RequestError> {
+        let request = self.http.get(format!("{}/v1/snapshot", self.base)).timeout(ANSWER_WITHIN);
+        let snapshot: Snapshot = self.read(request).await?;
+        Ok(snapshot.into())
+    }
+
+    /// The whole cluster, and everything after it.
+    pub async fn watch(&self) -> Result<Watch, RequestError> {
+        let cluster = self.snapshot().await?;
+        let items = self.changes(cluster.revision()).await?;
+        Ok(Watch { cluster, items: items.boxed() })
+    }
+
+    async fn changes(
+        &self,
+        since: u64,
+    ) -> Result<impl Stream<Item = Result<FeedItem, RequestError>> + Send + use<>, RequestError> {
+        // The deadline is for the answer to begin; the stream itself has no end.
+        let request = self.http.get(format!("{}/v1/changes?since={since}", self.base)).send();
+        let answer = tokio::time::timeout(ANSWER_WITHIN, request).await;
+        let response = answer.map_err(|_| self.unreachable("no answer in time"))?;
+        let response = response.map_err(|error| self.error(error.into()))?;
+        let response = checked(response).await.map_err(|error| self.error(error))?;
+        let this = self.clone();
+        Ok(lines(response.bytes_stream()).map_err(move |error| this.error(error)))
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        cause: Cause,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<T, RequestError> {
+        let cause = match cause {
+            Cause::Dashboard => "dashboard",
+            _ => "command",
+        };
+        let url = format!("{}/v1/{route}?cause={cause}", self.base);
+        self.read(self.http.post(url).json(body).timeout(ANSWER_WITHIN)).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, RequestError> {
+        let response = request.send().await.map_err(|error| self.error(error.into()))?;
+        let response = checked(response).await.map_err(|error| self.error(error))?;
+        response.json().await.map_err(|error| self.error(error.into()))
+    }
+
+    fn error(&self, error: ClientError) -> RequestError {
+        match error {
+            ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
+            ClientError::Refused { message, .. } => RequestError::Store(message),
+            ClientError::Unreachable { reason, .. } => self.unreachable(&reason),
+        }
+    }
+
+    fn unreachable(&self, reason: &str) -> RequestError {
+        RequestError::Unreachable(format!(
+            "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
+            self.base
+        ))
+    }
+}

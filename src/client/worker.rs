@@ -1,0 +1,79 @@
+//! The client of a worker's API: ours (batches, a stream of reports) and the book's routes.
+
+use std::time::Duration;
+
+use futures_util::Stream;
+
+use super::error::{ClientError, checked};
+use super::lines::lines;
+use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
+use crate::worker::report::{EventAnswer, Report};
+
+/// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// A worker to talk to.
+#[derive(Clone, Debug)]
+pub struct WorkerClient {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl WorkerClient {
+    /// A client of the worker at `address` (`host:port`).
+    pub fn new(http: reqwest::Client, address: &WorkerId) -> Self {
+        Self { http, base: format!("http://{address}") }
+    }
+
+    /// Our own stream of reports; a 404 says that it is a peer of the book.
+    pub async fn reports(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Report, ClientError>> + use<>, ClientError> {
+        // The deadline is for the answer to begin; the stream itself has no end.
+        let request = self.http.get(format!("{}/v1/reports", self.base)).send();
+        let response = tokio::time::timeout(ANSWER_WITHIN, request).await.map_err(|_| no_answer())??;
+        Ok(lines(checked(response).await?.bytes_stream()))
+    }
+
+    /// Our own batch: each event's answer, in order.
+    pub async fn post_events(&self, events: &[TaskEvent]) -> Result<Vec<EventAnswer>, ClientError> {
+        let request = self.http.post(format!("{}/v1/events", self.base)).json(events).timeout(ANSWER_WITHIN);
+        Ok(checked(request.send().await?).await?.json().await?)
+    }
+
+    /// The book's start.
+    pub async fn post_task(&self, event: &TaskEvent) -> Result<(), ClientError> {
+        let request = self
+            .http
+            .post(format!("{}/tasks", self.base))
+            .json(&event.for_book_peer())
+            .timeout(ANSWER_WITHIN);
+        checked(request.send().await?).await.map(drop)
+    }
+
+    /// The book's stop.
+    pub async fn delete_task(&self, task: TaskId) -> Result<(), ClientError> {
+        let request = self.http.delete(format!("{}/tasks/{task}", self.base)).timeout(ANSWER_WITHIN);
+        checked(request.send().await?).await.map(drop)
+    }
+
+    /// The book's list.
+    pub async fn tasks(&self) -> Result<Vec<Task>, ClientError> {
+        let request = self.http.get(format!("{}/tasks", self.base)).timeout(ANSWER_WITHIN);
+        let body = checked(request.send().await?).await?.bytes().await?;
+        parse_tasks(&body).map_err(|error| ClientError::Unreachable {
+            reason: format!("unreadable list: {error}"),
+            may_have_arrived: true,
+        })
+    }
+
+    /// The book's stats.
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        let request = self.http.get(format!("{}/stats", self.base)).timeout(ANSWER_WITHIN);
+        Ok(checked(request.send().await?).await?.json().await?)
+    }
+}
+
+fn no_answer() -> ClientError {
+    ClientError::Unreachable { reason: "no answer in time".to_owned(), may_have_arrived: true }
+}

@@ -1,0 +1,61 @@
+//! What the demo's tasks do, inside their containers. Knows nothing of a cluster.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the batch job works, and how long it takes the other one to crash.
+const WORK: Duration = Duration::from_secs(8);
+const UNTIL_CRASH: Duration = Duration::from_secs(3);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Program {
+    /// An HTTP service that says hello.
+    Hello,
+    /// Works for some seconds and ends well.
+    Batch,
+    /// Ends with exit code 3 after some seconds.
+    Crash,
+}
+
+impl Program {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::Batch => "batch",
+            Self::Crash => "crash",
+        }
+    }
+}
+
+/// Runs `program` until its end or SIGTERM: as PID 1 of a container nothing else ends it.
+pub async fn run(program: Program, port: u16, greeting: String) -> std::io::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let work = async {
+        match program {
+            Program::Hello => hello(port, greeting).await,
+            Program::Batch => {
+                tokio::time::sleep(WORK).await;
+                Ok(ExitCode::SUCCESS)
+            }
+            Program::Crash => {
+                tokio::time::sleep(UNTIL_CRASH).await;
+                Ok(ExitCode::from(3))
+            }
+        }
+    };
+    tokio::select! {
+        ended = work => ended,
+        _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn hello(port: u16, greeting: String) -> std::io::Result<ExitCode> {
+    let listener = TcpListener::bind(("0.0.0.0", port)).await?;
+    axum::serve(listener, Router::new().route("/", get(move || async move { greeting + "\n" }))).await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,59 @@
+//! What the manager's and the worker's API have in common: serving, the door against browsers, refusals in the
+//! book's form, bodies of JSON lines. Knows neither's routes.
+
+mod door;
+mod json_lines;
+mod refusal;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use json_lines::json_lines;
+pub use refusal::Refusal;
+
+/// The largest body that is read: some ten thousand tasks in one request.
+pub const LARGEST_BODY: usize = 16 << 20;
+
+/// Requests under way may take this long after the stop; none of ours does.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Serves `router` on a loopback `listener` until `cancel`.
+pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
+    let router = router
+        .method_not_allowed_fallback(|| async { Refusal::new(405, "this route does not take that method") })
+        .fallback(|| async { Refusal::new(404, "there is no such route") })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::from_fn(door::keep_browsers_out))
+        .layer(CatchPanicLayer::custom(|_| {
+            axum::response::IntoResponse::into_response(Refusal::new(
+                500,
+                "a fault of cube-tui's own; its log says more",
+            ))
+        }));
+    // Streams send many small pieces; without this each would wait for the receipt of the one before.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("no TCP_NODELAY: {error}");
+        }
+    });
+    let stop = cancel.clone();
+    let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
+    let deadline = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        result = served.into_future() => {
+            if let Err(error) = result {
+                tracing::error!("the listener failed: {error}");
+            }
+        }
+        () = deadline => tracing::warn!("requests still under way were cut"),
+    }
+}

@@ -1,0 +1,28 @@
+//! An answer that says no, in the book's form: `{"HTTPStatusCode":400,"Message":"…"}`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A status and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    /// A status out of range is a fault of ours: it becomes 500.
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, message: message.into() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({ "HTTPStatusCode": self.status.as_u16(), "Message": self.message });
+        (self.status, Json(body)).into_response()
+    }
+}

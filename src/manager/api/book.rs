@@ -1,0 +1,68 @@
+//! The book's routes, as its own CLI and managers expect them.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+
+use super::Api;
+use crate::client::WorkerClient;
+use crate::cluster::{Cause, Snapshot};
+use crate::http::Refusal;
+use crate::task::{Node, Task, TaskId, parse_task_event};
+
+pub(super) async fn post_task(
+    Shared(api): Shared<Api>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Task>), Refusal> {
+    let mut event = parse_task_event(&body).map_err(|error| Refusal::new(400, error.to_string()))?;
+    event.give_missing_ids();
+    let mut task = event.task.clone();
+    let outcomes = api.handle.submit(vec![event], Cause::Api).await?;
+    task.status.state = outcomes.first().map_or(task.status.state, |outcome| outcome.state);
+    Ok((StatusCode::CREATED, Json(task)))
+}
+
+/// Also what still waits, as State 0.
+pub(super) async fn list_tasks(Shared(api): Shared<Api>) -> Result<Json<Vec<Task>>, Refusal> {
+    let cluster = api.handle.snapshot().await?;
+    Ok(Json(Snapshot::from(&cluster).tasks.into_iter().map(|record| record.task).collect()))
+}
+
+pub(super) async fn delete_task(
+    Shared(api): Shared<Api>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let id: TaskId = id.parse().map_err(|error| Refusal::new(400, format!("{id} is no task ID: {error}")))?;
+    api.handle.stop(vec![id], Cause::Api).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The book's nodes; their stats are asked for now, so that none is old. One that does not answer has zeros.
+pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Node>>, Refusal> {
+    let cluster = api.handle.snapshot().await?;
+    let nodes = api.workers.iter().map(|worker| {
+        let client = WorkerClient::new(api.http.clone(), &worker.address);
+        let task_count = cluster.tasks_of_len(&worker.id);
+        async move {
+            let stats = client.stats().await.unwrap_or_default();
+            Node {
+                name: worker.id.to_string(),
+                api: format!("http://{}", worker.address),
+                memory: signed(stats.mem_stats.mem_total),
+                disk: signed(stats.disk_stats.all),
+                stats,
+                role: "worker".to_owned(),
+                task_count: signed(task_count as u64),
+                ..Node::default()
+            }
+        }
+    });
+    Ok(Json(join_all(nodes).await))
+}
+
+/// The book's numbers have a sign.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,152 @@
+//! The committer: one thread that makes Changes durable, several batches in one commit, and only then lets loose
+//! what was decided with them. Nothing it does after a commit waits for anyone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::decide::{Answer, Wish};
+use super::driver::Reply;
+use super::feed::FeedSender;
+use super::link::Parcel;
+use super::request::RequestError;
+use super::store::{Store, StoreError};
+use crate::cluster::{Change, Cluster};
+use crate::task::{Task, WorkerId};
+
+/// Batches that may wait for the disk; the driver waits when there are more.
+const BATCHES: usize = 64;
+
+/// What was decided in one turn of the driver.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) changes: Vec<Arc<Change>>,
+    pub(super) work: Vec<Work>,
+}
+
+/// What is done once the Changes are durable.
+#[derive(Debug)]
+pub(super) enum Work {
+    Send { worker: WorkerId, wish: Wish, task: Task },
+    Answer { reply: Reply, answer: Result<Answer, RequestError> },
+}
+
+type Outboxes = HashMap<WorkerId, mpsc::Sender<Parcel>>;
+
+enum Order {
+    /// From now on Changes go to this feed and work to these links.
+    Begin(FeedSender, Outboxes),
+    Commit(Batch),
+    Reload(oneshot::Sender<Result<Cluster, StoreError>>),
+}
+
+/// The way to the committing thread.
+pub(super) struct Committer(mpsc::Sender<Order>);
+
+impl Committer {
+    /// Starts the thread. It ends when the Committer is dropped; the receiver tells of failed commits.
+    pub(super) fn spawn(tracker: &TaskTracker, store: Box<dyn Store>) -> (Self, mpsc::Receiver<String>) {
+        let (orders, inbox) = mpsc::channel(BATCHES);
+        let (failed, failures) = mpsc::channel(1);
+        tracker.spawn_blocking(move || run(store, inbox, &failed));
+        (Self(orders), failures)
+    }
+
+    pub(super) async fn begin(&self, feed: FeedSender, outboxes: Outboxes) {
+        // Fails only if the thread panicked; the next commit tells.
+        let _ = self.0.send(Order::Begin(feed, outboxes)).await;
+    }
+
+    /// False when the thread is gone.
+    pub(super) async fn commit(&self, batch: Batch) -> bool {
+        if batch.changes.is_empty() && batch.work.is_empty() {
+            return true;
+        }
+        self.0.send(Order::Commit(batch)).await.is_ok()
+    }
+
+    /// What the store holds, after a commit failed; until then further batches are refused.
+    pub(super) async fn reload(&self) -> Result<Cluster, ()> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Order::Reload(reply)).await.map_err(drop)?;
+        answer.await.map_err(drop)?.map_err(|error| tracing::error!("{error}"))
+    }
+}
+
+fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mpsc::Sender<String>) {
+    let mut orders = Vec::with_capacity(BATCHES);
+    let mut target: Option<(FeedSender, Outboxes)> = None;
+    let mut failure: Option<String> = None;
+    while inbox.blocking_recv_many(&mut orders, BATCHES) > 0 {
+        let mut changes = Vec::new();
+        let mut work = Vec::new();
+        for order in orders.drain(..) {
+            match order {
+                Order::Commit(batch) => {
+                    changes.extend(batch.changes);
+                    work.extend(batch.work);
+                }
+                Order::Begin(feed, outboxes) => target = Some((feed, outboxes)),
+                Order::Reload(reply) => {
+                    // What waits was decided on top of what failed: it goes the same way.
+                    settle(&mut *store, &mut changes, &mut work, target.as_ref(), &mut failure, failed);
+                    failure = None;
+                    let _ = reply.send(store.load());
+                }
+            }
+        }
+        settle(&mut *store, &mut changes, &mut work, target.as_ref(), &mut failure, failed);
+    }
+}
+
+/// Commits, then lets loose; or, after a failure, refuses.
+fn settle(
+    store: &mut dyn Store,
+    changes: &mut Vec<Arc<Change>>,
+    work: &mut Vec<Work>,
+    target: Option<&(FeedSender, Outboxes)>,
+    failure: &mut Option<String>,
+    failed: &mpsc::Sender<String>,
+) {
+    if failure.is_none()
+        && !changes.is_empty()
+        && let Err(error) = store.append(changes)
+    {
+        *failure = Some(error.to_string());
+        // A full channel holds the same news already.
+        let _ = failed.try_send(error.to_string());
+    }
+    match (&*failure, target) {
+        (None, Some((feed, outboxes))) => {
+            feed.changes(changes);
+            for work in work.drain(..) {
+                release(work, outboxes);
+            }
+        }
+        (why, _) => {
+            let why = why.as_deref().unwrap_or("the manager has not begun");
+            for work in work.drain(..) {
+                if let Work::Answer { reply, .. } = work {
+                    let _ = reply.send(Err(RequestError::Store(why.to_owned())));
+                }
+            }
+        }
+    }
+    changes.clear();
+}
+
+fn release(work: Work, outboxes: &Outboxes) {
+    match work {
+        // Who asked may have gone away meanwhile.
+        Work::Answer { reply, answer } => _ = reply.send(answer),
+        Work::Send { worker, wish, task } => {
+            let Some(outbox) = outboxes.get(&worker) else { return };
+            if let Err(error) = outbox.try_send(Parcel { wish, task }) {
+                // The core lets no more be under way than an outbox holds.
+                tracing::error!("a {wish:?} for {worker} was lost: {error}");
+            }
+        }
+    }
+}

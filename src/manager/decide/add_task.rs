@@ -1,0 +1,64 @@
+//! add_task: takes submitted events in, all of a request or none. Knows no worker.
+
+use std::collections::HashMap;
+
+use super::{Answer, Effect, Manager, RequestId, Turn};
+use crate::cluster::{Cause, What};
+use crate::manager::request::{RequestError, Submitted};
+use crate::task::{State, TaskEvent, TaskId, TaskSpec};
+
+impl Manager {
+    pub(super) fn submit(
+        &mut self,
+        turn: &mut Turn,
+        request: RequestId,
+        cause: Cause,
+        events: Vec<TaskEvent>,
+    ) {
+        let answer = if let Some(error) = self.refusal(&events) {
+            Err(error)
+        } else {
+            let outcomes = events.into_iter().map(|event| self.add_task(turn, cause, event)).collect();
+            Ok(Answer::Submitted(outcomes))
+        };
+        turn.effect(Effect::Answer { request, answer });
+    }
+
+    /// What is wrong with a request, looked for before anything is changed.
+    fn refusal(&self, events: &[TaskEvent]) -> Option<RequestError> {
+        let mut within: HashMap<TaskId, &TaskSpec> = HashMap::with_capacity(events.len());
+        for event in events {
+            let id = event.task.id;
+            let known =
+                within.get(&id).copied().or_else(|| self.cluster.task(id).map(|record| &*record.task.spec));
+            if event.is_stop() {
+                if known.is_none() {
+                    return Some(RequestError::UnknownTask(id));
+                }
+            } else if known.is_some_and(|known| *known != *event.task.spec) {
+                return Some(RequestError::DifferentSpec(id));
+            } else {
+                within.insert(id, &event.task.spec);
+            }
+        }
+        None
+    }
+
+    fn add_task(&mut self, turn: &mut Turn, cause: Cause, event: TaskEvent) -> Submitted {
+        let task = event.task.id;
+        if event.is_stop() {
+            let is_new = self.stop_task(turn, cause, task);
+            return Submitted { task, is_new, state: self.state_of(task) };
+        }
+        if let Some(record) = self.cluster.task(task) {
+            return Submitted { task, is_new: false, state: record.state() };
+        }
+        self.change(turn, cause, What::Submitted { event: event.id, task: event.task });
+        self.queue(turn.now, task);
+        Submitted { task, is_new: true, state: State::Pending }
+    }
+
+    pub(super) fn state_of(&self, task: TaskId) -> State {
+        self.cluster.task(task).map_or(State::Pending, crate::cluster::TaskRecord::state)
+    }
+}

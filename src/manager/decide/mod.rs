@@ -1,0 +1,271 @@
+//! What the manager decides: `handle(now, Input) -> Decision`, a state machine without IO. No clock, random, log,
+//! lock or async in here; the driver runs the effects and feeds their results back as inputs.
+
+mod add_task;
+mod busy;
+mod restart_policy;
+mod send_work;
+mod stop_task;
+mod update_tasks;
+mod worker_health;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::request::{RequestError, Stopping, Submitted};
+use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
+use crate::task::{Task, TaskEvent, TaskId, WorkerId};
+use busy::InFlight;
+pub use busy::MOST_IN_FLIGHT;
+pub use send_work::dispatch_backoff;
+pub use worker_health::{LOST_AFTER, STALE_AFTER};
+
+/// The present, told twice: what the wall clock says is only written down; what waits and times out goes by the
+/// time since start, which no one can set back or forth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Now {
+    pub wall: Timestamp,
+    pub since_start: Duration,
+}
+
+/// Something that the manager has to deal with.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// First of all, after the log was folded: the workers of this run.
+    Started {
+        workers: Vec<ConfiguredWorker>,
+    },
+    Submit {
+        request: RequestId,
+        cause: Cause,
+        events: Vec<TaskEvent>,
+    },
+    Stop {
+        request: RequestId,
+        cause: Cause,
+        tasks: Vec<TaskId>,
+    },
+    /// What became of an [`Effect::Send`].
+    Sent {
+        worker: WorkerId,
+        task: TaskId,
+        generation: u32,
+        wish: Wish,
+        outcome: SendOutcome,
+    },
+    /// A worker answered for the first time since the link to it was down.
+    WorkerUp {
+        worker: WorkerId,
+        peer: Peer,
+        capacity: Capacity,
+    },
+    /// Everything a worker has: what is not listed, it does not know.
+    WorkerTasks {
+        worker: WorkerId,
+        tasks: Vec<Task>,
+    },
+    /// One task changed on a worker.
+    WorkerTask {
+        worker: WorkerId,
+        task: Task,
+    },
+    /// A worker lives; why its engine can't be used, or "".
+    Heartbeat {
+        worker: WorkerId,
+        runtime_problem: String,
+    },
+    /// The link to a worker broke or could not be made.
+    LinkDown {
+        worker: WorkerId,
+        reason: String,
+    },
+    /// The time that [`Manager::next_wake`] asked for has come.
+    Tick,
+}
+
+/// A worker that the user named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredWorker {
+    pub id: WorkerId,
+    pub insecure: bool,
+}
+
+/// Something to be done for the manager, once the Changes decided with it are durable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// POST to the worker that it shall start or stop the task, as this generation.
+    Send {
+        worker: WorkerId,
+        wish: Wish,
+        task: Task,
+    },
+    Answer {
+        request: RequestId,
+        answer: Result<Answer, RequestError>,
+    },
+}
+
+/// What a worker is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Start,
+    Stop,
+}
+
+/// Ties an [`Effect::Answer`] to the request.
+pub type RequestId = u64;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Submitted(Vec<Submitted>),
+    Stopping(Vec<Stopping>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendOutcome {
+    Accepted,
+    /// The worker answered that it won't, with its message (4xx).
+    Refused {
+        status: u16,
+        message: String,
+    },
+    /// No answer, or "not now" (5xx, 429). Unless `arrived` is impossible, the worker may have taken it.
+    Failed {
+        reason: String,
+        may_have_arrived: bool,
+    },
+}
+
+/// What one input led to, in order. Already folded into the manager's own cluster.
+#[derive(Debug, Default, PartialEq)]
+pub struct Decision {
+    pub changes: Vec<Arc<Change>>,
+    pub effects: Vec<Effect>,
+}
+
+/// Something to look at again later.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A backoff in `pending` is over.
+    Retry(Place),
+    /// A stop that did not reach its worker is due again.
+    StopAgain(TaskId),
+    /// A worker may be late.
+    Health(WorkerId),
+}
+
+/// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    position: Revision,
+    task: TaskId,
+}
+
+/// The book's Manager. `cluster` is its memory, changed by Changes alone; the rest is derived from it and from
+/// what is under way, and starts empty.
+#[derive(Debug, Default)]
+pub struct Manager {
+    cluster: Cluster,
+    /// Waiting tasks to be tried next, in the order in which they became so.
+    ready: VecDeque<Place>,
+    /// Waiting tasks that no worker could take; tried again when a worker gets better.
+    blocked: VecDeque<Place>,
+    in_flight: HashMap<WorkerId, InFlight>,
+    /// When each worker of this run was last heard.
+    last_seen: HashMap<WorkerId, Duration>,
+    configured: HashSet<WorkerId>,
+    timers: BTreeSet<(Duration, Timer)>,
+}
+
+impl Manager {
+    /// A manager that knows `cluster` (the folded log) and has yet to be [started](Input::Started).
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster, ..Self::default() }
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// When it wants an [`Input::Tick`], as time since start.
+    pub fn next_wake(&self) -> Option<Duration> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Decides on one input. The work grows with the input, not with the cluster; only a start, and a worker
+    /// that comes back, look at all of the tasks they concern.
+    pub fn handle(&mut self, now: Now, input: Input) -> Decision {
+        let mut turn = Turn { now, decision: Decision::default() };
+        match input {
+            Input::Started { workers } => self.started(&mut turn, workers),
+            Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
+            Input::Stop { request, cause, tasks } => self.stop(&mut turn, request, cause, &tasks),
+            Input::Sent { worker, task, generation, wish, outcome } => {
+                self.sent(&mut turn, &worker, task, generation, wish, outcome);
+            }
+            Input::WorkerUp { worker, peer, capacity } => self.worker_up(&mut turn, &worker, peer, capacity),
+            Input::WorkerTasks { worker, tasks } => self.worker_tasks(&mut turn, &worker, tasks),
+            Input::WorkerTask { worker, task } => self.update_task(&mut turn, &worker, task),
+            Input::Heartbeat { worker, runtime_problem } => {
+                self.heartbeat(&mut turn, &worker, runtime_problem);
+            }
+            Input::LinkDown { worker, reason } => self.link_down(&mut turn, &worker, reason),
+            Input::Tick => self.tick(&mut turn),
+        }
+        self.send_work(&mut turn);
+        turn.decision
+    }
+
+    /// After the log was folded: what waits is tried, and every worker has to show itself first.
+    fn started(&mut self, turn: &mut Turn, workers: Vec<ConfiguredWorker>) {
+        self.configure(turn, workers);
+        let waiting: Vec<_> = self.cluster.pending().collect();
+        for task in waiting {
+            self.queue(turn.now, task);
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn) {
+        while let Some((due, _)) = self.timers.first() {
+            if *due > turn.now.since_start {
+                break;
+            }
+            let Some((_, timer)) = self.timers.pop_first() else { break };
+            match timer {
+                Timer::Retry(place) => self.ready.push_back(place),
+                Timer::StopAgain(task) => self.send_stop(turn, task),
+                Timer::Health(worker) => self.check_health(turn, &worker),
+            }
+        }
+    }
+
+    fn wake_after(&mut self, now: Now, wait: Duration, timer: Timer) {
+        self.timers.insert((now.since_start + wait, timer));
+    }
+
+    /// Decides a Change: gives it its revision, folds it in, and hands it on.
+    fn change(&mut self, turn: &mut Turn, cause: Cause, what: What) {
+        let revision = self.cluster.revision() + 1;
+        let change = Arc::new(Change { revision, time: turn.now.wall, cause, what });
+        self.cluster.apply(&change);
+        turn.decision.changes.push(change);
+    }
+}
+
+/// One call of `handle`: the present, and what was decided so far.
+struct Turn {
+    now: Now,
+    decision: Decision,
+}
+
+impl Turn {
+    fn effect(&mut self, effect: Effect) {
+        self.decision.effects.push(effect);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! send_work: takes tasks off `pending`, has a worker selected, and sends them there; and what became of it.
+
+use std::time::Duration;
+
+use super::restart_policy::LONGEST_BACKOFF;
+use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
+use crate::cluster::{Cause, What};
+use crate::scheduler::select_worker;
+use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
+
+/// How long a task waits after its `attempts`-th dispatch in a row that did not arrive: half a second, doubled
+/// each time, at most half a minute.
+pub fn dispatch_backoff(attempts: u32) -> Duration {
+    const FIRST: Duration = Duration::from_millis(500);
+    const MOST: Duration = Duration::from_secs(30);
+    FIRST.saturating_mul(1 << attempts.min(10)).min(MOST)
+}
+
+impl Manager {
+    /// Tries every task that is due. A task that no worker can take stays in `pending` and says why; one that
+    /// only has to wait for an answer from a worker stays first in line.
+    pub(super) fn send_work(&mut self, turn: &mut Turn) {
+        while let Some(place) = self.ready.pop_front() {
+            let task = place.task;
+            let Some(record) = self.cluster.task(task) else { continue };
+            if record.queued.is_none_or(|queued| queued.position != place.position) {
+                continue;
+            }
+            let workers = self.cluster.workers();
+            let last_worker = self.cluster.last_worker();
+            let chosen = select_worker(&record.task.spec, workers, last_worker, |worker| {
+                self.is_busy(turn.now, &worker.id)
+            });
+            match chosen {
+                Ok(index) => {
+                    let worker = workers[index].id.clone();
+                    let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
+                    let generation = record.status().generation + u32::from(moves);
+                    self.change(
+                        turn,
+                        Cause::Scheduler,
+                        What::Scheduled { task, worker: worker.clone(), generation },
+                    );
+                    self.send_start(turn, &worker, task);
+                }
+                Err(no_worker) if no_worker.is_only_busy() => {
+                    self.ready.push_front(place);
+                    break;
+                }
+                Err(no_worker) => {
+                    let reason = no_worker.to_string();
+                    if record.status().reason != reason {
+                        self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
+                    }
+                    self.blocked.push_back(place);
+                }
+            }
+        }
+    }
+
+    /// Sends the start of a task that is assigned to `worker`; again is harmless, the generation is the same.
+    pub(super) fn send_start(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
+        let Some(record) = self.cluster.task(task) else { return };
+        let status = TaskStatus {
+            state: State::Scheduled,
+            generation: record.status().generation,
+            restart_count: record.status().restart_count,
+            ..TaskStatus::default()
+        };
+        let task = Task { id: task, spec: record.task.spec.clone(), status };
+        self.send(turn, worker, Wish::Start, task);
+    }
+
+    /// A worker got better: what no one could take is tried again.
+    pub(super) fn unblock(&mut self) {
+        self.ready.append(&mut self.blocked);
+    }
+
+    /// A worker got worse: the first in line are told their reasons anew. Not all of them: a flapping worker
+    /// must not cost a Change for each of a million waiting tasks.
+    pub(super) fn retell(&mut self) {
+        const RETOLD: usize = 64;
+        let first = self.blocked.len().min(RETOLD);
+        self.ready.extend(self.blocked.drain(..first));
+    }
+
+    /// Lines a waiting task up: now, or after its backoff.
+    pub(super) fn queue(&mut self, now: Now, task: TaskId) {
+        let Some(queued) = self.cluster.task(task).and_then(|record| record.queued) else { return };
+        let place = Place { position: queued.position, task };
+        match queued.retry_at {
+            Some(at) if at > now.wall => {
+                // Of a wall clock that was set back between two runs, no more is believed than the longest backoff.
+                let wait = at.duration_since(now.wall).unsigned_abs().min(LONGEST_BACKOFF);
+                self.wake_after(now, wait, Timer::Retry(place));
+            }
+            _ => self.ready.push_back(place),
+        }
+    }
+
+    /// What became of a POST.
+    pub(super) fn sent(
+        &mut self,
+        turn: &mut Turn,
+        worker: &WorkerId,
+        task: TaskId,
+        generation: u32,
+        wish: Wish,
+        outcome: SendOutcome,
+    ) {
+        self.landed(turn, worker, wish, task);
+        let is_current = self.cluster.worker_of(task) == Some(worker)
+            && self.cluster.task(task).is_some_and(|record| record.status().generation == generation);
+        if !is_current {
+            return;
+        }
+        match wish {
+            Wish::Start => self.start_sent(turn, worker, task, outcome),
+            Wish::Stop => self.stop_sent(turn, task, &outcome),
+        }
+    }
+
+    fn start_sent(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, outcome: SendOutcome) {
+        let Some(record) = self.cluster.task(task) else { return };
+        // Its worker may have reported it already; then the answer to the POST says nothing new.
+        if record.state() != State::Scheduled {
+            return;
+        }
+        match outcome {
+            SendOutcome::Accepted => {}
+            SendOutcome::Refused { status: _, message } => {
+                let reason = format!("{worker} refused it: {message}");
+                self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Failed, reason });
+            }
+            SendOutcome::Failed { reason: _, may_have_arrived } if record.is_stopping() => {
+                if !may_have_arrived {
+                    self.stopped_before_start(turn, task, Cause::WorkerLink);
+                }
+            }
+            SendOutcome::Failed { reason, may_have_arrived: _ } => {
+                let wait = dispatch_backoff(record.attempts);
+                let reason = format!("could not send it to {worker}: {reason}");
+                let retry_at = turn.now.wall + wait;
+                self.change(turn, Cause::WorkerLink, What::Returned { task, reason, retry_at });
+                self.queue(turn.now, task);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Stopping: a wish that is remembered until the task's worker has done it. Knows no container.
+
+use std::time::Duration;
+
+use super::{Answer, Effect, Manager, RequestId, SendOutcome, Timer, Turn, Wish};
+use crate::cluster::{Cause, What};
+use crate::manager::request::{RequestError, Stopping};
+use crate::task::{State, TaskId};
+
+/// How soon a stop that did not reach its worker is sent again. The worker's return sends it at once.
+const STOP_AGAIN: Duration = Duration::from_secs(2);
+
+impl Manager {
+    pub(super) fn stop(&mut self, turn: &mut Turn, request: RequestId, cause: Cause, tasks: &[TaskId]) {
+        let unknown = tasks.iter().find(|task| self.cluster.task(**task).is_none());
+        let answer = if let Some(unknown) = unknown {
+            Err(RequestError::UnknownTask(*unknown))
+        } else {
+            let outcomes = tasks.iter().map(|&task| {
+                let is_new = self.stop_task(turn, cause, task);
+                Stopping { task, is_new, state: self.state_of(task) }
+            });
+            Ok(Answer::Stopping(outcomes.collect()))
+        };
+        turn.effect(Effect::Answer { request, answer });
+    }
+
+    /// Wants `task` stopped. False if there was nothing to do: it has ended, or is being stopped already.
+    pub(super) fn stop_task(&mut self, turn: &mut Turn, cause: Cause, task: TaskId) -> bool {
+        let Some(record) = self.cluster.task(task) else { return false };
+        match record.state() {
+            State::Completed | State::Failed => false,
+            State::Pending => {
+                self.stopped_before_start(turn, task, cause);
+                true
+            }
+            State::Scheduled | State::Running => {
+                let is_new = !record.is_stopping();
+                if is_new {
+                    self.change(turn, cause, What::StopRequested { task });
+                }
+                self.send_stop(turn, task);
+                is_new
+            }
+        }
+    }
+
+    pub(super) fn stopped_before_start(&mut self, turn: &mut Turn, task: TaskId, cause: Cause) {
+        let reason = "stopped before it started".to_owned();
+        self.change(turn, cause, What::StopRequested { task });
+        self.change(turn, cause, What::Ended { task, state: State::Completed, reason });
+    }
+
+    pub(super) fn send_stop(&mut self, turn: &mut Turn, task: TaskId) {
+        let (Some(record), Some(worker)) = (self.cluster.task(task), self.cluster.worker_of(task)) else {
+            return;
+        };
+        if record.is_stopping() {
+            let (worker, task) = (worker.clone(), record.task.clone());
+            self.send(turn, &worker, Wish::Stop, task);
+        }
+    }
+
+    pub(super) fn stop_sent(&mut self, turn: &mut Turn, task: TaskId, outcome: &SendOutcome) {
+        if self.cluster.task(task).is_none_or(|record| !record.is_stopping()) {
+            return;
+        }
+        match outcome {
+            SendOutcome::Accepted => {}
+            SendOutcome::Refused { status: 404, .. } => {
+                let reason = "stopped; its worker no longer knew it".to_owned();
+                self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Completed, reason });
+            }
+            SendOutcome::Refused { .. } | SendOutcome::Failed { .. } => {
+                self.wake_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! update_tasks: brings the workers' view into the task_db. Level-triggered: reports may come in any order, twice,
+//! or late; a generation that is not the current one changes nothing here.
+
+use std::collections::HashSet;
+
+use super::{Manager, Turn, Wish};
+use crate::cluster::{Cause, Peer, TaskRecord, What};
+use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
+
+/// A book worker lists a task only once it took it off its queue, which it looks at every 10 s, one task a turn.
+/// A start that it has not listed for this long went missing.
+const BOOK_LISTS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
+
+impl Manager {
+    /// The complete list of a worker.
+    pub(super) fn worker_tasks(&mut self, turn: &mut Turn, worker: &WorkerId, tasks: Vec<Task>) {
+        let listed: HashSet<TaskId> = tasks.iter().map(|task| task.id).collect();
+        for task in tasks {
+            self.update_task(turn, worker, task);
+        }
+        for task in self.assigned(worker) {
+            if !listed.contains(&task) {
+                self.not_listed(turn, worker, task);
+            }
+        }
+    }
+
+    /// What was sent to `worker`, in an order that is the same in every run.
+    pub(super) fn assigned(&self, worker: &WorkerId) -> Vec<TaskId> {
+        let mut tasks: Vec<TaskId> = self.cluster.tasks_of(worker).collect();
+        tasks.sort_unstable();
+        tasks
+    }
+
+    /// A task was sent to `worker`, and `worker` does not know it.
+    fn not_listed(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
+        let Some(record) = self.cluster.task(task) else { return };
+        if record.state().has_ended() || self.is_in_flight(worker, task) {
+            return;
+        }
+        let is_book = self.cluster.worker(worker).is_some_and(|worker| worker.peer == Peer::Book);
+        match record.state() {
+            State::Scheduled if is_book => {
+                if turn.now.wall.duration_since(record.changed) > BOOK_LISTS_WITHIN {
+                    self.send_start(turn, worker, task);
+                }
+            }
+            State::Scheduled | State::Running if record.is_stopping() => {
+                let reason = "stopped; its worker no longer has it".to_owned();
+                self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Completed, reason });
+            }
+            State::Scheduled => self.send_start(turn, worker, task),
+            State::Running => {
+                let reason = format!("{worker} no longer has it");
+                self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Failed, reason });
+                self.after_end(turn, task);
+            }
+            State::Pending | State::Completed | State::Failed => {}
+        }
+    }
+
+    /// One task as `worker` sees it.
+    pub(super) fn update_task(&mut self, turn: &mut Turn, worker: &WorkerId, report: Task) {
+        let Some(record) = self.cluster.task(report.id) else { return };
+        let is_book = self.cluster.worker(worker).is_some_and(|worker| worker.peer == Peer::Book);
+        let ours = record.status().generation;
+        // The book knows no generations: its worker's word counts for the current one.
+        let theirs = if is_book { ours } else { report.status.generation };
+        if self.cluster.worker_of(report.id) != Some(worker) || theirs != ours {
+            self.not_current(turn, worker, report, theirs);
+            return;
+        }
+        // It reports the task, so it has the task, whatever becomes of the answer to the POST.
+        self.landed(turn, worker, Wish::Start, report.id);
+        let Some(record) = self.cluster.task(report.id) else { return };
+        if let Some(status) = news(record, report.status, turn.now.wall) {
+            let (task, ended) = (report.id, status.state.has_ended());
+            self.change(turn, Cause::WorkerReport, What::Observed { task, status });
+            if ended {
+                self.after_end(turn, task);
+            }
+        }
+    }
+
+    /// `worker` has a task that is not (or no longer) assigned to it as this generation.
+    fn not_current(&mut self, turn: &mut Turn, worker: &WorkerId, report: Task, theirs: u32) {
+        let Some(record) = self.cluster.task(report.id) else { return };
+        let (task, ours) = (report.id, record.status().generation);
+        let reply_was_lost =
+            record.queued.is_some() && record.tried.as_ref() == Some(worker) && theirs == ours;
+        if reply_was_lost {
+            // The start arrived after all: what runs there is what is wanted, so it is taken back.
+            let what = What::Scheduled { task, worker: worker.clone(), generation: ours };
+            self.change(turn, Cause::WorkerReport, what);
+            self.update_task(turn, worker, report);
+        } else if theirs <= ours && !report.status.state.has_ended() {
+            // Left over from a dispatch or a move: at most one container a task.
+            let mut leftover = Task { id: task, spec: record.task.spec.clone(), status: report.status };
+            leftover.status.generation = theirs;
+            self.send(turn, worker, Wish::Stop, leftover);
+        }
+    }
+}
+
+/// What the record's status becomes by a report of the current generation; `None` if that is nothing new.
+fn news(record: &TaskRecord, mut report: TaskStatus, now: jiff::Timestamp) -> Option<TaskStatus> {
+    let ours = record.status();
+    // A worker's Pending is "in my queue": to us that is Scheduled.
+    if report.state == State::Pending {
+        report.state = State::Scheduled;
+    }
+    if !ours.state.can_become(report.state) {
+        return None;
+    }
+    report.generation = ours.generation;
+    report.restart_count = ours.restart_count;
+    // The book's workers leave the times unset; then the time at which it was seen is the best there is.
+    report.start_time = report.start_time.or(ours.start_time);
+    if report.state == State::Running {
+        report.start_time.get_or_insert(now);
+    }
+    if report.state.has_ended() {
+        report.finish_time.get_or_insert(now);
+        if report.container_id.is_empty() {
+            report.container_id.clone_from(&ours.container_id);
+        }
+    }
+    (report != *ours).then_some(report)
+}

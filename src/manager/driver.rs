@@ -1,0 +1,291 @@
+//! The driver: owns the Manager, feeds it inputs, and runs what it decides once that is durable.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::commit::{Batch, Committer, Work};
+use super::decide::{Answer, ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
+use super::feed::FeedSender;
+use super::link;
+use super::request::RequestError;
+use super::store::{Store, StoreError};
+use crate::client::WorkerClient;
+use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::task::{TaskEvent, TaskId, WorkerId};
+
+/// Messages that may wait for the driver; who finds it full waits.
+const MESSAGES: usize = 4_096;
+
+/// Messages decided on before their Changes go to the store together.
+const MESSAGES_A_TURN: usize = 512;
+
+/// After the store refused a write, before it is tried again: somebody has to make room first.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What the driver is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Input(Input),
+    Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
+    Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
+    Watch(oneshot::Sender<(Cluster, FeedStream)>),
+    Snapshot(oneshot::Sender<Cluster>),
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;
+
+/// Wraps the stream for `Debug`'s sake.
+pub(super) struct FeedStream(
+    pub(super) futures_util::stream::BoxStream<'static, Result<FeedItem, RequestError>>,
+);
+
+impl std::fmt::Debug for FeedStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FeedStream")
+    }
+}
+
+/// What a manager needs to know at its start.
+#[derive(Debug)]
+pub struct Config {
+    pub workers: Vec<WorkerAddress>,
+    pub http: reqwest::Client,
+}
+
+/// A worker and where its API answers, which for one on a free port is only known once it listens.
+#[derive(Clone, Debug)]
+pub struct WorkerAddress {
+    pub id: WorkerId,
+    /// `host:port`.
+    pub address: WorkerId,
+    pub insecure: bool,
+}
+
+/// A manager at work.
+#[derive(Debug)]
+pub struct Started {
+    pub handle: super::Handle,
+    tracker: TaskTracker,
+}
+
+impl Started {
+    /// Waits until it has stopped: after the token was cancelled, everything accepted is in the store.
+    pub async fn stopped(self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// Reads the store and starts to manage. Needs a tokio runtime.
+pub fn start(
+    config: Config,
+    mut store: Box<dyn Store>,
+    cancel: &CancellationToken,
+) -> Result<Started, StoreError> {
+    let cluster = store.load()?;
+    let tracker = TaskTracker::new();
+    let (sender, messages) = mpsc::channel(MESSAGES);
+    let driver = Driver {
+        manager: Manager::new(cluster),
+        clock: Clock(Instant::now()),
+        config,
+        sender: sender.clone(),
+        replies: HashMap::new(),
+        next_request: 0,
+        links: None,
+        cancel: cancel.clone(),
+        tracker: tracker.clone(),
+    };
+    tracker.spawn(driver.run(messages, store));
+    Ok(Started { handle: super::Handle::new(sender), tracker })
+}
+
+/// Tells both times.
+#[derive(Clone, Copy, Debug)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> Now {
+        Now { wall: Timestamp::now(), since_start: self.0.elapsed() }
+    }
+
+    fn at(self, since_start: Duration) -> tokio::time::Instant {
+        (self.0 + since_start).into()
+    }
+}
+
+struct Driver {
+    manager: Manager,
+    clock: Clock,
+    config: Config,
+    sender: mpsc::Sender<Message>,
+    replies: HashMap<RequestId, Reply>,
+    next_request: RequestId,
+    /// Ends the links of this run of the manager.
+    links: Option<CancellationToken>,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Driver {
+    async fn run(mut self, mut messages: mpsc::Receiver<Message>, store: Box<dyn Store>) {
+        let (committer, mut failures) = Committer::spawn(&self.tracker, store);
+        let mut feed = self.begin(&committer).await;
+        let mut turn = Vec::with_capacity(MESSAGES_A_TURN);
+        let mut failed: Option<StoreFailure> = None;
+        loop {
+            let wake = match &failed {
+                Some(failure) => Some(failure.retry_at),
+                None => self.manager.next_wake().map(|due| self.clock.at(due)),
+            };
+            tokio::select! {
+                () = self.cancel.cancelled() => break,
+                received = messages.recv_many(&mut turn, MESSAGES_A_TURN) => {
+                    if received == 0 { break }
+                }
+                () = sleep_until(wake) => {
+                    if failed.take().is_some() {
+                        if let Ok(cluster) = committer.reload().await {
+                            self.manager = Manager::new(cluster);
+                            feed = self.begin(&committer).await;
+                        } else {
+                            failed = Some(StoreFailure::new("the store can't be read"));
+                        }
+                        continue;
+                    }
+                    turn.push(Message::Input(Input::Tick));
+                }
+                Some(why) = failures.recv() => {
+                    tracing::error!("{why}; trying again every second");
+                    if let Some(links) = self.links.take() {
+                        links.cancel();
+                    }
+                    failed = Some(StoreFailure::new(&why));
+                }
+            }
+            if let Some(failure) = &failed {
+                for message in turn.drain(..) {
+                    refuse(message, &failure.why);
+                }
+                continue;
+            }
+            let mut batch = Batch::default();
+            for message in turn.drain(..) {
+                self.take(message, &mut batch, &feed);
+            }
+            if !committer.commit(batch).await {
+                break;
+            }
+        }
+        if let Some(links) = self.links.take() {
+            links.cancel();
+        }
+    }
+
+    /// Starts the manager on what was loaded: links to the workers, a feed for new watchers.
+    async fn begin(&mut self, committer: &Committer) -> FeedSender {
+        let feed = FeedSender::new();
+        let links = self.cancel.child_token();
+        let mut outboxes = HashMap::new();
+        let mut workers = Vec::new();
+        for worker in &self.config.workers {
+            let client = WorkerClient::new(self.config.http.clone(), &worker.address);
+            let outbox = link::spawn(
+                &self.tracker,
+                worker.id.clone(),
+                client,
+                self.sender.clone(),
+                feed.clone(),
+                links.clone(),
+            );
+            outboxes.insert(worker.id.clone(), outbox);
+            workers.push(ConfiguredWorker { id: worker.id.clone(), insecure: worker.insecure });
+        }
+        self.links = Some(links);
+        committer.begin(feed.clone(), outboxes).await;
+        let mut batch = Batch::default();
+        let decision = self.manager.handle(self.clock.now(), Input::Started { workers });
+        self.hand_over(decision, &mut batch);
+        committer.commit(batch).await;
+        feed
+    }
+
+    fn take(&mut self, message: Message, batch: &mut Batch, feed: &FeedSender) {
+        let input = match message {
+            Message::Input(input) => input,
+            Message::Submit { events, cause, reply } => {
+                Input::Submit { request: self.expect(reply), cause, events }
+            }
+            Message::Stop { tasks, cause, reply } => {
+                Input::Stop { request: self.expect(reply), cause, tasks }
+            }
+            Message::Watch(reply) => {
+                let stream = FeedStream(Box::pin(feed.watch()));
+                // Who asked may have gone away meanwhile.
+                let _ = reply.send((self.manager.cluster().clone(), stream));
+                return;
+            }
+            Message::Snapshot(reply) => {
+                let _ = reply.send(self.manager.cluster().clone());
+                return;
+            }
+        };
+        let decision = self.manager.handle(self.clock.now(), input);
+        self.hand_over(decision, batch);
+    }
+
+    fn expect(&mut self, reply: Reply) -> RequestId {
+        self.next_request += 1;
+        self.replies.insert(self.next_request, reply);
+        self.next_request
+    }
+
+    /// Adds a decision to what is committed next, with the replies that its answers go to.
+    fn hand_over(&mut self, decision: Decision, batch: &mut Batch) {
+        batch.changes.extend(decision.changes);
+        for effect in decision.effects {
+            match effect {
+                Effect::Send { worker, wish, task } => batch.work.push(Work::Send { worker, wish, task }),
+                Effect::Answer { request, answer } => {
+                    if let Some(reply) = self.replies.remove(&request) {
+                        batch.work.push(Work::Answer { reply, answer });
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct StoreFailure {
+    why: String,
+    retry_at: tokio::time::Instant,
+}
+
+impl StoreFailure {
+    fn new(why: &str) -> Self {
+        Self { why: why.to_owned(), retry_at: tokio::time::Instant::now() + STORE_RETRY }
+    }
+}
+
+/// While nothing can be stored, nothing is promised.
+fn refuse(message: Message, why: &str) {
+    match message {
+        Message::Submit { reply, .. } | Message::Stop { reply, .. } => {
+            let _ = reply.send(Err(RequestError::Store(why.to_owned())));
+        }
+        // The links are being taken down; a watcher asks again.
+        Message::Input(_) | Message::Watch(_) | Message::Snapshot(_) => {}
+    }
+}
+
+async fn sleep_until(wake: Option<tokio::time::Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}

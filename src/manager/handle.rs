@@ -1,0 +1,59 @@
+//! The embedded manager's front desk: what others in this process ask it. Knows no HTTP.
+
+use futures_util::stream::BoxStream;
+use tokio::sync::{mpsc, oneshot};
+
+use super::decide::Answer;
+use super::driver::Message;
+use super::request::{RequestError, Stopping, Submitted};
+use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::task::{TaskEvent, TaskId};
+
+/// A way to the driver. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::Sender<Message>);
+
+impl Handle {
+    pub(super) fn new(driver: mpsc::Sender<Message>) -> Self {
+        Self(driver)
+    }
+
+    /// Submits all of `events` or, on an error, none. Returns when they are durable.
+    pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
+        match self.ask(|reply| Message::Submit { events, cause, reply }).await?? {
+            Answer::Submitted(outcomes) => Ok(outcomes),
+            Answer::Stopping(_) => Err(gone()),
+        }
+    }
+
+    /// Wants all of `tasks` stopped or, on an error, none. Returns when the wish is durable.
+    pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
+        match self.ask(|reply| Message::Stop { tasks, cause, reply }).await?? {
+            Answer::Stopping(outcomes) => Ok(outcomes),
+            Answer::Submitted(_) => Err(gone()),
+        }
+    }
+
+    /// The cluster as it is now.
+    pub async fn snapshot(&self) -> Result<Cluster, RequestError> {
+        self.ask(Message::Snapshot).await
+    }
+
+    /// The cluster as it is now, and everything after it.
+    pub async fn watch(
+        &self,
+    ) -> Result<(Cluster, BoxStream<'static, Result<FeedItem, RequestError>>), RequestError> {
+        let (cluster, stream) = self.ask(Message::Watch).await?;
+        Ok((cluster, stream.0))
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(message(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> RequestError {
+    RequestError::Unreachable("the manager has stopped, or its store is out of order".to_owned())
+}

@@ -1,0 +1,60 @@
+//! The link to one worker: carries wishes there and reports back. Decides nothing; a hung worker holds up only
+//! its own link.
+
+mod outbox;
+mod reports;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::decide::{Input, MOST_IN_FLIGHT, Wish};
+use super::driver::Message;
+use super::feed::FeedSender;
+use crate::client::WorkerClient;
+use crate::cluster::Peer;
+use crate::task::{Task, WorkerId};
+
+/// Room for all that the core lets be under way at once, starts and stops.
+const OUTBOX: usize = 2 * MOST_IN_FLIGHT;
+
+/// One wish on its way.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) wish: Wish,
+    pub(super) task: Task,
+}
+
+/// What both halves of a link share.
+#[derive(Clone, Debug)]
+struct Link {
+    worker: WorkerId,
+    client: WorkerClient,
+    driver: mpsc::Sender<Message>,
+    feed: FeedSender,
+    cancel: CancellationToken,
+}
+
+impl Link {
+    /// Tells the core. False when the driver is gone.
+    async fn tell(&self, input: Input) -> bool {
+        self.driver.send(Message::Input(input)).await.is_ok()
+    }
+}
+
+/// Starts the link to `worker`, and hands out the way in.
+pub(super) fn spawn(
+    tracker: &TaskTracker,
+    worker: WorkerId,
+    client: WorkerClient,
+    driver: mpsc::Sender<Message>,
+    feed: FeedSender,
+    cancel: CancellationToken,
+) -> mpsc::Sender<Parcel> {
+    let (parcels, outbox) = mpsc::channel(OUTBOX);
+    let (peer_sender, peer) = tokio::sync::watch::channel(Peer::Unknown);
+    let link = Link { worker, client, driver, feed, cancel };
+    tracker.spawn(outbox::run(link.clone(), outbox, peer));
+    tracker.spawn(reports::run(link, peer_sender));
+    parcels
+}

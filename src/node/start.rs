@@ -1,0 +1,178 @@
+//! Starts and stops a node: claim, listen, load, manage, announce, work; and back.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::folder::{Claim, Folder, Holder};
+use super::listen::{Address, ListenError, listen};
+use crate::client::{ManagerHandle, http_client};
+use crate::http;
+use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
+use crate::manager::{self, WorkerAddress};
+use crate::task::WorkerId;
+use crate::worker::{self, runtime};
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it remembers; `None` is a cluster of its own that is gone at its end, containers and all.
+    pub folder: Option<PathBuf>,
+    pub manager: Address,
+    pub local_worker: Option<LocalWorker>,
+    /// Workers elsewhere.
+    pub workers: Vec<WorkerAddress>,
+}
+
+/// The worker in the manager's own process.
+#[derive(Debug)]
+pub struct LocalWorker {
+    pub id: WorkerId,
+    pub address: Address,
+    pub engine: Engine,
+}
+
+/// What runs its containers.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// The engine's address, as `DOCKER_HOST` has it.
+    Docker(String),
+    /// Plain processes, for the demo: image name → program and first arguments.
+    Processes(BTreeMap<String, Vec<String>>),
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot use the data folder {}: {error}; name another one with --data-dir", path.display())]
+    Folder { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the worker cannot start: {0}")]
+    Worker(io::Error),
+}
+
+/// What a start led to.
+#[derive(Debug)]
+pub enum Begun {
+    Node(Node),
+    /// Another process holds the data folder.
+    Held(Holder),
+}
+
+/// A node at work.
+#[derive(Debug)]
+pub struct Node {
+    pub handle: ManagerHandle,
+    /// `host:port` of the manager's API.
+    pub manager_address: String,
+    /// Id and address of the local worker.
+    pub local_worker: Option<(WorkerId, String)>,
+    manager: manager::Started,
+    serving: TaskTracker,
+    worker: Option<tokio::task::JoinHandle<Result<(), worker::WorkerError>>>,
+    cancel: CancellationToken,
+    worker_cancel: CancellationToken,
+    /// Held until everything else has stopped.
+    folder: Option<Folder>,
+}
+
+/// Starts a node. The local worker looks at its containers meanwhile: the screen need not wait for an engine.
+pub async fn start(config: Config) -> Result<Begun, StartError> {
+    let mut folder = None;
+    if let Some(path) = &config.folder {
+        match Folder::claim(path).map_err(|error| StartError::Folder { path: path.clone(), error })? {
+            Claim::Ours(ours) => folder = Some(ours),
+            Claim::Theirs(holder) => return Ok(Begun::Held(holder)),
+        }
+    }
+    let is_ephemeral = folder.is_none();
+    let id = |name| match (&folder, &config.folder) {
+        (Some(folder), Some(path)) => {
+            folder.id(name).map_err(|error| StartError::Folder { path: path.clone(), error })
+        }
+        _ => Ok(Uuid::new_v4()),
+    };
+    let (cluster_id, worker_identity) = (id("cluster-id")?, id("worker-id")?);
+    let listener = listen(&config.manager).await?;
+    let manager_address = shown(&config.manager, &listener);
+    let cancel = CancellationToken::new();
+    let worker_cancel = CancellationToken::new();
+    let mut workers = config.workers;
+    let mut local_worker = None;
+    let mut worker = None;
+    if let Some(local) = config.local_worker {
+        let listener = listen(&local.address).await?;
+        let address = shown(&local.address, &listener);
+        workers.insert(
+            0,
+            WorkerAddress { id: local.id.clone(), address: address.as_str().into(), insecure: false },
+        );
+        local_worker = Some((local.id, address));
+        let config = worker::Config { ephemeral: is_ephemeral, ..worker::Config::new(worker_identity) };
+        let token = worker_cancel.clone();
+        worker = Some(tokio::spawn(async move {
+            let started = match local.engine {
+                Engine::Docker(host) => {
+                    let docker = runtime::Docker::new(&host, cluster_id, worker_identity);
+                    worker::start(config, docker, listener, token).await
+                }
+                Engine::Processes(images) => {
+                    worker::start(config, runtime::Process::new(images), listener, token).await
+                }
+            };
+            started?.join().await
+        }));
+    }
+
+    let store: Box<dyn Store> = match &folder {
+        Some(folder) => Box::new(RedbStore::open(&folder.store())?),
+        None => Box::new(MemoryStore::default()),
+    };
+    let http = http_client();
+    let manager_config = manager::Config { workers: workers.clone(), http: http.clone() };
+    let manager = manager::start(manager_config, store, &cancel)?;
+    if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
+        let announced = folder.announce(Some(manager_address.clone()));
+        announced.map_err(|error| StartError::Folder { path, error })?;
+    }
+    let serving = TaskTracker::new();
+    let router = manager::api::router(manager.handle.clone(), workers, http, cancel.clone());
+    serving.spawn(http::serve(listener, router, cancel.clone()));
+    let handle = ManagerHandle::Embedded(manager.handle.clone());
+    let node =
+        Node { handle, manager_address, local_worker, manager, serving, worker, cancel, worker_cancel, folder };
+    Ok(Begun::Node(node))
+}
+
+impl Node {
+    /// Stops: no new requests, what was accepted is stored, the worker drains. Containers keep running, unless
+    /// nobody would remember them. Tells what went wrong with that.
+    pub async fn stop(self) -> Result<(), worker::WorkerError> {
+        self.cancel.cancel();
+        self.serving.close();
+        self.serving.wait().await;
+        self.manager.stopped().await;
+        self.worker_cancel.cancel();
+        let ended = match self.worker {
+            Some(worker) => worker
+                .await
+                .unwrap_or_else(|error| Err(worker::WorkerError::Panicked(error.to_string()))),
+            None => Ok(()),
+        };
+        drop(self.folder);
+        ended
+    }
+}
+
+/// `host:port` with the host as it was asked for and the port as it came out.
+fn shown(address: &Address, listener: &tokio::net::TcpListener) -> String {
+    let port = listener.local_addr().map_or(address.port, |local| local.port());
+    format!("{}:{port}", address.host)
+}

@@ -1,0 +1,114 @@
+//! Whether one worker can take one task, and the reason if not. Knows no ranking.
+
+use std::fmt;
+
+use humansize::{BINARY, format_size};
+
+use crate::cluster::{WorkerHealth, WorkerRecord};
+use crate::task::{TaskSpec, WorkerId};
+
+/// Why a worker can't take a task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rejection {
+    NotReady {
+        health: WorkerHealth,
+        reason: String,
+    },
+    RuntimeUnhealthy {
+        reason: String,
+    },
+    /// More CPUs than the host has: it never fits there.
+    Cpu {
+        needs: f64,
+        has: f64,
+    },
+    /// More memory than the host has: it never fits there.
+    Memory {
+        needs_bytes: u64,
+        has_bytes: u64,
+    },
+    /// The worker has yet to answer for the work it was sent: for a moment, nothing more goes there.
+    Busy,
+}
+
+impl Rejection {
+    /// Whether waiting may help, without a change to task or worker.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::NotReady { .. } | Self::RuntimeUnhealthy { .. } | Self::Busy => true,
+            Self::Cpu { .. } | Self::Memory { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReady { health, reason } if reason.is_empty() => write!(f, "is {}", health.name()),
+            Self::NotReady { health, reason } => write!(f, "is {} ({reason})", health.name()),
+            Self::RuntimeUnhealthy { reason } => write!(f, "runtime unhealthy ({reason})"),
+            Self::Cpu { needs, has } => write!(f, "has {has} CPUs, {needs} wanted"),
+            Self::Memory { needs_bytes, has_bytes } => {
+                write!(
+                    f,
+                    "has {} of memory, {} wanted",
+                    format_size(*has_bytes, BINARY),
+                    format_size(*needs_bytes, BINARY)
+                )
+            }
+            Self::Busy => f.write_str("has yet to answer for earlier work"),
+        }
+    }
+}
+
+/// No worker can take a task: each one's reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoWorker {
+    pub rejections: Vec<(WorkerId, Rejection)>,
+}
+
+impl NoWorker {
+    /// Whether some worker is only busy, so that the next answer from it makes room.
+    pub fn is_only_busy(&self) -> bool {
+        self.rejections.iter().any(|(_, rejection)| *rejection == Rejection::Busy)
+    }
+}
+
+impl fmt::Display for NoWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More than this reads badly in a list; the rest is counted.
+        const SHOWN: usize = 3;
+        if self.rejections.is_empty() {
+            return f.write_str("no worker yet; add one with --worker HOST:PORT");
+        }
+        let never = self.rejections.iter().all(|(_, rejection)| !rejection.is_temporary());
+        f.write_str(if never { "never fits: " } else { "waiting: " })?;
+        for (index, (worker, rejection)) in self.rejections.iter().take(SHOWN).enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{worker} {rejection}")?;
+        }
+        match self.rejections.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// Whether `worker` can take a task like `spec`.
+pub(super) fn check(spec: &TaskSpec, worker: &WorkerRecord) -> Result<(), Rejection> {
+    if worker.health != WorkerHealth::Ready {
+        return Err(Rejection::NotReady { health: worker.health, reason: worker.reason.clone() });
+    }
+    if !worker.runtime_problem.is_empty() {
+        return Err(Rejection::RuntimeUnhealthy { reason: worker.runtime_problem.clone() });
+    }
+    let has = worker.capacity;
+    // A worker that never said what it has (the book's don't) is not judged by it.
+    if has.cpus > 0.0 && spec.cpu > has.cpus {
+        return Err(Rejection::Cpu { needs: spec.cpu, has: has.cpus });
+    }
+    if has.memory_bytes > 0 && spec.memory_bytes > has.memory_bytes {
+        return Err(Rejection::Memory { needs_bytes: spec.memory_bytes, has_bytes: has.memory_bytes });
+    }
+    Ok(())
+}

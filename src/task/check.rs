@@ -1,0 +1,348 @@
+//! What a TaskSpec may say: checked once, where it comes in, so that nothing behind has to. Knows no policy of
+//! a worker's.
+
+use super::{FieldError, TaskSpec};
+
+/// Enough for any name that a person has to read.
+const NAME_CHARS: usize = 128;
+/// As long as the longest image reference with registry, path, tag and digest.
+const IMAGE_CHARS: usize = 512;
+/// No host has more; a typo does.
+const CPUS: f64 = 65_536.0;
+/// The engine's finest step.
+const LEAST_CPUS: f64 = 0.001;
+/// 1 EiB, and still within the engine's signed numbers.
+const BYTES: u64 = 1 << 60;
+/// A day.
+const STOP_TIMEOUT_S: u32 = 86_400;
+/// Labels with this prefix say whose a container is.
+const OWN_LABELS: &str = "cube.";
+
+impl TaskSpec {
+    /// Whether this can be asked of a cluster. The first fault found, named by its field on the wire.
+    pub fn check(&self) -> Result<(), FieldError> {
+        self.check_names()?;
+        self.check_limits()?;
+        self.check_ports()?;
+        for env in &self.env {
+            check_env(env).map_err(|problem| FieldError::new("Env", problem))?;
+        }
+        for mount in &self.mounts {
+            check_mount(mount).map_err(|problem| FieldError::new("Mounts", problem))?;
+        }
+        for (key, value) in &self.labels {
+            check_label(key, value).map_err(|problem| FieldError::new("Labels", problem))?;
+        }
+        self.check_not_yet()
+    }
+
+    fn check_names(&self) -> Result<(), FieldError> {
+        let name = |problem: String| Err(FieldError::new("Name", problem));
+        if self.name.chars().count() > NAME_CHARS {
+            return name(format!("expected at most {NAME_CHARS} characters"));
+        }
+        if self.name.contains(is_unprintable) {
+            return name(unprintable(&self.name));
+        }
+        if self.image.is_empty() && self.cmd.is_empty() && self.entrypoint.is_empty() {
+            return Err(FieldError::new("Image", "missing; a task needs an image to start from"));
+        }
+        if !self.image.is_empty() && !is_image(&self.image) {
+            let problem = format!(
+                "expected an image such as alpine:3.20 or registry.example:5000/team/app, found {:?}",
+                shown(&self.image)
+            );
+            return Err(FieldError::new("Image", problem));
+        }
+        for (field, arguments) in [("Cmd", &self.cmd), ("Entrypoint", &self.entrypoint)] {
+            if arguments.iter().any(|argument| argument.contains('\0')) {
+                return Err(FieldError::new(field, "an argument can't hold a NUL character"));
+            }
+        }
+        let path = &self.health_check;
+        if !path.is_empty() && (!path.starts_with('/') || path.contains(|c| is_unprintable(c) || c == ' ')) {
+            let problem = format!("expected a path such as /health, found {:?}", shown(path));
+            return Err(FieldError::new("HealthCheck", problem));
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), FieldError> {
+        if self.cpu != 0.0 && !(LEAST_CPUS..=CPUS).contains(&self.cpu) {
+            let problem =
+                format!("expected CPUs from {LEAST_CPUS} to {CPUS}, or 0 for no limit, found {}", self.cpu);
+            return Err(FieldError::new("Cpu", problem));
+        }
+        for (field, bytes) in [("Memory", self.memory_bytes), ("Disk", self.disk_bytes)] {
+            if bytes > BYTES {
+                return Err(FieldError::new(
+                    field,
+                    format!("expected bytes, at most {BYTES}, found {bytes}"),
+                ));
+            }
+        }
+        if self.stop_timeout_s.is_some_and(|seconds| seconds > STOP_TIMEOUT_S) {
+            let problem = format!("expected seconds, at most {STOP_TIMEOUT_S}");
+            return Err(FieldError::new("StopTimeout", problem));
+        }
+        Ok(())
+    }
+
+    fn check_ports(&self) -> Result<(), FieldError> {
+        let port = |port: &String| {
+            if is_port(port) {
+                return Ok(());
+            }
+            Err(format!("expected a port such as 80/tcp or 53/udp, found {:?}", shown(port)))
+        };
+        let mut exposed = self.exposed_ports.iter().flatten();
+        exposed.try_for_each(port).map_err(|problem| FieldError::new("ExposedPorts", problem))?;
+        for (container, host) in self.port_bindings.iter().flatten() {
+            port(container).map_err(|problem| FieldError::new("PortBindings", problem))?;
+            let is_number = host.bytes().all(|byte| byte.is_ascii_digit()) && host.parse::<u16>().is_ok();
+            if !(host.is_empty() || is_number) {
+                let problem = format!(
+                    "expected a host port from 1 to 65535 for {container}, or 0 for a free one, found {:?}",
+                    shown(host)
+                );
+                return Err(FieldError::new("PortBindings", problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Passing these over would be a promise that nobody keeps.
+    fn check_not_yet(&self) -> Result<(), FieldError> {
+        let not_yet = |field| Err(FieldError::new(field, "not supported yet; leave it out"));
+        if self.exclusive {
+            return not_yet("Exclusive");
+        }
+        if !self.constraints.is_empty() {
+            return not_yet("Constraints");
+        }
+        if self.priority != 0 {
+            return not_yet("Priority");
+        }
+        Ok(())
+    }
+}
+
+/// Characters that would move the cursor, reorder the text around them or show as nothing.
+pub fn is_unprintable(c: char) -> bool {
+    let is_bidi_mark = matches!(
+        c,
+        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    let is_invisible = matches!(c, '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    c.is_control() || is_bidi_mark || is_invisible
+}
+
+fn unprintable(text: &str) -> String {
+    format!("expected printable characters only, found {:?}", shown(text))
+}
+
+/// Short enough for a message; `{:?}` makes it harmless.
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+/// `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`; whether it exists is the engine's to say.
+fn is_image(image: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "._-:/@+".contains(c);
+    image.len() <= IMAGE_CHARS
+        && image.chars().all(is_known)
+        && image.split(['/', ':', '@']).all(|part| {
+            part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && !part.ends_with('-')
+        })
+}
+
+/// `N/tcp` or `N/udp`.
+fn is_port(port: &str) -> bool {
+    let Some((number, "tcp" | "udp")) = port.split_once('/') else { return false };
+    number.starts_with(|c: char| matches!(c, '1'..='9')) && number.parse::<u16>().is_ok()
+}
+
+/// `KEY=VALUE`; a value may have lines and tabs (keys and certificates do), nothing else that is unprintable.
+fn check_env(env: &str) -> Result<(), String> {
+    let (key, value) = match env.split_once('=') {
+        Some((key, value)) if !key.is_empty() => (key, value),
+        _ => return Err(format!("expected KEY=VALUE, found {:?}", shown(env))),
+    };
+    if key.contains(is_unprintable) {
+        return Err(unprintable(key));
+    }
+    if value.contains(|c| is_unprintable(c) && !matches!(c, '\n' | '\r' | '\t')) {
+        // The value may be a secret: it is not repeated.
+        return Err(format!("expected printable characters only in the value of {key}"));
+    }
+    Ok(())
+}
+
+/// `VOLUME:/path[:ro]`. A path of the host is refused: it would give a task the run of the machine.
+fn check_mount(mount: &str) -> Result<(), String> {
+    let expected = || format!("expected VOLUME:/path or VOLUME:/path:ro, found {:?}", shown(mount));
+    let mut parts = mount.split(':');
+    let (Some(volume), Some(path)) = (parts.next(), parts.next()) else { return Err(expected()) };
+    if volume.starts_with(['/', '.', '~']) {
+        return Err(format!(
+            "expected a named volume, found the host path {:?}; paths of the host can't be mounted",
+            shown(volume)
+        ));
+    }
+    let is_volume = volume.len() >= 2
+        && volume.len() <= NAME_CHARS
+        && volume.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && volume.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    let is_path =
+        path.len() > 1 && path.starts_with('/') && !path.contains(is_unprintable) && !path.contains("/../");
+    match (is_volume && is_path && !path.ends_with("/.."), parts.next(), parts.next()) {
+        (true, None | Some("ro" | "rw"), None) => Ok(()),
+        _ => Err(expected()),
+    }
+}
+
+fn check_label(key: &str, value: &str) -> Result<(), String> {
+    if key.is_empty() || key.contains(|c| is_unprintable(c) || c == '=') {
+        return Err(format!("expected a printable key, found {:?}", shown(key)));
+    }
+    if value.contains(is_unprintable) {
+        return Err(unprintable(value));
+    }
+    if key.starts_with(OWN_LABELS) {
+        return Err(format!(
+            "{key} is reserved: labels that start with {OWN_LABELS} say whose a container is"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TaskSpec;
+
+    fn good() -> TaskSpec {
+        TaskSpec { name: "web".into(), image: "alpine".into(), ..TaskSpec::default() }
+    }
+
+    #[track_caller]
+    fn refused(field: &str, change: impl FnOnce(&mut TaskSpec)) {
+        let mut spec = good();
+        change(&mut spec);
+        let error = spec.check().expect_err("refused");
+        assert_eq!(error.field, field, "{error}");
+    }
+
+    #[track_caller]
+    fn accepted(change: impl FnOnce(&mut TaskSpec)) {
+        let mut spec = good();
+        change(&mut spec);
+        assert_eq!(spec.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_plain_task_is_fine() {
+        accepted(|_| {});
+        accepted(|spec| spec.name.clear());
+        accepted(|spec| spec.name = "größe 😀 <a>&".into());
+    }
+
+    #[test]
+    fn names_that_would_trick_a_terminal_are_refused() {
+        for name in ["a\x1b[31m", "a\nb", "a\u{202e}b", "a\u{200f}", "\u{9b}1m", "a\u{2028}", "\u{feff}a"] {
+            refused("Name", |spec| spec.name = name.into());
+            refused("Labels", |spec| drop(spec.labels.insert("k".into(), name.into())));
+        }
+        refused("Name", |spec| spec.name = "x".repeat(129));
+        accepted(|spec| spec.name = "ü".repeat(128));
+    }
+
+    #[test]
+    fn images_are_references() {
+        for image in [
+            "alpine",
+            "alpine:3.20",
+            "127.0.0.1:5000/httpd",
+            "registry.example:5000/team/app_x:v1.2-rc1",
+            "x@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "localhost/cube-demo:latest",
+        ] {
+            accepted(|spec| spec.image = image.into());
+        }
+        for image in
+            ["", "a b", "-v", "/etc", "a//b", "a:", ":a", "a/", "../a", "a\x1b", "https://x/y", "a;b"]
+        {
+            refused("Image", |spec| spec.image = image.into());
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for cpu in [-1.0, f64::NAN, f64::INFINITY, 1e9, 1e-9, -0.1] {
+            refused("Cpu", |spec| spec.cpu = cpu);
+        }
+        accepted(|spec| spec.cpu = 0.5);
+        refused("Memory", |spec| spec.memory_bytes = u64::MAX);
+        refused("Disk", |spec| spec.disk_bytes = u64::MAX);
+        refused("StopTimeout", |spec| spec.stop_timeout_s = Some(u32::MAX));
+    }
+
+    #[test]
+    fn ports_have_a_number_and_a_protocol() {
+        for port in ["80/tcp", "53/udp", "65535/tcp"] {
+            accepted(|spec| spec.exposed_ports = Some(vec![port.into()]));
+        }
+        for port in ["80", "0/tcp", "65536/tcp", "80/xyz", "http/tcp", "+80/tcp", "80/tcp/udp", "", "/tcp"] {
+            refused("ExposedPorts", |spec| spec.exposed_ports = Some(vec![port.into()]));
+            refused("PortBindings", |spec| spec.port_bindings = Some([(port.into(), "1".into())].into()));
+        }
+        for host in ["", "0", "8080", "65535"] {
+            accepted(|spec| spec.port_bindings = Some([("80/tcp".into(), host.into())].into()));
+        }
+        for host in ["65536", "-1", "+1", "http", "0.0.0.0:80", "8080-8090", " 80"] {
+            refused("PortBindings", |spec| {
+                spec.port_bindings = Some([("80/tcp".into(), host.into())].into());
+            });
+        }
+    }
+
+    #[test]
+    fn env_is_key_and_value() {
+        accepted(|spec| spec.env = vec!["A=1".into(), "B=".into(), "C=x=y".into(), "PEM=a\nb".into()]);
+        for env in ["A", "=1", "A\n=1", "A=\x1b[2J", "A=\u{202e}"] {
+            refused("Env", |spec| spec.env = vec![env.into()]);
+        }
+        let spec = TaskSpec { env: vec!["TOKEN=hunter2\x07".into()], ..good() };
+        let error = spec.check().unwrap_err().to_string();
+        assert!(error.contains("TOKEN") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn mounts_are_named_volumes() {
+        for mount in ["data:/var/lib/data", "data:/d:ro", "my-data.1:/d:rw"] {
+            accepted(|spec| spec.mounts = vec![mount.into()]);
+        }
+        for mount in [
+            "/:/host",
+            "./x:/x",
+            "~/x:/x",
+            "data",
+            "data:x",
+            "data:/",
+            "data:/x:ro:z",
+            "data:/x/../..",
+            "d:/x",
+        ] {
+            refused("Mounts", |spec| spec.mounts = vec![mount.into()]);
+        }
+    }
+
+    #[test]
+    fn what_nobody_would_keep_is_refused() {
+        refused("Exclusive", |spec| spec.exclusive = true);
+        refused("Constraints", |spec| spec.constraints = vec!["node==a".into()]);
+        refused("Priority", |spec| spec.priority = 1);
+        refused("Labels", |spec| drop(spec.labels.insert("cube.task".into(), "x".into())));
+        refused("HealthCheck", |spec| spec.health_check = "health".into());
+        refused("Cmd", |spec| spec.cmd = vec!["a\0".into()]);
+    }
+}

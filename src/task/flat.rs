@@ -1,0 +1,315 @@
+//! The book's flat Task and TaskEvent as they come in: a quick reader for what peers usually send, and a
+//! field by field one. Knows neither routes nor files.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::fields::{EmptyObject, FieldError, Raw};
+use super::{EventId, HostPort, State, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, spec};
+
+/// Go's zero time, 0001-01-01T00:00:00Z: "none".
+pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+
+/// The fields of a Task in the order in which the book's peers print them, then ours.
+pub(super) const TASK_FIELDS: [&str; 30] = [
+    "ID",
+    "ContainerID",
+    "Name",
+    "State",
+    "Image",
+    "Cpu",
+    "Memory",
+    "Disk",
+    "ExposedPorts",
+    "HostPorts",
+    "PortBindings",
+    "RestartPolicy",
+    "StartTime",
+    "FinishTime",
+    "HealthCheck",
+    "RestartCount",
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "PullPolicy",
+    "NetworkMode",
+    "Mounts",
+    "Labels",
+    "StopTimeout",
+    "Exclusive",
+    "Constraints",
+    "Priority",
+    "Generation",
+    "ExitCode",
+    "Reason",
+];
+
+pub(super) const TASK_EVENT_FIELDS: [&str; 4] = ["ID", "State", "Timestamp", "Task"];
+
+/// A Task before its words are understood.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct FlatTask {
+    #[serde(rename = "ID")]
+    id: TaskId,
+    #[serde(rename = "ContainerID")]
+    container_id: String,
+    name: String,
+    state: State,
+    image: String,
+    cpu: f64,
+    memory: u64,
+    disk: u64,
+    #[serde(deserialize_with = "port_set")]
+    exposed_ports: Option<Vec<String>>,
+    host_ports: Option<BTreeMap<String, Vec<HostPort>>>,
+    port_bindings: Option<BTreeMap<String, String>>,
+    restart_policy: String,
+    #[serde(deserialize_with = "time")]
+    start_time: Option<Timestamp>,
+    #[serde(deserialize_with = "time")]
+    finish_time: Option<Timestamp>,
+    health_check: String,
+    restart_count: u32,
+
+    cmd: Vec<String>,
+    entrypoint: Vec<String>,
+    env: Vec<String>,
+    pull_policy: String,
+    network_mode: String,
+    mounts: Vec<String>,
+    labels: BTreeMap<String, String>,
+    stop_timeout: Option<u32>,
+    exclusive: bool,
+    constraints: Vec<String>,
+    priority: i32,
+    generation: u32,
+    exit_code: Option<i64>,
+    reason: String,
+
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// A TaskEvent before its words are understood.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct FlatTaskEvent {
+    #[serde(rename = "ID")]
+    pub(super) id: EventId,
+    pub(super) state: State,
+    pub(super) timestamp: Timestamp,
+    pub(super) task: FlatTask,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+impl Default for FlatTaskEvent {
+    fn default() -> Self {
+        Self {
+            id: EventId::default(),
+            state: State::default(),
+            timestamp: ZERO_TIME,
+            task: FlatTask::default(),
+            rest: Rest::default(),
+        }
+    }
+}
+
+/// Whether there were fields of other names: unknown ones, or known ones in another case.
+#[derive(Default)]
+struct Rest {
+    is_there: bool,
+}
+
+impl<'de> Deserialize<'de> for Rest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RestVisitor;
+
+        impl<'de> Visitor<'de> for RestVisitor {
+            type Value = Rest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rest, A::Error> {
+                let mut is_there = false;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    is_there = true;
+                }
+                Ok(Rest { is_there })
+            }
+        }
+
+        deserializer.deserialize_map(RestVisitor)
+    }
+}
+
+fn port_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let ports: Option<BTreeMap<String, Option<EmptyObject>>> = Deserialize::deserialize(deserializer)?;
+    Ok(ports.map(|ports| ports.into_keys().collect()))
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Timestamp::deserialize(deserializer).map(unless_zero)
+}
+
+fn unless_zero(time: Timestamp) -> Option<Timestamp> {
+    (time != ZERO_TIME).then_some(time)
+}
+
+/// What to do with a word (a restart policy, say) that this program does not know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownWord {
+    Refuse,
+    /// Takes the default: what somebody else's task says must not spoil the list it is in.
+    Default,
+}
+
+impl FlatTask {
+    /// Whether every field was known and written as the peers write it.
+    pub(super) fn is_exact(&self) -> bool {
+        !self.rest.is_there
+    }
+
+    /// Reads one field (of [`TASK_FIELDS`]) over what is there, as Go does it: maps merge, `null` empties
+    /// maps and lists and leaves the rest alone.
+    pub(super) fn set(&mut self, field: &'static str, value: &RawValue) -> Result<(), FieldError> {
+        let raw = Raw { field, value };
+        if raw.is_null() {
+            self.set_null(field);
+            return Ok(());
+        }
+        match field {
+            "ID" => self.id = TaskId(raw.uuid()?),
+            "ContainerID" => self.container_id = raw.text()?,
+            "Name" => self.name = raw.text()?,
+            "State" => self.state = raw.state()?,
+            "Image" => self.image = raw.text()?,
+            "Cpu" => self.cpu = raw.cpus()?,
+            "Memory" => self.memory = raw.bytes()?,
+            "Disk" => self.disk = raw.bytes()?,
+            "ExposedPorts" => self.exposed_ports.get_or_insert_default().extend(raw.ports()?),
+            "HostPorts" => self.host_ports.get_or_insert_default().extend(raw.host_ports()?),
+            "PortBindings" => {
+                let more: BTreeMap<_, _> = raw.text_map()?;
+                self.port_bindings.get_or_insert_default().extend(more);
+            }
+            "RestartPolicy" => self.restart_policy = raw.text()?,
+            "StartTime" => self.start_time = unless_zero(raw.time()?),
+            "FinishTime" => self.finish_time = unless_zero(raw.time()?),
+            "HealthCheck" => self.health_check = raw.text()?,
+            "RestartCount" => self.restart_count = raw.count()?,
+            "Cmd" => self.cmd = raw.texts()?,
+            "Entrypoint" => self.entrypoint = raw.texts()?,
+            "Env" => self.env = raw.texts()?,
+            "PullPolicy" => self.pull_policy = raw.text()?,
+            "NetworkMode" => self.network_mode = raw.text()?,
+            "Mounts" => self.mounts = raw.texts()?,
+            "Labels" => {
+                let more: BTreeMap<_, _> = raw.text_map()?;
+                self.labels.extend(more);
+            }
+            "StopTimeout" => self.stop_timeout = Some(raw.count()?),
+            "Exclusive" => self.exclusive = raw.flag()?,
+            "Constraints" => self.constraints = raw.texts()?,
+            "Priority" => self.priority = raw.whole()?,
+            "Generation" => self.generation = raw.count()?,
+            "ExitCode" => self.exit_code = Some(raw.whole()?),
+            "Reason" => self.reason = raw.text()?,
+            other => return Err(FieldError::new(other, "unknown field")),
+        }
+        Ok(())
+    }
+
+    fn set_null(&mut self, field: &str) {
+        match field {
+            "ExposedPorts" => self.exposed_ports = None,
+            "HostPorts" => self.host_ports = None,
+            "PortBindings" => self.port_bindings = None,
+            "Cmd" => self.cmd.clear(),
+            "Entrypoint" => self.entrypoint.clear(),
+            "Env" => self.env.clear(),
+            "Mounts" => self.mounts.clear(),
+            "Labels" => self.labels.clear(),
+            "Constraints" => self.constraints.clear(),
+            "StopTimeout" => self.stop_timeout = None,
+            "ExitCode" => self.exit_code = None,
+            _ => {}
+        }
+    }
+
+    /// Understands the words, and brings ports into their one form (`80` → `80/tcp`, sorted).
+    pub(super) fn into_task(self, unknown: UnknownWord) -> Result<Task, FieldError> {
+        fn word<T: std::str::FromStr<Err = String> + Default>(
+            field: &str,
+            text: &str,
+            unknown: UnknownWord,
+        ) -> Result<T, FieldError> {
+            match (text.parse(), unknown) {
+                (Ok(word), _) => Ok(word),
+                (Err(_), UnknownWord::Default) => Ok(T::default()),
+                (Err(expected), UnknownWord::Refuse) => {
+                    let shown: String = text.chars().take(40).collect();
+                    Err(FieldError::new(field, format!("{expected}, found {shown:?}")))
+                }
+            }
+        }
+        let spec = TaskSpec {
+            name: self.name,
+            image: self.image,
+            cmd: self.cmd,
+            entrypoint: self.entrypoint,
+            env: self.env,
+            cpu: self.cpu,
+            memory_bytes: self.memory,
+            disk_bytes: self.disk,
+            exposed_ports: self.exposed_ports.map(spec::port_list),
+            port_bindings: self.port_bindings.map(|bindings| {
+                bindings.into_iter().map(|(port, host)| (spec::port_name(&port), host)).collect()
+            }),
+            restart_policy: word("RestartPolicy", &self.restart_policy, unknown)?,
+            health_check: self.health_check,
+            pull_policy: word("PullPolicy", &self.pull_policy, unknown)?,
+            network_mode: word("NetworkMode", &self.network_mode, unknown)?,
+            mounts: self.mounts,
+            labels: self.labels,
+            stop_timeout_s: self.stop_timeout,
+            exclusive: self.exclusive,
+            constraints: self.constraints,
+            priority: self.priority,
+        };
+        let mut host_ports = self.host_ports.unwrap_or_default();
+        host_ports.retain(|_, bindings| !bindings.is_empty());
+        let status = TaskStatus {
+            state: self.state,
+            generation: self.generation,
+            restart_count: self.restart_count,
+            container_id: self.container_id,
+            host_ports,
+            start_time: self.start_time,
+            finish_time: self.finish_time,
+            exit_code: self.exit_code,
+            reason: self.reason,
+        };
+        Ok(Task { id: self.id, spec: Arc::new(spec), status })
+    }
+}
+
+impl FlatTaskEvent {
+    pub(super) fn is_exact(&self) -> bool {
+        !self.rest.is_there && self.task.is_exact()
+    }
+
+    pub(super) fn into_event(self) -> Result<TaskEvent, FieldError> {
+        let task = self.task.into_task(UnknownWord::Refuse).map_err(|error| error.inside("Task"))?;
+        Ok(TaskEvent { id: self.id, state: self.state, timestamp: self.timestamp, task })
+    }
+}

@@ -1,0 +1,147 @@
+//! The worker over HTTP: the book's routes, and ours under /v1. Parses at the edge, asks the driver; decides
+//! nothing.
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, State as Shared, rejection::BytesRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{driver::Command, report::EventAnswer, report_stream, stats};
+use crate::{
+    http::Refusal,
+    task::{State, TaskEvent, TaskId, parse_task_event},
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    pub commands: mpsc::Sender<Command>,
+    pub token: CancellationToken,
+}
+
+/// Every route of the worker.
+pub(super) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/tasks", post(post_task).get(get_tasks))
+        .route("/tasks/", post(post_task).get(get_tasks))
+        .route("/tasks/{id}", delete(delete_task))
+        .route("/tasks/{id}/", delete(delete_task))
+        .route("/stats", get(get_stats))
+        .route("/stats/", get(get_stats))
+        .route("/v1/events", post(post_events))
+        .route("/v1/reports", get(get_reports))
+        .route("/healthz", get(async || "ok\n"))
+        .with_state(api)
+}
+
+/// An answer as it is, or a refusal in the book's form.
+type Answer = Result<Response, Refusal>;
+
+fn answer(event: EventAnswer) -> Answer {
+    match StatusCode::from_u16(event.status) {
+        Ok(status) if event.is_accepted() => Ok(status.into_response()),
+        _ => Err(Refusal::new(event.status, event.message)),
+    }
+}
+
+impl Api {
+    /// Asks the driver; the answer to the client when there is none any more.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refusal> {
+        let ending = || Refusal::new(503, "this worker is shutting down");
+        let (answer, answer_rx) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| ending())?;
+        answer_rx.await.map_err(|_| ending())
+    }
+}
+
+fn readable(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| Refusal::new(rejection.status().as_u16(), rejection.body_text()))
+}
+
+async fn post_task(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
+    let mut event =
+        parse_task_event(&readable(body)?).map_err(|error| Refusal::new(400, error.to_string()))?;
+    if event.task.id.is_nil() {
+        event.task.id = TaskId::random();
+    }
+    let asked = event.task.clone();
+    let (answered, task) = api.ask(|answer| Command::Add(event, answer)).await?;
+    if !answered.is_accepted() {
+        return answer(answered);
+    }
+    // The book's POST knows one success, also for a stop.
+    Ok((StatusCode::CREATED, Json(task.unwrap_or(asked))).into_response())
+}
+
+async fn get_tasks(Shared(api): Shared<Api>) -> Answer {
+    Ok(Json(api.ask(Command::Tasks).await?).into_response())
+}
+
+async fn delete_task(Shared(api): Shared<Api>, Path(id): Path<String>) -> Answer {
+    let id: TaskId =
+        id.parse().map_err(|error| Refusal::new(400, format!("{id:?} is not the id of a task: {error}")))?;
+    answer(api.ask(|answer| Command::Stop(id, answer)).await?)
+}
+
+async fn get_stats(Shared(api): Shared<Api>) -> Answer {
+    let task_count = api.ask(Command::TaskCount).await?;
+    match stats::collect_stats(task_count) {
+        Ok(stats) => Ok(Json(stats).into_response()),
+        Err(error) => {
+            let message = format!("the statistics of this host can't be read: {error}");
+            Err(Refusal::new(500, message))
+        }
+    }
+}
+
+fn readable_event(text: &str) -> Result<TaskEvent, String> {
+    let event: TaskEvent = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    check(&event)?;
+    Ok(event)
+}
+
+/// The manager has checked it, but who says that it was a manager.
+fn check(event: &TaskEvent) -> Result<(), String> {
+    if event.state == State::Completed {
+        Ok(())
+    } else {
+        event.task.spec.check().map_err(|error| error.to_string())
+    }
+}
+
+/// Every event gets its own answer, an unreadable one too.
+async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
+    let body = readable(body)?;
+    // The common case in one pass.
+    if let Ok(events) = serde_json::from_slice::<Vec<TaskEvent>>(&body)
+        && events.iter().all(|event| check(event).is_ok())
+    {
+        let answers = api.ask(|answer| Command::Events(events, answer)).await?;
+        return Ok(Json(answers).into_response());
+    }
+    let raw: Vec<&RawValue> = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::new(400, format!("expected a JSON array of TaskEvents: {error}")))?;
+    let mut answers = Vec::with_capacity(raw.len());
+    for event in raw {
+        answers.push(match readable_event(event.get()) {
+            Err(error) => EventAnswer::refused(400, error),
+            Ok(event) => {
+                let answered = api.ask(|answer| Command::Events(vec![event], answer)).await?;
+                answered.into_iter().next().unwrap_or_else(|| EventAnswer::refused(500, "no answer"))
+            }
+        });
+    }
+    Ok(Json(answers).into_response())
+}
+
+async fn get_reports(Shared(api): Shared<Api>) -> Answer {
+    let subscription = api.ask(Command::Subscribe).await?;
+    let body = report_stream::body(subscription, api.token.clone());
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}

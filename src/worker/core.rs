@@ -1,0 +1,356 @@
+//! The worker's core: its queue, its task db, and what follows from each input. Knows no clock, engine or HTTP.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    report::{EventAnswer, Report},
+    runtime::{Exit, Found, Run, RuntimeError, Sign, Started},
+};
+use crate::task::{State, Task, TaskEvent, TaskId};
+
+/// What a worker hears.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A manager's wish. Answered.
+    Event(TaskEvent),
+    /// The book's DELETE: stop whatever runs for this task. Answered.
+    Stop(TaskId),
+
+    Started {
+        run: Run,
+        started: Started,
+    },
+    StartFailed {
+        run: Run,
+        error: RuntimeError,
+    },
+    PullProgress {
+        image: String,
+        text: String,
+    },
+    Pulled {
+        image: String,
+        result: Result<(), RuntimeError>,
+    },
+    Stopped {
+        task: TaskId,
+        container: String,
+        result: Result<(), RuntimeError>,
+    },
+    /// The time asked for by `Effect::Later` is over.
+    Wake(TaskId),
+
+    /// Every container of this worker: adopted at first, compared later.
+    Listed(Vec<Found>),
+    /// How one container stands.
+    Found(Found),
+    Up {
+        run: Run,
+        container: String,
+    },
+    Doubtful {
+        run: Run,
+        container: String,
+    },
+    Exited {
+        run: Run,
+        container: String,
+        exit: Exit,
+    },
+    Gone {
+        run: Run,
+        container: String,
+    },
+    /// Why the engine can't be used; empty when it can.
+    RuntimeHealth(String),
+}
+
+impl From<Sign> for Input {
+    fn from(sign: Sign) -> Self {
+        match sign {
+            Sign::Listed(found) => Self::Listed(found),
+            Sign::Up { run, container } => Self::Up { run, container },
+            Sign::Doubtful { run, container } => Self::Doubtful { run, container },
+            Sign::Exited { run, container, exit } => Self::Exited { run, container, exit },
+            Sign::Gone { run, container } => Self::Gone { run, container },
+            Sign::Health(problem) => Self::RuntimeHealth(problem),
+        }
+    }
+}
+
+/// What a worker wants done; each result comes back as an `Input`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// → `Started` or `StartFailed`
+    Start { task: Task },
+    /// → `PullProgress`, `Pulled`
+    Pull { image: String },
+    /// Nobody waits for this image any more. → nothing
+    AbandonPull { image: String },
+    /// Stop and remove. → `Stopped`
+    Stop { task: TaskId, container: String, grace: Duration },
+    /// → nothing
+    Remove { container: String },
+    /// → `Found` or `Gone`
+    Inspect { run: Run, container: String },
+    /// → `Wake`
+    Later { task: TaskId, after: Duration },
+}
+
+/// What follows from one input.
+#[derive(Debug, Default, PartialEq)]
+pub struct Output {
+    /// Set for `Event` and `Stop`.
+    pub answer: Option<EventAnswer>,
+    pub reports: Vec<Report>,
+    pub effects: Vec<Effect>,
+}
+
+/// The limits a worker keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Containers created and started at the same time; an engine is no faster with more.
+    pub start_concurrency: usize,
+    /// Ended containers kept for their logs, the oldest removed first.
+    pub kept_containers: usize,
+    /// Ended tasks remembered, so that a manager that was away learns how they ended.
+    pub ended_tasks: usize,
+    /// Starts that may wait; beyond it the answer is 503.
+    pub queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // 4: measured, create+start gains nothing beyond about two per CPU.
+        Self { start_concurrency: 4, kept_containers: 50, ended_tasks: 10_000, queue: 100_000 }
+    }
+}
+
+/// The problem before the engine has given the first sign of itself.
+pub(super) const STILL_LOOKING: &str = "this worker is still looking at its containers";
+
+/// The core. `handle` is the only way in.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) limits: Limits,
+    pub(super) task_db: BTreeMap<TaskId, Entry>,
+    /// Tasks in `Phase::Queued`, the oldest first; entries that are not (any more) are passed over.
+    pub(super) queue: VecDeque<TaskId>,
+    /// How many are in `Phase::Starting`.
+    pub(super) starting: usize,
+    /// Image → the tasks that wait for it.
+    pub(super) pulls: HashMap<String, Vec<TaskId>>,
+    /// Ended containers, the oldest first.
+    pub(super) kept: VecDeque<Kept>,
+    /// Ended tasks, the oldest first; entries that live again are passed over.
+    pub(super) ended: VecDeque<Run>,
+    pub(super) runtime_problem: String,
+    /// Whether the engine's containers are known; before that nothing can be said about any task.
+    pub(super) has_adopted: bool,
+    pub(super) out: Output,
+    pub(super) now: Timestamp,
+}
+
+/// A row of the worker's task db.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The newest generation asked for; its status is what gets reported.
+    pub task: Task,
+    pub wish: Wish,
+    pub phase: Phase,
+    /// Whether this generation's image was pulled already.
+    pub is_pulled: bool,
+    /// Attempts that failed for a temporary reason, since the last success.
+    pub attempts: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Run,
+    Stop,
+}
+
+/// What exists for a task on the engine. The generation can be older than the task's, while a replacement
+/// waits for it to go.
+#[derive(Debug, PartialEq)]
+pub(super) enum Phase {
+    /// No live container.
+    None,
+    Queued,
+    Pulling {
+        image: String,
+    },
+    /// A start failed for a temporary reason; `Wake` tries again.
+    Waiting,
+    Starting {
+        generation: u32,
+        /// What the engine told about its containers before it answered the start.
+        early: Vec<Input>,
+    },
+    Live {
+        generation: u32,
+        container: String,
+    },
+    Stopping {
+        generation: u32,
+        container: String,
+    },
+}
+
+/// An ended container that is still there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub container: String,
+    pub task: TaskId,
+}
+
+impl Worker {
+    /// Takes no new work before its first `Input::Listed`: what already runs is adopted first.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            task_db: BTreeMap::new(),
+            queue: VecDeque::new(),
+            starting: 0,
+            pulls: HashMap::new(),
+            kept: VecDeque::new(),
+            ended: VecDeque::new(),
+            runtime_problem: STILL_LOOKING.to_owned(),
+            has_adopted: false,
+            out: Output::default(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// Takes one input; says what to report and what to do.
+    pub fn handle(&mut self, now: Timestamp, input: Input) -> Output {
+        self.now = now;
+        match input {
+            Input::Event(event) => self.out.answer = Some(self.add_task(event)),
+            Input::Stop(task) => self.out.answer = Some(self.stop_task(task)),
+            Input::Started { run, started } => self.started(run, started),
+            Input::StartFailed { run, error } => self.start_failed(run, error),
+            Input::PullProgress { image, text } => self.pull_progress(&image, &text),
+            Input::Pulled { image, result } => self.pulled(&image, &result),
+            Input::Stopped { task, container, result } => self.stopped(task, &container, result),
+            Input::Wake(task) => self.wake(task),
+            Input::Listed(found) => self.listed(found),
+            Input::Found(found) => self.found(found),
+            Input::Up { run, container } => self.up(run, container),
+            Input::Doubtful { run, container } => self.doubtful(run, container),
+            Input::Exited { run, container, exit } => self.exited(run, container, exit),
+            Input::Gone { run, container } => self.gone(run, container),
+            Input::RuntimeHealth(problem) => self.runtime_health(problem),
+        }
+        self.fill_slots();
+        std::mem::take(&mut self.out)
+    }
+
+    /// Everything it has, by id.
+    pub fn tasks(&self) -> impl ExactSizeIterator<Item = &Task> {
+        self.task_db.values().map(|entry| &entry.task)
+    }
+
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.task_db.get(&id).map(|entry| &entry.task)
+    }
+
+    /// The running containers and whose they are.
+    pub fn live(&self) -> impl Iterator<Item = (TaskId, &str)> {
+        self.task_db.iter().filter_map(|(id, entry)| match &entry.phase {
+            Phase::Live { container, .. } | Phase::Stopping { container, .. } => {
+                Some((*id, container.as_str()))
+            }
+            Phase::None | Phase::Queued | Phase::Pulling { .. } | Phase::Waiting | Phase::Starting { .. } => {
+                None
+            }
+        })
+    }
+
+    pub fn task_count(&self) -> usize {
+        self.task_db.len()
+    }
+
+    /// Why the engine can't be used; empty when it can.
+    pub fn runtime_problem(&self) -> &str {
+        &self.runtime_problem
+    }
+
+    /// Whether `tasks` tells all: before the first look at the engine it does not.
+    pub fn has_adopted(&self) -> bool {
+        self.has_adopted
+    }
+
+    fn runtime_health(&mut self, problem: String) {
+        if self.runtime_problem == problem {
+            return;
+        }
+        self.runtime_problem.clone_from(&problem);
+        self.out.reports.push(Report::Heartbeat { runtime_problem: problem });
+    }
+
+    /// Reports a task as it stands.
+    pub(super) fn report(&mut self, id: TaskId) {
+        if let Some(entry) = self.task_db.get(&id) {
+            self.out.reports.push(Report::Task(entry.task.clone()));
+        }
+    }
+
+    /// The end of a task's present generation.
+    pub(super) fn end(&mut self, id: TaskId, state: State, exit: Option<Exit>, reason: String) {
+        debug_assert!(state.has_ended(), "an end is an end");
+        let Some(entry) = self.task_db.get_mut(&id) else { return };
+        let status = &mut entry.task.status;
+        if status.state.has_ended() {
+            return;
+        }
+        debug_assert!(
+            status.state.can_become(state) || status.state == State::Pending,
+            "{} can't become {state}",
+            status.state
+        );
+        status.state = state;
+        status.reason = reason;
+        status.finish_time = Some(exit.and_then(|exit| exit.at).unwrap_or(self.now));
+        if let Some(exit) = exit {
+            status.exit_code = Some(exit.code);
+        }
+        let run = Run::of(&entry.task);
+        self.report(id);
+        self.remember_ended(run);
+    }
+
+    /// Keeps the list of ended tasks within its limit.
+    pub(super) fn remember_ended(&mut self, run: Run) {
+        self.ended.push_back(run);
+        while self.ended.len() > self.limits.ended_tasks {
+            let Some(oldest) = self.ended.pop_front() else { return };
+            let is_over = self.task_db.get(&oldest.task).is_some_and(|entry| {
+                Run::of(&entry.task) == oldest
+                    && entry.task.status.state.has_ended()
+                    && entry.phase == Phase::None
+            });
+            if is_over {
+                self.task_db.remove(&oldest.task);
+            }
+        }
+    }
+
+    /// Keeps an ended container for its logs, and the number of them within its limit.
+    pub(super) fn keep(&mut self, container: String, task: TaskId) {
+        if self.kept.iter().any(|kept| kept.container == container) {
+            return;
+        }
+        self.kept.push_back(Kept { container, task });
+        while self.kept.len() > self.limits.kept_containers {
+            if let Some(oldest) = self.kept.pop_front() {
+                self.out.effects.push(Effect::Remove { container: oldest.container });
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Owns the core: feeds it commands, signs and results, runs its effects, passes its reports on. Decides nothing.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    task::{AbortHandle, JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    core::{Effect, Input, Output, Worker},
+    effects::{self, Slots},
+    report::{EventAnswer, HEARTBEAT, Hello, Report},
+    runtime::{Runtime, Sign},
+    start::Config,
+    stats::Sampler,
+};
+use crate::{
+    cluster::{Capacity, Sample},
+    task::{Task, TaskEvent, TaskId},
+};
+
+/// Between two samples, when somebody listens.
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+/// Lines of reports that a slow reader may be behind; after that it is cut off and starts over.
+const LINES: usize = 8192;
+/// For what is under way at the end. A start takes seconds; a longer one is found by its labels next time.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Signs and pull progress that may wait for the core.
+const SIGNS: usize = 256;
+/// Commands taken at once.
+const BATCH: usize = 256;
+
+/// What the API asks of the driver.
+#[derive(Debug)]
+pub(super) enum Command {
+    Events(Vec<TaskEvent>, oneshot::Sender<Vec<EventAnswer>>),
+    /// The book's POST: the task as it is then goes into the answer.
+    Add(TaskEvent, oneshot::Sender<(EventAnswer, Option<Task>)>),
+    Stop(TaskId, oneshot::Sender<EventAnswer>),
+    Tasks(oneshot::Sender<Vec<Task>>),
+    TaskCount(oneshot::Sender<usize>),
+    Subscribe(oneshot::Sender<Subscription>),
+}
+
+/// The report stream's beginning, and everything after it.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub first: Vec<Bytes>,
+    pub rest: broadcast::Receiver<Bytes>,
+}
+
+/// What a finished piece of work brings.
+enum Done {
+    Input(Option<Input>),
+    Sampled(Box<Sampler>, Sample),
+}
+
+/// One thing that the loop woke up for.
+enum Turn {
+    Commands,
+    Input(Input),
+    Done(Result<Done, JoinError>),
+    Heartbeat,
+    Sample,
+    End,
+}
+
+pub(super) struct Driver<R> {
+    core: Worker,
+    runtime: Arc<R>,
+    hello: Hello,
+    is_ephemeral: bool,
+    lines: broadcast::Sender<Bytes>,
+    /// Engine work: finished before the end.
+    work: JoinSet<Done>,
+    /// Pulls, timers, samples: given up at the end.
+    waits: JoinSet<Done>,
+    pulls: HashMap<String, AbortHandle>,
+    slots: Arc<Slots>,
+    inputs: mpsc::Sender<Input>,
+    inputs_rx: mpsc::Receiver<Input>,
+    /// Absent while a sample is being taken.
+    sampler: Option<Box<Sampler>>,
+    /// Told once, when the engine's containers or its problem are known.
+    adopted: Option<oneshot::Sender<()>>,
+}
+
+impl<R: Runtime> Driver<R> {
+    pub(super) fn new(
+        config: &Config,
+        runtime: Arc<R>,
+        capacity: Capacity,
+        adopted: oneshot::Sender<()>,
+    ) -> Self {
+        let (inputs, inputs_rx) = mpsc::channel(SIGNS);
+        Self {
+            core: Worker::new(config.limits),
+            runtime,
+            hello: Hello { identity: config.identity, capacity },
+            is_ephemeral: config.ephemeral,
+            lines: broadcast::channel(LINES).0,
+            work: JoinSet::new(),
+            waits: JoinSet::new(),
+            pulls: HashMap::new(),
+            slots: Arc::default(),
+            inputs,
+            inputs_rx,
+            sampler: Some(Box::default()),
+            adopted: Some(adopted),
+        }
+    }
+
+    /// Until `token` is cancelled; then what is under way is finished.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        token: CancellationToken,
+    ) -> Result<(), String> {
+        let (signs, mut signs_rx) = mpsc::channel::<Sign>(SIGNS);
+        let mut watching = JoinSet::new();
+        watching.spawn(effects::watch(Arc::clone(&self.runtime), signs));
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sample = interval(SAMPLE_EVERY);
+        sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let turn = tokio::select! {
+                count = commands.recv_many(&mut batch, BATCH) => {
+                    if count == 0 { Turn::End } else { Turn::Commands }
+                }
+                Some(sign) = signs_rx.recv() => Turn::Input(sign.into()),
+                Some(input) = self.inputs_rx.recv() => Turn::Input(input),
+                Some(done) = self.work.join_next() => Turn::Done(done),
+                Some(done) = self.waits.join_next() => Turn::Done(done),
+                _ = heartbeat.tick() => Turn::Heartbeat,
+                _ = sample.tick() => Turn::Sample,
+                () = token.cancelled() => Turn::End,
+            };
+            match turn {
+                Turn::Commands => batch.drain(..).for_each(|command| self.command(command)),
+                Turn::Input(input) => {
+                    self.input(input);
+                }
+                Turn::Done(done) => {
+                    self.done(done);
+                    while let Some(done) = self.work.try_join_next() {
+                        self.done(done);
+                    }
+                }
+                Turn::Heartbeat => self.heartbeat(),
+                Turn::Sample => self.sample(),
+                Turn::End => break,
+            }
+        }
+        drop(signs_rx);
+        watching.shutdown().await;
+        self.drain().await
+    }
+
+    fn command(&mut self, command: Command) {
+        // Whoever asked may have gone; then the answer has no reader, and that is all.
+        match command {
+            Command::Events(events, answer) => {
+                let answers = events.into_iter().map(|event| self.ask(Input::Event(event)));
+                let _ = answer.send(answers.collect());
+            }
+            Command::Add(event, answer) => {
+                let id = event.task.id;
+                let answered = self.ask(Input::Event(event));
+                let _ = answer.send((answered, self.core.task(id).cloned()));
+            }
+            Command::Stop(id, answer) => {
+                let _ = answer.send(self.ask(Input::Stop(id)));
+            }
+            Command::Tasks(answer) => {
+                let _ = answer.send(self.core.tasks().cloned().collect());
+            }
+            Command::TaskCount(answer) => {
+                let _ = answer.send(self.core.task_count());
+            }
+            Command::Subscribe(answer) => {
+                let _ = answer.send(self.subscription());
+            }
+        }
+    }
+
+    fn ask(&mut self, input: Input) -> EventAnswer {
+        self.input(input).expect("the core answers every wish")
+    }
+
+    fn input(&mut self, input: Input) -> Option<EventAnswer> {
+        let Output { answer, reports, effects } = self.core.handle(Timestamp::now(), input);
+        for report in &reports {
+            self.tell(report);
+        }
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        let is_known = self.core.has_adopted() || !self.is_still_looking();
+        if is_known && let Some(adopted) = self.adopted.take() {
+            let _ = adopted.send(());
+        }
+        answer
+    }
+
+    /// No sign has come from the engine yet, good or bad.
+    fn is_still_looking(&self) -> bool {
+        self.core.runtime_problem() == super::core::STILL_LOOKING
+    }
+
+    fn done(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Input(Some(input))) => {
+                if let Input::Pulled { image, .. } = &input {
+                    self.pulls.remove(image);
+                }
+                self.input(input);
+            }
+            Ok(Done::Input(None)) => {}
+            Ok(Done::Sampled(sampler, sample)) => {
+                self.sampler = Some(sampler);
+                self.tell(&Report::Sample(sample));
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => tracing::error!(%error, "an effect broke off; please report this"),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let runtime = Arc::clone(&self.runtime);
+        let (slots, inputs) = (Arc::clone(&self.slots), self.inputs.clone());
+        match effect {
+            Effect::AbandonPull { image } => {
+                if let Some(pull) = self.pulls.remove(&image) {
+                    pull.abort();
+                }
+            }
+            Effect::Pull { image } => {
+                let name = image.clone();
+                let effect = Effect::Pull { image };
+                let pull = self
+                    .waits
+                    .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
+                self.pulls.insert(name, pull);
+            }
+            Effect::Later { .. } => {
+                self.waits
+                    .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
+            }
+            Effect::Start { .. } | Effect::Stop { .. } | Effect::Remove { .. } | Effect::Inspect { .. } => {
+                self.work
+                    .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
+            }
+        }
+    }
+
+    fn tell(&self, report: &Report) {
+        if self.lines.receiver_count() > 0 {
+            // Without a receiver it is lost, which is right.
+            let _ = self.lines.send(line(report));
+        }
+    }
+
+    fn heartbeat(&self) {
+        self.tell(&Report::Heartbeat { runtime_problem: self.core.runtime_problem().to_owned() });
+    }
+
+    /// What a manager hears first. All tasks only once they are known: what is missing in that list does not
+    /// exist here.
+    fn subscription(&self) -> Subscription {
+        let rest = self.lines.subscribe();
+        let mut first = vec![line(&Report::Hello(self.hello.clone()))];
+        if self.core.has_adopted() {
+            first.push(line(&Report::Tasks(self.core.tasks().cloned().collect())));
+        }
+        let runtime_problem = self.core.runtime_problem().to_owned();
+        first.push(line(&Report::Heartbeat { runtime_problem }));
+        Subscription { first, rest }
+    }
+
+    fn sample(&mut self) {
+        if self.lines.receiver_count() == 0 {
+            return;
+        }
+        let Some(mut sampler) = self.sampler.take() else { return };
+        let live: Vec<(TaskId, String)> =
+            self.core.live().map(|(task, container)| (task, container.to_owned())).collect();
+        let task_count = self.core.task_count();
+        let runtime = Arc::clone(&self.runtime);
+        self.waits.spawn(async move {
+            let sample = sampler.sample(Timestamp::now(), task_count, &live, &*runtime);
+            Done::Sampled(sampler, sample)
+        });
+    }
+
+    async fn drain(mut self) -> Result<(), String> {
+        self.waits.shutdown().await;
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            tokio::select! {
+                done = self.work.join_next() => match done {
+                    // Results only: nothing new is begun.
+                    Some(Ok(Done::Input(Some(input)))) => {
+                        let output = self.core.handle(Timestamp::now(), input);
+                        output.reports.iter().for_each(|report| self.tell(report));
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+                () = sleep_until(deadline) => break,
+            }
+        }
+        self.work.shutdown().await;
+        if self.is_ephemeral {
+            effects::remove_all(&*self.runtime).await?;
+        }
+        Ok(())
+    }
+}
+
+fn line(report: &Report) -> Bytes {
+    let mut line = serde_json::to_vec(report).expect("a report is JSON with string keys");
+    line.push(b'\n');
+    line.into()
+}

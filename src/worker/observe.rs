@@ -1,0 +1,251 @@
+//! What the engine shows of this worker's containers, at start (adoption) and ever after. Knows no engine.
+
+use std::{cmp::Reverse, collections::HashSet};
+
+use super::{
+    core::{Effect, Entry, Input, Phase, Wish, Worker},
+    report::Report,
+    runtime::{Exit, Found, FoundState, Run},
+};
+use crate::task::{State, Task, TaskId, TaskStatus};
+
+/// The reason when a container vanished and it wasn't us.
+const REMOVED: &str = "container removed by someone else";
+
+impl Worker {
+    /// Every container of this worker. The first time that is what it adopts; later it is what it may have
+    /// missed.
+    pub(super) fn listed(&mut self, mut all: Vec<Found>) {
+        // The newest generation of a task, the running one of two, is the one to adopt.
+        all.sort_by_key(|found| (found.run.task, Reverse(found.run.generation), rank(found.state)));
+        let there: HashSet<String> = all.iter().map(|found| found.container.clone()).collect();
+        for found in all {
+            self.found(found);
+        }
+        // A list is old by the time it is read, so whoever is missing in it gets asked for by name.
+        for entry in self.task_db.values() {
+            if let Phase::Live { generation, container } = &entry.phase
+                && !there.contains(container)
+            {
+                let run = Run { task: entry.task.id, generation: *generation };
+                self.out.effects.push(Effect::Inspect { run, container: container.clone() });
+            }
+        }
+        if !self.has_adopted {
+            self.has_adopted = true;
+            self.runtime_problem.clear();
+        }
+        self.out.reports.push(Report::Tasks(self.tasks().cloned().collect()));
+    }
+
+    /// How one container stands.
+    pub(super) fn found(&mut self, found: Found) {
+        let Some(entry) = self.task_db.get_mut(&found.run.task) else {
+            self.adopt(found);
+            return;
+        };
+        let is_current = found.run.generation == entry.task.status.generation;
+        match &mut entry.phase {
+            Phase::Live { container, .. } if *container == found.container => match found.state {
+                FoundState::Running => self.refresh(found),
+                FoundState::Exited(exit) => self.exited(found.run, found.container, exit),
+                FoundState::Removing => self.gone(found.run, found.container),
+                FoundState::Created => {}
+            },
+            // Looked at again once the start is answered.
+            Phase::Starting { generation, early } if *generation == found.run.generation => {
+                early.push(Input::Found(found));
+            }
+            Phase::Stopping { container, .. } if *container == found.container => {}
+            // A start that the engine carried out although its answer was lost.
+            Phase::None | Phase::Queued | Phase::Waiting
+                if is_current && !entry.task.status.state.has_ended() =>
+            {
+                self.late_start(found);
+            }
+            _ => self.stray(found),
+        }
+    }
+
+    /// A container for a start that is thought to be still ahead.
+    fn late_start(&mut self, found: Found) {
+        let Some(entry) = self.task_db.get_mut(&found.run.task) else { return };
+        let live = Phase::Live { generation: found.run.generation, container: found.container.clone() };
+        match found.state {
+            FoundState::Running => {
+                entry.phase = live;
+                self.refresh(found);
+            }
+            FoundState::Exited(exit) => {
+                entry.phase = live;
+                entry.task.status.container_id.clone_from(&found.container);
+                entry.task.status.start_time = found.started;
+                self.exited(found.run, found.container, exit);
+            }
+            // The start finds it by its labels.
+            FoundState::Created | FoundState::Removing => {}
+        }
+    }
+
+    /// One of ours that nobody waits for: a live one must go, an ended one is kept within the limit.
+    fn stray(&mut self, found: Found) {
+        match found.state {
+            FoundState::Running => {
+                let grace = found.task.spec.stop_timeout();
+                self.kept.retain(|kept| kept.container != found.container);
+                self.out.effects.push(Effect::Stop {
+                    task: found.run.task,
+                    container: found.container,
+                    grace,
+                });
+            }
+            FoundState::Created => self.out.effects.push(Effect::Remove { container: found.container }),
+            FoundState::Exited(_) => self.keep(found.container, found.run.task),
+            FoundState::Removing => {}
+        }
+    }
+
+    fn adopt(&mut self, found: Found) {
+        let id = found.run.task;
+        let status = TaskStatus {
+            state: State::Scheduled,
+            generation: found.run.generation,
+            restart_count: found.task.status.restart_count,
+            container_id: found.container.clone(),
+            ..TaskStatus::default()
+        };
+        let task = Task { status, ..found.task.clone() };
+        let entry = Entry { task, wish: Wish::Run, phase: Phase::None, is_pulled: false, attempts: 0 };
+        match found.state {
+            FoundState::Running => {
+                let phase =
+                    Phase::Live { generation: found.run.generation, container: found.container.clone() };
+                self.task_db.insert(id, Entry { phase, ..entry });
+                self.refresh(found);
+            }
+            FoundState::Exited(exit) => {
+                self.task_db.insert(id, entry);
+                if let Some(entry) = self.task_db.get_mut(&id) {
+                    entry.task.status.start_time = found.started;
+                }
+                self.ended_by_itself(id, exit);
+                self.keep(found.container, id);
+            }
+            // The worker died between create and start: the start finds this container by its labels.
+            FoundState::Created => {
+                self.task_db.insert(id, entry);
+                if let Some(entry) = self.task_db.get_mut(&id) {
+                    entry.task.status.container_id.clear();
+                }
+                self.run_task(id);
+            }
+            FoundState::Removing => {}
+        }
+    }
+
+    /// Takes over what only the engine knows of a running container.
+    fn refresh(&mut self, found: Found) {
+        let Some(entry) = self.task_db.get_mut(&found.run.task) else { return };
+        let status = &mut entry.task.status;
+        if status.generation != found.run.generation || status.state.has_ended() {
+            return;
+        }
+        let before = status.clone();
+        if status.state != State::Running {
+            status.state = State::Running;
+            status.reason.clear();
+        }
+        status.container_id = found.container;
+        status.host_ports = found.host_ports;
+        status.start_time = status.start_time.or(found.started).or(Some(self.now));
+        if *status != before {
+            self.report(found.run.task);
+        }
+        self.run_task(found.run.task);
+    }
+
+    /// Somebody started a container. Ours are known; one that had ended is worth a look, because a task that
+    /// ended does not come back to life by itself.
+    pub(super) fn up(&mut self, run: Run, container: String) {
+        if self.kept.iter().any(|kept| kept.container == container) {
+            self.out.effects.push(Effect::Inspect { run, container });
+        }
+    }
+
+    /// A container may have ended. Of one that we are stopping that is no news.
+    pub(super) fn doubtful(&mut self, run: Run, container: String) {
+        let phase = self.task_db.get(&run.task).map(|entry| &entry.phase);
+        if matches!(phase, Some(Phase::Live { .. } | Phase::Starting { .. })) {
+            self.out.effects.push(Effect::Inspect { run, container });
+        }
+    }
+
+    /// A container ended, asked to or not.
+    pub(super) fn exited(&mut self, run: Run, container: String, exit: Exit) {
+        let Some(entry) = self.task_db.get_mut(&run.task) else { return };
+        let generation = entry.task.status.generation;
+        match &mut entry.phase {
+            Phase::Starting { generation, early } if *generation == run.generation => {
+                early.push(Input::Exited { run, container, exit });
+            }
+            Phase::Live { container: live, .. } if *live == container => {
+                entry.phase = Phase::None;
+                self.keep(container, run.task);
+                if run.generation == generation {
+                    self.ended_by_itself(run.task, exit);
+                }
+                self.run_task(run.task);
+            }
+            // The stop's own answer ends the task; this is how it went.
+            Phase::Stopping { container: stopping, .. }
+                if *stopping == container && run.generation == generation =>
+            {
+                entry.task.status.exit_code = Some(exit.code);
+            }
+            _ => {}
+        }
+    }
+
+    fn ended_by_itself(&mut self, id: TaskId, exit: Exit) {
+        let (state, reason) = match exit {
+            Exit { code, out_of_memory: true, .. } => {
+                (State::Failed, format!("out of memory (exit code {code})"))
+            }
+            Exit { code: 0, .. } => (State::Completed, String::new()),
+            Exit { code, .. } => (State::Failed, format!("exit code {code}")),
+        };
+        self.end(id, state, Some(exit), reason);
+    }
+
+    /// A container is no more.
+    pub(super) fn gone(&mut self, run: Run, container: String) {
+        self.kept.retain(|kept| kept.container != container);
+        let Some(entry) = self.task_db.get_mut(&run.task) else { return };
+        let generation = entry.task.status.generation;
+        match &mut entry.phase {
+            Phase::Starting { early, .. } => early.push(Input::Gone { run, container }),
+            Phase::Live { container: live, .. } if *live == container => {
+                entry.phase = Phase::None;
+                if run.generation == generation {
+                    self.end(run.task, State::Failed, None, REMOVED.to_owned());
+                }
+                self.run_task(run.task);
+            }
+            _ => {}
+        }
+    }
+
+    /// Every container that this worker answers for, live or kept.
+    pub fn containers(&self) -> impl Iterator<Item = (TaskId, &str)> {
+        self.live().chain(self.kept.iter().map(|kept| (kept.task, kept.container.as_str())))
+    }
+}
+
+fn rank(state: FoundState) -> u8 {
+    match state {
+        FoundState::Running => 0,
+        FoundState::Created => 1,
+        FoundState::Exited(_) => 2,
+        FoundState::Removing => 3,
+    }
+}

@@ -1,0 +1,136 @@
+//! The engine's events and its health, as signs. Events are hints: whenever some may have been missed, everything
+//! is listed again. Knows no task's state.
+
+use std::{collections::HashMap, time::Duration};
+
+use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{Docker, LOOK, create::WORKER};
+use crate::worker::runtime::{Exit, RuntimeError, Sign};
+
+/// Between two looks whether the engine still answers. With `LOOK` as the deadline a hung engine is known within
+/// 15 seconds.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// Between two attempts to reach an engine that is away.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Events are asked for from this long ago, so that none falls between asking and listing.
+const OVERLAP_S: i64 = 2;
+/// SIGKILL's exit code: the only one that can mean "out of memory" or "removed by force".
+const KILLED: i64 = 137;
+
+impl Docker {
+    /// Until `signs` is closed.
+    pub(super) async fn watch_events(&self, signs: &mpsc::Sender<Sign>) {
+        loop {
+            let Err(error) = self.session(signs).await else { return };
+            tracing::warn!(%error, "the container engine can't be used");
+            if signs.send(Sign::Health(error.to_string())).await.is_err() {
+                return;
+            }
+            sleep(RETRY_EVERY).await;
+        }
+    }
+
+    /// From one connection to the engine to its loss. `Ok`: nobody listens any more.
+    async fn session(&self, signs: &mpsc::Sender<Sign>) -> Result<(), RuntimeError> {
+        let client = self.client()?;
+        let version = self.call(LOOK, client.version()).await.map_err(|error| self.call_failed(error))?;
+        tracing::info!(
+            engine = version.version.as_deref().unwrap_or("?"),
+            api = version.api_version.as_deref().unwrap_or("?"),
+            "connected to the container engine at {}",
+            self.host
+        );
+        let label = format!("{WORKER}={}", self.identity);
+        let filters = HashMap::from([
+            ("type", vec!["container".to_owned()]),
+            ("label", vec![label]),
+            // Podman says "remove" where Docker says "destroy".
+            ("event", ["start", "die", "destroy", "remove"].map(str::to_owned).to_vec()),
+        ]);
+        let since = (Timestamp::now().as_second() - OVERLAP_S).to_string();
+        let options = EventsOptionsBuilder::default().filters(&filters).since(&since).build();
+        let mut events = Box::pin(client.events(Some(options)));
+        let mut ping = interval(PING_EVERY);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut early = Vec::new();
+        let mut list = Box::pin(self.list_containers());
+        let all = loop {
+            // Events first, so that they are subscribed to before the list is made.
+            tokio::select! {
+                biased;
+                event = events.next() => early.push(self.event(event)?),
+                all = &mut list => break all?,
+            }
+        };
+        drop(list);
+        let first = [Sign::Listed(all), Sign::Health(String::new())];
+        for sign in first.into_iter().chain(early.into_iter().flatten()) {
+            if signs.send(sign).await.is_err() {
+                return Ok(());
+            }
+        }
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    if let Some(sign) = self.event(event)?
+                        && signs.send(sign).await.is_err()
+                    {
+                        return Ok(());
+                    }
+                }
+                _ = ping.tick() => {
+                    // Awaited here: while the engine doesn't answer, its events are no better.
+                    self.call(LOOK, client.ping()).await.map_err(|error| self.call_failed(error))?;
+                }
+                () = signs.closed() => return Ok(()),
+            }
+        }
+    }
+
+    /// What an event means to us; an end of the stream is an engine that went away.
+    fn event(
+        &self,
+        event: Option<Result<EventMessage, bollard::errors::Error>>,
+    ) -> Result<Option<Sign>, RuntimeError> {
+        match event {
+            Some(Ok(message)) => Ok(self.sign(message)),
+            Some(Err(error)) => match self.failed(error) {
+                RuntimeError::Refused(text) => Err(RuntimeError::Unreachable(text)),
+                other => Err(other),
+            },
+            None => Err(RuntimeError::Unreachable(format!(
+                "the container engine at {} closed the connection; is it restarting?",
+                self.host
+            ))),
+        }
+    }
+
+    fn sign(&self, message: EventMessage) -> Option<Sign> {
+        let actor = message.actor?;
+        let attributes = actor.attributes?;
+        let run = self.run_of(&attributes)?;
+        let container = actor.id?;
+        match message.action?.as_str() {
+            "start" => Some(Sign::Up { run, container }),
+            "destroy" | "remove" => Some(Sign::Gone { run, container }),
+            "die" => {
+                let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
+                let at = message.time_nano.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok());
+                Some(match code {
+                    Some(KILLED) | None => Sign::Doubtful { run, container },
+                    Some(code) => {
+                        Sign::Exited { run, container, exit: Exit { code, out_of_memory: false, at } }
+                    }
+                })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Containers on a Docker Engine (or what speaks its API, as Podman does), through one client for the process's
+//! life. Knows no queue; what a container is for stands in its labels.
+
+mod adopt;
+mod cgroup;
+mod create;
+mod events;
+mod failure;
+mod pull;
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bollard::query_parameters::{
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+};
+use tokio::{sync::mpsc, time::timeout};
+use uuid::Uuid;
+
+use super::{Found, Runtime, RuntimeError, Sign, Started, Usage};
+use crate::task::Task;
+use cgroup::Cgroups;
+use failure::{Call, status_of};
+
+/// Where an engine listens unless somebody says otherwise (`DOCKER_HOST`).
+pub const DEFAULT_DOCKER_HOST: &str = "unix:///var/run/docker.sock";
+
+/// For calls that only look: an engine that needs longer is in trouble.
+const LOOK: Duration = Duration::from_secs(10);
+/// For calls that make or remove something; a loaded machine needs seconds for it.
+const CHANGE: Duration = Duration::from_mins(1);
+/// What a stop may need beyond the task's own time to end.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
+
+/// A Docker Engine.
+#[derive(Debug)]
+pub struct Docker {
+    host: String,
+    cluster_id: Uuid,
+    identity: Uuid,
+    /// Made at the first use that succeeds: the engine may come later than we do. A lock for a moment's look,
+    /// never held over a call.
+    client: Mutex<Option<bollard::Docker>>,
+    cgroups: Cgroups,
+}
+
+impl Docker {
+    /// The engine at `host` (`unix://`, `tcp://`); containers get labels with these two ids.
+    pub fn new(host: &str, cluster_id: Uuid, identity: Uuid) -> Self {
+        let client = Mutex::new(None);
+        Self { host: host.to_owned(), cluster_id, identity, client, cgroups: Cgroups::default() }
+    }
+
+    fn client(&self) -> Result<bollard::Docker, RuntimeError> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let new = bollard::Docker::connect_with_host(&self.host).map_err(|error| self.failed(error))?;
+        // The longest of our deadlines; each call sets its own on a clone.
+        Ok(client.insert(new.with_timeout(CHANGE)).clone())
+    }
+
+    /// A call with its deadline.
+    async fn call<T>(
+        &self,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, Call> {
+        match timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Call::Failed(error)),
+            Err(_) => Err(Call::NoAnswer(deadline)),
+        }
+    }
+
+    async fn remove_container(&self, container: &str) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let client = self.client()?;
+        match self.call(CHANGE, client.remove_container(container, Some(options))).await {
+            Ok(()) => Ok(()),
+            // Gone, or somebody is removing it right now.
+            Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
+            Err(error) => Err(self.call_failed(error)),
+        }
+    }
+
+    async fn start_container(&self, container: &str) -> Result<(), RuntimeError> {
+        let client = self.client()?;
+        let start = client.start_container(container, None::<StartContainerOptions>);
+        self.call(CHANGE, start).await.map_err(|error| self.call_failed(error))
+    }
+}
+
+impl Runtime for Docker {
+    async fn start(&self, task: &Task) -> Result<Started, RuntimeError> {
+        let made = self.create(task).await?;
+        if !made.needs_start {
+            return Ok(Started { container: made.container, was_there: true });
+        }
+        if let Err(error) = self.start_container(&made.container).await {
+            if !error.is_temporary() {
+                // A container that can't start (a port is taken, the program is missing) is of no use.
+                self.remove_container(&made.container).await?;
+            }
+            return Err(error);
+        }
+        Ok(Started { container: made.container, was_there: false })
+    }
+
+    async fn pull(&self, image: &str, progress: mpsc::Sender<String>) -> Result<(), RuntimeError> {
+        self.pull_image(image, &progress).await
+    }
+
+    async fn stop(&self, container: &str, grace: Duration) -> Result<(), RuntimeError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let deadline = grace + STOP_MARGIN;
+        let client = self.client()?.with_timeout(deadline);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        match self.call(deadline, client.stop_container(container, Some(options))).await {
+            Ok(()) => {}
+            Err(error) if status_of(&error) == Some(404) => return Ok(()),
+            Err(error) => return Err(self.call_failed(error)),
+        }
+        self.cgroups.forget(container);
+        self.remove_container(container).await
+    }
+
+    async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
+        self.cgroups.forget(container);
+        self.remove_container(container).await
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {
+        self.inspect_container(container).await
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, RuntimeError> {
+        self.list_containers().await
+    }
+
+    async fn watch(&self, signs: mpsc::Sender<Sign>) {
+        self.watch_events(&signs).await;
+    }
+
+    fn usage(&self, container: &str) -> Option<Usage> {
+        self.cgroups.usage(container)
+    }
+}

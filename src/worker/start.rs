@@ -1,0 +1,99 @@
+//! A worker from its start (adopt, then serve) to its end (stop accepting, drain, join). Knows no task.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::http;
+
+use super::{api, core::Limits, driver::Driver, runtime::Runtime, stats};
+
+/// How long the start waits for the engine's list of containers. An engine that needs longer is a problem that
+/// the worker, serving, tells.
+const ADOPT_WAIT: Duration = Duration::from_secs(5);
+
+/// Requests that may wait for the driver; more of them wait outside.
+const COMMANDS: usize = 1024;
+
+/// What a worker needs to know about itself.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The id in its data folder : the containers it adopts carry it.
+    pub identity: Uuid,
+    pub limits: Limits,
+    /// Stop and remove every container of this identity at the end: nobody would remember them.
+    pub ephemeral: bool,
+}
+
+impl Config {
+    pub fn new(identity: Uuid) -> Self {
+        Self { identity, limits: Limits::default(), ephemeral: false }
+    }
+}
+
+/// Why a worker did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("containers are left behind: {0}; `docker ps --filter label=cube.worker={1}` lists them")]
+    LeftBehind(String, Uuid),
+    #[error("the worker broke off: {0}")]
+    Panicked(String),
+}
+
+impl WorkerError {
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::LeftBehind(..) => true,
+            Self::Panicked(_) => false,
+        }
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Started {
+    /// Where its API answers.
+    pub addr: SocketAddr,
+    join: JoinHandle<Result<(), WorkerError>>,
+}
+
+impl Started {
+    /// Waits for its end, which the token given to `start` begins.
+    pub async fn join(self) -> Result<(), WorkerError> {
+        self.join.await.unwrap_or_else(|error| Err(WorkerError::Panicked(error.to_string())))
+    }
+}
+
+/// Starts a worker: adopts its containers, then serves on `listener` until `token` is cancelled.
+pub async fn start<R: Runtime>(
+    config: Config,
+    runtime: R,
+    listener: TcpListener,
+    token: CancellationToken,
+) -> io::Result<Started> {
+    let addr = listener.local_addr()?;
+    let runtime = Arc::new(runtime);
+    let (commands, commands_rx) = mpsc::channel(COMMANDS);
+    let (adopted, adopted_rx) = oneshot::channel();
+    let driver_token = CancellationToken::new();
+    let driver = Driver::new(&config, Arc::clone(&runtime), stats::capacity(), adopted);
+    let driving = tokio::spawn(driver.run(commands_rx, driver_token.clone()));
+    // Either way the worker serves; what it knows of its engine is in its heartbeats.
+    let _ = timeout(ADOPT_WAIT, adopted_rx).await;
+
+    let router = api::router(api::Api { commands, token: token.clone() });
+    let join = tokio::spawn(async move {
+        http::serve(listener, router, token).await;
+        driver_token.cancel();
+        let drained = driving.await.map_err(|error| WorkerError::Panicked(error.to_string()))?;
+        drained.map_err(|left| WorkerError::LeftBehind(left, config.identity))
+    });
+    Ok(Started { addr, join })
+}

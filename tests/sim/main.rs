@@ -1,0 +1,44 @@
+//! A whole cluster in one thread on virtual time: the real manager and worker cores, a simulated network and
+//! engine, and seeded faults. Opens no socket, starts no thread, reads no clock.
+//!
+//! `cargo test --test sim` runs some hundred seeds; `CUBE_SIM_SEEDS=10000` that many; `CUBE_SIM_SEED=17` one, with
+//! its story on the screen.
+
+mod engine;
+mod invariants;
+mod world;
+
+use world::World;
+
+/// Seeds in a plain `cargo test`.
+const SEEDS: u64 = 300;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn run(seed: u64, is_told: bool) {
+    let guard = Failing(seed);
+    World::new(seed, is_told).run();
+    std::mem::forget(guard);
+}
+
+/// Says how to run a failed seed again.
+struct Failing(u64);
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        eprintln!("seed {0} failed; alone: CUBE_SIM_SEED={0} cargo test --test sim -- --nocapture", self.0);
+    }
+}
+
+#[test]
+fn a_cluster_under_seeded_faults_keeps_its_invariants_and_heals() {
+    if let Some(seed) = number("CUBE_SIM_SEED") {
+        run(seed, true);
+        return;
+    }
+    for seed in 0..number("CUBE_SIM_SEEDS").unwrap_or(SEEDS) {
+        run(seed, false);
+    }
+}
