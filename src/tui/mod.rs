@@ -7,6 +7,8 @@
 
 mod clean;
 mod event;
+#[cfg(test)]
+mod faces;
 mod feed;
 mod filter;
 #[cfg(test)]

@@ -76,6 +76,12 @@ impl<'a> Row<'a> {
         self
     }
 
+    /// Keeps the last `cells` for something else.
+    pub(super) fn reserve(&mut self, cells: usize) -> &mut Self {
+        self.right = self.right.saturating_sub(cells_of(cells)).max(self.x);
+        self
+    }
+
     fn end_of(&self, width: usize) -> u16 {
         self.x.saturating_add(cells_of(width + 1)).min(self.right)
     }

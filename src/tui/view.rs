@@ -43,7 +43,7 @@ pub fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Position> 
 }
 
 /// Glyph, count and, where there is room, a word for every state.
-fn counts(model: &Model, has_words: bool, row: &mut Row<'_>) {
+fn counts(model: &Model, wants_words: bool, row: &mut Row<'_>) {
     let words = [
         (State::Running, "run"),
         (State::Scheduled, "sched"),
@@ -51,6 +51,8 @@ fn counts(model: &Model, has_words: bool, row: &mut Row<'_>) {
         (State::Completed, "done"),
         (State::Failed, "fail"),
     ];
+    let cells = |(state, word): &(State, &str)| 4 + word.len() + model.cluster.count(*state).to_string().len();
+    let has_words = wants_words && words.iter().map(cells).sum::<usize>() <= row.left() + 2;
     for (state, word) in words {
         let face = Face::from(state);
         let number = model.cluster.count(state);
@@ -74,14 +76,17 @@ fn health(model: &Model) -> (&'static str, Tone) {
     }
 }
 
-/// The time and how live the picture is, at the right end.
-fn clock_and_link(model: &Model, row: &mut Row<'_>) {
+/// The time and how live the picture is, at the right end; returns how many cells that takes.
+fn clock_and_link(model: &Model, area: Rect, buffer: &mut Buffer) -> usize {
     let (word, tone) = match &model.link {
         Link::Connecting(_) => ("connecting".to_owned(), Tone::Busy),
         Link::Live => ("LIVE".to_owned(), Tone::Good),
         Link::Cut { since, .. } => (format!("CUT OFF {}", age(*since, model.now)), Tone::Bad),
     };
-    row.leave(width(&word) + 11).skip(1).text(&clock(model.now, &model.zone), Tone::Plain).skip(1).text(&word, tone);
+    let cells = width(&word) + 11;
+    let mut row = Row::new(buffer, model.theme, area, 0);
+    row.leave(cells).skip(1).text(&clock(model.now, &model.zone), Tone::Plain).skip(1).text(&word, tone);
+    cells
 }
 
 fn one_line(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -100,7 +105,9 @@ fn one_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 fn narrow_header(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let right = clock_and_link(model, area, buffer);
     let mut row = Row::new(buffer, model.theme, area, 0);
+    row.reserve(right);
     let is_small = area.width < 60;
     row.skip(1).text("cube", Tone::Accent);
     if !is_small {
@@ -111,22 +118,22 @@ fn narrow_header(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     row.skip(2);
     counts(model, false, &mut row);
-    if row.left() > 34 {
+    if row.left() > 17 {
         row.skip(1);
         loads_in_short(model, &mut row);
     }
-    clock_and_link(model, &mut row);
 }
 
 fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let right = clock_and_link(model, area, buffer);
     let mut row = Row::new(buffer, model.theme, area, 0);
+    row.reserve(right);
     row.skip(1).text("cube", Tone::Accent).text(" ▸ ", Tone::Dim).text(&model.title.cluster, Tone::Strong).skip(3);
     let (word, tone) = health(model);
     row.text(word, tone).skip(2);
     row.text(&format!("workers {} ready", ready_of_all(model)), Tone::Plain).skip(3);
     row.text(&format!("tasks {}:", model.tasks.total()), Tone::Strong).skip(2);
     counts(model, true, &mut row);
-    clock_and_link(model, &mut row);
 
     let mut row = Row::new(buffer, model.theme, area, 1);
     row.skip(1);
