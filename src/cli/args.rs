@@ -37,7 +37,7 @@ pub enum Command {
     /// Submit the tasks in files
     Submit(SubmitArgs),
     /// Run an image as a task
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List the tasks
     Ps(PsArgs),
     /// Stop tasks

@@ -124,33 +124,24 @@ impl<'a> Line<'a> {
     pub fn text(&self, zone: &TimeZone) -> String {
         let time = zone.to_datetime(self.time).strftime("%H:%M:%S").to_string();
         let state = if self.stopping { "Stopping" } else { self.state };
-        let mut text = format!("{time}  {state:<9}  ");
-        match self.task {
-            Some(task) => {
-                text += &name_of(task);
-                if let Some(worker) = self.worker {
-                    text += &format!(" on {worker}");
-                }
-                if task.status.state == State::Running && !self.stopping {
-                    text += &ports(task);
-                }
-            }
-            None => {
-                text += match self.kind {
-                    Kind::Worker => "worker",
-                    Kind::Manager | Kind::Task => "manager",
-                };
-                for place in [self.worker, self.address].into_iter().flatten() {
-                    text += &format!(" {place}");
-                }
-            }
-        }
-        if let Some(reason) = self.reason {
-            text += &format!(": {reason}");
-        } else if let Some(code) = self.exit_code.filter(|code| *code != 0) {
-            text += &format!(": exit {code}");
-        }
-        printable(&text)
+        let subject = match (self.task, self.kind) {
+            (Some(task), _) => name_of(task),
+            (None, Kind::Worker) => "worker".to_owned(),
+            (None, Kind::Task | Kind::Manager) => "manager".to_owned(),
+        };
+        let place = match (self.worker, self.task) {
+            (Some(worker), Some(_)) => format!(" on {worker}"),
+            (Some(place), None) => format!(" {place}"),
+            (None, _) => self.address.map(|address| format!(" {address}")).unwrap_or_default(),
+        };
+        let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
+        let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
+        let why = match (self.reason, self.exit_code) {
+            (Some(reason), _) => format!(": {reason}"),
+            (None, Some(code)) if code != 0 => format!(": exit {code}"),
+            (None, _) => String::new(),
+        };
+        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}"))
     }
 }
 
@@ -190,7 +181,6 @@ fn unless_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn with_milliseconds<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.3}"))
 }

@@ -1,12 +1,32 @@
-//! `run IMAGE`: its options, and the TaskSpec they make. Knows no manager.
+//! `run IMAGE`: its options, the TaskSpec they make, and its submit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::args::{OutputArgs, WaitArgs};
-use super::exit::CliError;
-use crate::task::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec, port_list, port_name};
+use super::exit::{CliError, Exit};
+use super::print::Printer;
+use super::submit::{submit_and_wait, submit_only};
+use crate::client::ManagerHandle;
+use crate::task::{
+    NetworkMode, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list, port_name,
+};
+
+/// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
+pub async fn run(args: &RunArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+    let task = Task { id: TaskId::random(), spec: Arc::new(args.spec()?), ..Task::default() };
+    let event = TaskEvent::start(task, jiff::Timestamp::now());
+    let mut printer = Printer::new(args.output.output);
+    if args.wait.wait {
+        let waiting = submit_and_wait(manager, vec![event], args.wait.timeout, &mut printer, false).await?;
+        Ok(waiting.exit_of_run())
+    } else {
+        submit_only(manager, vec![event], &mut printer).await?;
+        Ok(Exit::Done)
+    }
+}
 
 #[derive(Args, Debug)]
 pub struct RunArgs {
