@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
 use super::run::RunArgs;
+use crate::demo::{COMMAND as DEMO_TASK, Program};
 
 /// A container orchestrator for one to fifty machines: dashboard, manager and worker in one.
 ///
@@ -33,7 +34,10 @@ pub enum Command {
     /// Run a worker alone, for a manager elsewhere
     Worker(WorkerArgs),
     /// Show a live cluster, on any machine and with no image registry
-    Demo,
+    Demo(DemoArgs),
+    /// What the demo's own tasks run
+    #[command(name = DEMO_TASK, hide = true)]
+    DemoTask(DemoTaskArgs),
     /// Submit the tasks in files
     Submit(SubmitArgs),
     /// Run an image as a task
@@ -128,6 +132,29 @@ pub struct WorkerArgs {
     /// Keep its ids here instead of in the user's state folder
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Run without a dashboard: print what happens until SIGINT or SIGTERM
+    #[arg(long)]
+    pub no_ui: bool,
+    /// How output looks
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "no_ui")]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoTaskArgs {
+    pub program: Program,
+    /// Where the hello service listens
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// What it says
+    #[arg(long, env = "GREETING", default_value = "hello")]
+    pub greeting: String,
 }
 
 #[derive(Args, Debug)]

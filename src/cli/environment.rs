@@ -1,7 +1,12 @@
 //! What the environment says, read once: variables, then defaults. Nobody else reads it.
 
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+
 use super::address::Address;
 use super::exit::CliError;
+use crate::worker::runtime::DEFAULT_DOCKER_HOST;
 
 /// The addresses by the environment; flags override them where there are any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +15,8 @@ pub struct Environment {
     pub worker: Address,
     /// Where the manager's API listens, and where commands look for it.
     pub manager: Address,
+    /// Where the container engine listens, as `DOCKER_HOST` has it.
+    pub docker_host: String,
 }
 
 impl Environment {
@@ -39,7 +46,16 @@ impl Environment {
         Ok(Self {
             worker: address("CUBE_HOST", "CUBE_PORT", 5555)?,
             manager: address("CUBE_MANAGER_HOST", "CUBE_MANAGER_PORT", 5556)?,
+            docker_host: set("DOCKER_HOST").unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned()),
         })
+    }
+
+    /// This program's part of the user's state folder.
+    pub fn state_folder() -> Result<PathBuf, CliError> {
+        let no_home =
+            |_| CliError::usage("there is no home folder to keep the store in; name one with --data-dir DIR");
+        let base = etcetera::choose_base_strategy().map_err(no_home)?;
+        Ok(base.state_dir().unwrap_or_else(|| base.data_dir()).join("cube-tui"))
     }
 }
 

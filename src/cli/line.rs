@@ -97,20 +97,29 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What became of the manager itself: `listening`, `stopped`.
-    pub fn of_manager(state: &'a str, address: Option<&'a str>, revision: Revision, time: Timestamp) -> Self {
+    /// A manager's API listens at `address`.
+    pub fn of_manager_listening(address: &'a str, time: Timestamp) -> Self {
+        Self::of_listening(Kind::Manager, None, address, time)
+    }
+
+    /// The API of the worker `id` listens at `address`.
+    pub fn of_worker_listening(id: &'a str, address: &'a str, time: Timestamp) -> Self {
+        Self::of_listening(Kind::Worker, Some(id), address, time)
+    }
+
+    fn of_listening(kind: Kind, worker: Option<&'a str>, address: &'a str, time: Timestamp) -> Self {
         Self {
             v: 1,
-            revision,
+            revision: 0,
             time,
-            kind: Kind::Manager,
-            state,
-            cause: Some(Cause::Manager.words()),
-            worker: None,
+            kind,
+            state: "listening",
+            cause: Some(Cause::Manager.words()).filter(|_| kind == Kind::Manager),
+            worker,
             reason: None,
             exit_code: None,
             stopping: false,
-            address,
+            address: Some(address),
             task: None,
         }
     }
@@ -131,7 +140,10 @@ impl<'a> Line<'a> {
         };
         let place = match (self.worker, self.task) {
             (Some(worker), Some(_)) => format!(" on {worker}"),
-            (Some(place), None) => format!(" {place}"),
+            (Some(worker), None) => match self.address {
+                Some(address) if address != worker => format!(" {worker} at {address}"),
+                _ => format!(" {worker}"),
+            },
             (None, _) => self.address.map(|address| format!(" {address}")).unwrap_or_default(),
         };
         let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
@@ -281,8 +293,10 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_line_tells_its_address() {
-        let line = Line::of_manager("listening", Some("localhost:5556"), 7, Timestamp::UNIX_EPOCH);
+    fn lines_of_listeners_tell_their_address() {
+        let line = Line::of_worker_listening("local", "localhost:40001", Timestamp::UNIX_EPOCH);
+        assert_eq!(line.text(&TimeZone::UTC), "00:00:00  listening  worker local at localhost:40001");
+        let line = Line::of_manager_listening("localhost:5556", Timestamp::UNIX_EPOCH);
         assert_eq!(line.text(&TimeZone::UTC), "00:00:00  listening  manager localhost:5556");
         let line: Value = serde_json::from_str(&line.json()).unwrap();
         assert_eq!((&line["type"], &line["address"]), (&json!("manager"), &json!("localhost:5556")));

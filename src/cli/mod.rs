@@ -3,6 +3,7 @@
 
 mod address;
 mod args;
+mod demo;
 mod engine;
 mod environment;
 mod exit;
@@ -21,6 +22,7 @@ mod signals;
 mod stop;
 mod submit;
 mod wait;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -28,7 +30,7 @@ use clap::Parser;
 
 use args::{Cli, Command};
 use environment::Environment;
-use exit::{CliError, Exit};
+use exit::CliError;
 
 use crate::client::{ManagerClient, ManagerHandle, http_client};
 
@@ -42,7 +44,7 @@ pub fn run() -> ExitCode {
         Err(error) => Err(CliError::unreachable(format!("cannot start: {error}"))),
     };
     match ended {
-        Ok(exit) => exit.into(),
+        Ok(code) => code,
         Err(error) => {
             let error = if is_waiting_run { error.of_run() } else { error };
             print::Printer::new(args::Output::Text).failure(&error);
@@ -51,17 +53,19 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn command(cli: Cli) -> Result<Exit, CliError> {
+async fn command(cli: Cli) -> Result<ExitCode, CliError> {
     let environment = Environment::of_process()?;
-    let Some(command) = cli.command else { return node::root(&cli.root, &environment).await };
-    match command {
-        Command::Worker(args) => node::worker(&args, &environment).await,
-        Command::Demo => node::demo(&environment).await,
-        Command::Submit(args) => submit::submit(&args, &manager(&environment)).await,
-        Command::Run(args) => run::run(&args, &manager(&environment)).await,
-        Command::Ps(args) => ps::ps(&args, &manager(&environment)).await,
-        Command::Stop(args) => stop::stop(&args, &manager(&environment)).await,
-    }
+    let exit = match cli.command {
+        None => node::root(&cli.root, &environment).await,
+        Some(Command::Worker(args)) => worker::worker(&args, &environment).await,
+        Some(Command::Demo(args)) => demo::demo(&args, &environment).await,
+        Some(Command::DemoTask(args)) => return demo::task(args).await,
+        Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
+        Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
+        Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
+        Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
+    };
+    exit.map(ExitCode::from)
 }
 
 /// The manager that commands talk to.

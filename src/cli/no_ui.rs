@@ -25,6 +25,15 @@ pub async fn no_ui(
     if args.wait {
         return Ok(submit_and_wait(manager, events, args.timeout, printer, true).await?.exit());
     }
+    print_until_signal(events, manager, printer).await
+}
+
+/// Submits, and prints what happens until a signal comes.
+pub async fn print_until_signal(
+    events: Vec<TaskEvent>,
+    manager: &ManagerHandle,
+    printer: &mut Printer,
+) -> Result<Exit, CliError> {
     let mut signals = StopSignals::new()?;
     let printing = async {
         let watch = manager.watch().await?;
