@@ -28,7 +28,7 @@ impl Environment {
     /// Reads it from `variable`. An empty value counts as unset.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, CliError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let address = |host: &str, port: &str, default| {
+        let address = |host: &str, port: &str, default: u16| {
             let port = match set(port) {
                 None => default,
                 Some(text) => text.parse().map_err(|_| {

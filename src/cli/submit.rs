@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::args::SubmitArgs;
-use super::engine::EngineObserver;
+use super::engine::need_an_engine;
 use super::exit::{CliError, Exit};
 use super::follow::follow;
 use super::input::task_events;
@@ -14,9 +14,6 @@ use super::wait::{WaitObserver, Waiting};
 use crate::client::{ManagerHandle, Watch};
 use crate::cluster::Cause;
 use crate::task::TaskEvent;
-
-/// Workers answer within milliseconds, or after a few tries that take this long.
-const ENGINES_KNOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// `cube-tui submit FILE…`
 pub async fn submit(args: &SubmitArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
@@ -107,18 +104,6 @@ pub async fn within<T>(
         }
         () = signals.received() => Err(CliError::new(Exit::Interrupted, "interrupted")),
     }
-}
-
-async fn need_an_engine(manager: &ManagerHandle) -> Result<(), CliError> {
-    let watch = manager.watch().await?;
-    let mut observer = EngineObserver;
-    let known = follow(watch, async || manager.watch().await, &mut observer);
-    tokio::time::timeout(ENGINES_KNOWN_WITHIN, known).await.unwrap_or_else(|_| {
-        let within = humantime::format_duration(ENGINES_KNOWN_WITHIN);
-        Err(CliError::unreachable(format!(
-            "no worker answered within {within}; `cube-tui` shows them. Nothing was submitted"
-        )))
-    })
 }
 
 async fn remark_known(

@@ -1,6 +1,6 @@
 //! Waits for tasks to end for good, and says which exit code that is. Knows no connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::exit::{CliError, Exit};
@@ -22,11 +22,13 @@ pub struct End {
 #[derive(Debug)]
 pub struct Waiting {
     tasks: BTreeMap<TaskId, Option<End>>,
+    /// Those that the manager has shown: none may be gone afterwards.
+    known: BTreeSet<TaskId>,
 }
 
 impl Waiting {
     pub fn for_tasks(tasks: impl IntoIterator<Item = TaskId>) -> Self {
-        Self { tasks: tasks.into_iter().map(|task| (task, None)).collect() }
+        Self { tasks: tasks.into_iter().map(|task| (task, None)).collect(), known: BTreeSet::new() }
     }
 
     pub fn concerns(&self, task: TaskId) -> bool {
@@ -106,9 +108,14 @@ impl Observer for WaitObserver<'_> {
         let open: Vec<_> = self.waiting.open().collect();
         for task in open {
             let Some(record) = cluster.task(task) else {
+                // A watch that is older than the submit does not know it yet.
+                if !self.waiting.known.contains(&task) {
+                    continue;
+                }
                 let message = format!("the manager no longer knows task {task}: was its store replaced?");
                 return Err(CliError::unreachable(message));
             };
+            self.waiting.known.insert(task);
             if self.waiting.note_end(record, false) {
                 let cause = cluster.event_db().of_task(task).next_back().map(|change| change.cause);
                 self.printer.line(&Line::of_task(record, cluster, cause))?;
@@ -125,6 +132,9 @@ impl Observer for WaitObserver<'_> {
             self.printer.line(&line)?;
         }
         if let Some(record) = task.and_then(|task| after.task(task)) {
+            if self.waiting.concerns(record.task.id) {
+                self.waiting.known.insert(record.task.id);
+            }
             self.waiting.note_end(record, restarts_after(change, record));
         }
         Ok(self.flow())
@@ -207,6 +217,7 @@ mod tests {
     fn what_ended_before_the_wait_is_over_at_once_and_said() {
         let mut history = History::default();
         history.submit(id("11111111"), "web");
+        history.schedule(id("11111111"));
         history.observe(id("11111111"), State::Failed, Some(3), "exit 3");
         let (reader, results) = io::pipe().unwrap();
         let mut printer = Printer::to(Output::Text, results, io::sink());
@@ -216,14 +227,18 @@ mod tests {
         assert_eq!(waiting.exit(), Exit::TaskFailed);
         drop(printer);
         let text = io::read_to_string(reader).unwrap();
-        assert_eq!(text, "07:00:02  Failed     web (11111111): exit 3\n");
+        assert_eq!(text, "07:00:03  Failed     web (11111111) on localhost:5555: exit 3\n");
     }
 
     #[test]
-    fn a_task_that_is_gone_is_no_success() {
+    fn a_task_that_is_gone_is_no_success_but_one_to_come_is_waited_for() {
         let mut waiting = Waiting::for_tasks([id("11111111")]);
         let mut printer = Printer::to(Output::Text, io::sink(), io::sink());
         let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        assert!(observer.begin(&Cluster::default()).unwrap().is_continue());
+        let mut history = History::default();
+        let change = history.submit(id("11111111"), "web");
+        assert!(observer.changed(&change, &history.cluster).unwrap().is_continue());
         assert_eq!(observer.begin(&Cluster::default()).unwrap_err().exit.code(), 4);
     }
 
@@ -232,6 +247,7 @@ mod tests {
         let end = |state, exit_code| Some(End { state, exit_code });
         let waiting = |ends: &[Option<End>]| Waiting {
             tasks: ends.iter().map(|end| (TaskId::random(), *end)).collect(),
+            known: BTreeSet::new(),
         };
         let (done, failed) = (end(State::Completed, Some(0)), end(State::Failed, Some(3)));
         assert_eq!(waiting(&[done, done]).exit().code(), 0);
