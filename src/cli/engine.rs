@@ -3,8 +3,6 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::exit::CliError;
 use super::follow::{Observer, follow};
 use crate::client::ManagerHandle;
@@ -52,35 +50,16 @@ pub fn engines(cluster: &Cluster) -> Engines {
 /// Workers answer within milliseconds, or after a few tries that take this long.
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 
-/// A worker tells of its engine right after its first word, in the same packet as a rule.
-const TELLS_WITHIN: Duration = Duration::from_millis(100);
-const IS_YOUNG: SignedDuration = SignedDuration::from_secs(1);
-
 /// Waits until some engine is known to be usable; an error if none is.
 pub async fn need_an_engine(manager: &ManagerHandle) -> Result<(), CliError> {
     let found = async {
-        loop {
-            let watch = manager.watch().await?;
-            follow(watch, async || manager.watch().await, &mut EngineObserver).await?;
-            let cluster = manager.snapshot().await?;
-            if is_settled(&cluster, Timestamp::now()) {
-                return Ok(());
-            }
-            tokio::time::sleep(TELLS_WITHIN).await;
-            if EngineObserver.begin(&manager.snapshot().await?)?.is_break() {
-                return Ok(());
-            }
-        }
+        let watch = manager.watch().await?;
+        follow(watch, async || manager.watch().await, &mut EngineObserver).await
     };
     tokio::time::timeout(KNOWN_WITHIN, found).await.unwrap_or_else(|_| {
         let within = humantime::format_duration(KNOWN_WITHIN);
         Err(CliError::unreachable(format!("nothing was submitted: no worker answered within {within}")))
     })
-}
-
-/// Whether a usable worker has been so for long enough to have told of its engine.
-fn is_settled(cluster: &Cluster, now: Timestamp) -> bool {
-    cluster.workers().iter().any(|worker| worker.takes_work() && now.duration_since(worker.since) > IS_YOUNG)
 }
 
 /// Follows a cluster until its engines are known to be usable, or known not to be.
@@ -127,20 +106,6 @@ mod tests {
         assert_eq!(engines(&history.cluster), Engines::Usable);
         assert_eq!(EngineObserver.begin(&history.cluster).unwrap(), ControlFlow::Break(()));
     }
-
-    #[test]
-    fn a_worker_that_has_just_come_up_may_yet_tell_of_its_engine() {
-        let mut history = History::default();
-        let now: Timestamp = "2026-11-24T07:00:00Z".parse().unwrap();
-        for (age, settled) in [(SignedDuration::ZERO, false), (SignedDuration::from_secs(2), true)] {
-            history.worker(|worker| {
-                worker.health = WorkerHealth::Ready;
-                worker.since = now - age;
-            });
-            assert_eq!(is_settled(&history.cluster, now), settled, "{age}");
-        }
-    }
-
     #[test]
     fn a_lost_worker_is_not_waited_for() {
         let mut history = History::default();

@@ -543,12 +543,15 @@ impl World {
             return;
         }
         let tasks = core.tasks().cloned().collect();
-        let heartbeat = Report::Heartbeat { runtime_problem: core.runtime_problem().to_owned() };
+        let hello = worker::report::Hello {
+            identity: Uuid::nil(),
+            capacity: Capacity::default(),
+            runtime_problem: core.runtime_problem().to_owned(),
+        };
         self.next_session += 1;
         self.workers[worker].session = self.next_session;
         self.workers[worker].last_line = self.now;
-        let hello = worker::report::Hello { identity: Uuid::nil(), capacity: Capacity::default() };
-        for report in [Report::Hello(hello), Report::Tasks(tasks), heartbeat] {
+        for report in [Report::Hello(hello), Report::Tasks(tasks)] {
             self.send_line(worker, report);
         }
     }
@@ -571,7 +574,12 @@ impl World {
     fn line(&mut self, from: usize, report: Report) {
         let worker = self.workers[from].id.clone();
         let input = match report {
-            Report::Hello(hello) => Input::WorkerUp { worker, peer: Peer::Cube, capacity: hello.capacity },
+            Report::Hello(hello) => Input::WorkerUp {
+                worker,
+                peer: Peer::Cube,
+                capacity: hello.capacity,
+                runtime_problem: hello.runtime_problem,
+            },
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
             Report::Heartbeat { runtime_problem } => Input::Heartbeat { worker, runtime_problem },
@@ -658,6 +666,10 @@ impl World {
                 let (container, was_there) = self.workers[worker].engine.start(&task, now);
                 if let (Behaviour::Ends { after, code }, false) = (behaviour(&task), was_there) {
                     self.after(after, Event::Exit { worker, container: container.clone(), code });
+                }
+                if !was_there {
+                    // The engine tells everybody, also who never got the answer.
+                    self.sign(worker, worker::Input::Up { run, container: container.clone() });
                 }
                 if fails {
                     worker::Input::StartFailed { run, error: no_answer() }
