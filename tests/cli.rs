@@ -10,7 +10,7 @@ const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
 
 /// `cube-tui` with `line` as its arguments, in a home of its own and on free ports.
 fn cube_tui(home: &Path, line: &str) -> Output {
-    let mut command = Command::cargo_bin("cube-tui").expect("cargo builds it for this test");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cube-tui"));
     command
         .args(line.split_whitespace())
         .current_dir(home)
