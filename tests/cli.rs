@@ -17,7 +17,7 @@ fn cube_tui(home: &Path, line: &str) -> Output {
         .env_clear()
         .envs([("CUBE_PORT", "0"), ("CUBE_MANAGER_PORT", "0"), ("DOCKER_HOST", NO_ENGINE)])
         .env("HOME", home)
-        .timeout(std::time::Duration::from_secs(60));
+        .timeout(std::time::Duration::from_mins(1));
     command.output().expect("it starts and ends")
 }
 
