@@ -10,14 +10,14 @@ const NO_ENGINE: &str = "unix:///nonexistent/docker.sock";
 
 /// `cube-tui` with `line` as its arguments, in a home of its own and on free ports.
 fn cube_tui(home: &Path, line: &str) -> Output {
-    let mut command = Command::cargo_bin("cube-tui").expect("cargo builds it for this test");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cube-tui"));
     command
         .args(line.split_whitespace())
         .current_dir(home)
         .env_clear()
         .envs([("CUBE_PORT", "0"), ("CUBE_MANAGER_PORT", "0"), ("DOCKER_HOST", NO_ENGINE)])
         .env("HOME", home)
-        .timeout(std::time::Duration::from_secs(60));
+        .timeout(std::time::Duration::from_mins(1));
     command.output().expect("it starts and ends")
 }
 
