@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::address::{Address, loopback_worker};
 use super::run::RunArgs;
 use crate::demo::{COMMAND as DEMO_TASK, Program};
+use crate::tui::{Format, Size};
 
 /// A container orchestrator for one to fifty machines: dashboard, manager and worker in one.
 ///
@@ -64,7 +65,7 @@ pub struct OutputArgs {
     pub output: Output,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct RootArgs {
     /// Run without a dashboard: print what happens until SIGINT or SIGTERM
@@ -104,9 +105,9 @@ pub struct RootArgs {
     /// How a worker is selected
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     pub scheduler: Scheduler,
-    /// Print one frame as text and exit
-    #[arg(long, value_name = "WxH", value_parser = frame_size, conflicts_with = "no_ui")]
-    pub snapshot: Option<FrameSize>,
+    /// Print one frame as text, or as SVG with WxH.svg, and exit
+    #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
+    pub snapshot: Option<(Size, Format)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -115,13 +116,6 @@ pub enum Scheduler {
     #[default]
     #[value(name = "roundrobin")]
     RoundRobin,
-}
-
-/// Columns and rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameSize {
-    pub width: u16,
-    pub height: u16,
 }
 
 #[derive(Args, Debug)]
@@ -210,13 +204,11 @@ fn manager_url(text: &str) -> Result<String, String> {
     Ok(format!("http://{address}"))
 }
 
-fn frame_size(text: &str) -> Result<FrameSize, String> {
-    let size = text.split_once(['x', 'X']).and_then(|(width, height)| {
-        let (width, height) = (width.parse().ok()?, height.parse().ok()?);
-        // A frame is that many cells in memory.
-        ((1..=1000).contains(&width) && (1..=1000).contains(&height)).then_some(FrameSize { width, height })
-    });
-    size.ok_or_else(|| format!("expected columns x rows, such as 120x36, found {text:?}"))
+fn picture(text: &str) -> Result<(Size, Format), String> {
+    match text.strip_suffix(".svg") {
+        Some(size) => Ok((size.parse()?, Format::Svg)),
+        None => Ok((text.parse()?, Format::Text)),
+    }
 }
 
 fn state(text: &str) -> Result<crate::task::State, String> {
@@ -230,7 +222,7 @@ fn state(text: &str) -> Result<crate::task::State, String> {
 mod tests {
     use clap::{CommandFactory, Parser, error::ErrorKind};
 
-    use super::{Cli, Command, FrameSize, Output};
+    use super::{Cli, Command, Format, Output, Size};
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("cube-tui").chain(line.split_whitespace()))
@@ -295,7 +287,9 @@ mod tests {
     #[test]
     fn values_arrive() {
         let cli = parse("--snapshot 120x36").unwrap();
-        assert_eq!(cli.root.snapshot, Some(FrameSize { width: 120, height: 36 }));
+        assert_eq!(cli.root.snapshot, Some((Size { width: 120, height: 36 }, Format::Text)));
+        let cli = parse("--snapshot 80x24.svg").unwrap();
+        assert_eq!(cli.root.snapshot, Some((Size { width: 80, height: 24 }, Format::Svg)));
         let cli = parse("--no-ui --output json --attach http://localhost:5556/").unwrap();
         assert_eq!(
             (cli.root.output, cli.root.attach.as_deref()),

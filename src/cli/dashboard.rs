@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::oneshot;
 
+use super::args::Output;
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::print::Printer;
-use super::args::Output;
 use crate::client::ManagerHandle;
 use crate::cluster::{Cluster, FeedItem, WorkerHealth};
 use crate::tui::{self, Event, Format, Model, Options, Outcome, Size, Theme, Title};
@@ -70,8 +70,7 @@ pub async fn snapshot(
     manager: &ManagerHandle,
 ) -> Result<Exit, CliError> {
     let theme = Theme { color: environment.color };
-    let mut model =
-        Model::new(theme, title, TimeZone::system(), Timestamp::now(), size.width, size.height);
+    let mut model = Model::new(theme, title, TimeZone::system(), Timestamp::now(), size.width, size.height);
     let watch = manager.watch().await?;
     let mut mirror = watch.cluster.clone();
     let mut items = watch.items;
@@ -88,7 +87,7 @@ pub async fn snapshot(
         tui::update(&mut model, Event::Feed(item));
     }
     tui::update(&mut model, Event::Clock(Timestamp::now()));
-    Printer::new(Output::Text).raw(&tui::render_once(&model, format))?;
+    Printer::new(Output::Text).result(tui::render_once(&model, format).trim_end())?;
     Ok(Exit::Done)
 }
 

@@ -8,13 +8,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::{DemoArgs, DemoTaskArgs};
+use super::dashboard::{Behind, dashboard};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::no_ui::print_until_signal;
 use super::node::{local_worker, manager_listener, print_listeners, stop};
 use super::print::Printer;
+use crate::client::ManagerHandle;
+use crate::cluster::Cause;
 use crate::demo::{self, DemoImage};
-use crate::node::{self, Begun, Engine, Node};
+use crate::node::{self, Engine, Node};
+use crate::tui::Title;
 
 /// An engine on this machine answers at once.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
@@ -24,43 +28,76 @@ const PROCESS_IMAGE: &str = "cube-tui-demo";
 
 pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output);
-    let image = match import(&environment.docker_host).await {
-        Ok(image) => Some(image),
-        Err(why) => {
-            printer.remark(&format!("{why}; the demo's tasks run as plain processes instead"));
-            None
+    if args.no_ui {
+        let (begun, why) = begin(environment).await?;
+        if let Some(why) = why {
+            printer.remark(&why);
         }
-    };
-    let ended = match start(environment, image.as_ref()).await {
-        Ok(node) => {
-            let name = image.as_ref().map_or(PROCESS_IMAGE, |image| &image.name);
-            let ended = on_node(args, &node, name, &mut printer).await;
-            stop(node, ended).await
-        }
-        Err(error) => Err(error),
-    };
-    if let Some(image) = image
-        && let Err(error) = image.remove().await
-    {
-        printer.remark(&format!("the demo's image is left behind: {error}"));
+        let events = demo::tasks(&begun.image_name(), Timestamp::now());
+        let ended = match print_listeners(&begun.node, args.output) {
+            Ok(()) => print_until_signal(events, &begun.node.handle, &mut printer).await,
+            Err(error) => Err(error),
+        };
+        return begun.end(ended, &mut printer).await;
     }
-    ended
+    let title = Title { cluster: "demo".to_owned(), on_quit: "everything of the demo is removed".to_owned() };
+    let own = environment.clone();
+    let (begun, ended) = dashboard(environment, title, async move {
+        let (begun, _) = begin(&own).await?;
+        let events = demo::tasks(&begun.image_name(), Timestamp::now());
+        begun.node.handle.submit(events, Cause::Command).await?;
+        Ok(begun)
+    })
+    .await;
+    match begun {
+        Some(begun) => begun.end(ended, &mut printer).await,
+        None => ended,
+    }
+}
+
+/// The demo's cluster, and the image in it.
+struct Begun {
+    node: Node,
+    image: Option<DemoImage>,
+}
+
+impl Behind for Begun {
+    fn manager(&self) -> &ManagerHandle {
+        &self.node.handle
+    }
+}
+
+impl Begun {
+    fn image_name(&self) -> String {
+        self.image.as_ref().map_or_else(|| PROCESS_IMAGE.to_owned(), |image| image.name.clone())
+    }
+
+    /// Takes all of it away again.
+    async fn end(self, ended: Result<Exit, CliError>, printer: &mut Printer) -> Result<Exit, CliError> {
+        let ended = stop(self.node, ended).await;
+        if let Some(image) = self.image
+            && let Err(error) = image.remove().await
+        {
+            printer.remark(&format!("the demo's image is left behind: {error}"));
+        }
+        ended
+    }
+}
+
+/// The demo's cluster and, where its tasks are plain processes, why.
+async fn begin(environment: &Environment) -> Result<(Begun, Option<String>), CliError> {
+    let (image, why) = match import(&environment.docker_host).await {
+        Ok(image) => (Some(image), None),
+        Err(why) => (None, Some(format!("{why}; the demo's tasks run as plain processes instead"))),
+    };
+    let node = start(environment, image.as_ref()).await?;
+    Ok((Begun { node, image }, why))
 }
 
 /// One of the demo's own tasks.
 pub async fn task(args: DemoTaskArgs) -> Result<ExitCode, CliError> {
     let ended = demo::run_program(args.program, args.port, args.greeting).await;
     ended.map_err(|error| CliError::new(Exit::TaskFailed, error.to_string()))
-}
-
-async fn on_node(args: &DemoArgs, node: &Node, image: &str, printer: &mut Printer) -> Result<Exit, CliError> {
-    let events = demo::tasks(image, Timestamp::now());
-    if args.no_ui {
-        print_listeners(node, args.output)?;
-        return print_until_signal(events, &node.handle, printer).await;
-    }
-    // The dashboard goes here, as in `node`.
-    Err(CliError::usage("the dashboard is not built yet; use --no-ui"))
 }
 
 /// A cluster of its own on free ports: it can be looked at beside a real one.
@@ -78,8 +115,10 @@ async fn start(environment: &Environment, image: Option<&DemoImage>) -> Result<N
         workers: Vec::new(),
     };
     match node::start(config).await? {
-        Begun::Node(node) => Ok(node),
-        Begun::Held(_) => Err(CliError::unreachable("a cluster in memory has no folder that could be held")),
+        node::Begun::Node(node) => Ok(node),
+        node::Begun::Held(_) => {
+            Err(CliError::unreachable("a cluster in memory has no folder that could be held"))
+        }
     }
 }
 

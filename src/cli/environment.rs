@@ -17,6 +17,10 @@ pub struct Environment {
     pub manager: Address,
     /// Where the container engine listens, as `DOCKER_HOST` has it.
     pub docker_host: String,
+    /// False with NO_COLOR set to anything.
+    pub color: bool,
+    /// What `~/` means.
+    pub home: Option<PathBuf>,
 }
 
 impl Environment {
@@ -47,6 +51,8 @@ impl Environment {
             worker: address("CUBE_HOST", "CUBE_PORT", 5555)?,
             manager: address("CUBE_MANAGER_HOST", "CUBE_MANAGER_PORT", 5556)?,
             docker_host: set("DOCKER_HOST").unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned()),
+            color: set("NO_COLOR").is_none(),
+            home: set("HOME").map(PathBuf::from),
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod address;
 mod args;
+mod dashboard;
 mod demo;
 mod engine;
 mod environment;

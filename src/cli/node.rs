@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::address::Address;
 use super::args::{Output, RootArgs};
+use super::dashboard::{Behind, dashboard, snapshot};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::input::task_events;
@@ -14,9 +15,11 @@ use super::line::Line;
 use super::no_ui::no_ui;
 use super::print::Printer;
 use crate::client::{ManagerClient, ManagerHandle, http_client};
+use crate::cluster::Cause;
 use crate::manager::WorkerAddress;
-use crate::node::{self, Begun, Engine, Holder, LocalWorker, Node, StartError};
+use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
 use crate::task::TaskEvent;
+use crate::tui::Title;
 
 /// What the local worker is called when its port is not known before it listens.
 const LOCAL_WORKER: &str = "local";
@@ -28,68 +31,129 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Without a command: the dashboard, or `--no-ui`.
 pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, CliError> {
     let events = task_events(&args.submit, Timestamp::now())?;
-    if let Some(url) = &args.attach {
-        return on_manager(args, events, &remote(url)).await;
+    if args.no_ui || args.snapshot.is_some() {
+        let begun = begin(args, environment).await?;
+        if let Begun::Elsewhere { note: Some(note), .. } = &begun {
+            Printer::new(args.output).remark(note);
+        }
+        let ended = without_dashboard(args, environment, events, &begun).await;
+        return begun.end(ended).await;
     }
-    match begin(args, environment).await? {
-        Started::Here(node) => {
-            if args.no_ui {
-                print_listeners(&node, args.output)?;
-            }
-            let ended = on_manager(args, events, &node.handle).await;
-            stop(*node, ended).await
+    let title = match &args.attach {
+        Some(url) => attached_to(url),
+        None => own_title(args.ephemeral),
+    };
+    let (own_args, own_environment) = (args.clone(), environment.clone());
+    let (begun, ended) = dashboard(environment, title, async move {
+        let begun = begin(&own_args, &own_environment).await?;
+        if !events.is_empty() {
+            begun.manager().submit(events, Cause::Command).await?;
         }
-        Started::Elsewhere { pid, api } => {
-            let message =
-                format!("another cube-tui (pid {pid}) has this data folder; attached to it at {api}");
-            Printer::new(args.output).remark(&message);
-            if !(args.worker.is_empty() && args.insecure_worker.is_empty()) {
-                let message = format!(
-                    "--worker and --insecure-worker are for a manager's start; stop process {pid} first, or use \
-                     --ephemeral or another --data-dir"
-                );
-                return Err(CliError::usage(message));
-            }
-            on_manager(args, events, &remote(&format!("http://{api}"))).await
-        }
+        Ok(begun)
+    })
+    .await;
+    match begun {
+        Some(begun) => begun.end(ended).await,
+        None => ended,
     }
 }
 
-/// The dashboard or `--no-ui` on a manager, wherever it runs.
-async fn on_manager(
+async fn without_dashboard(
     args: &RootArgs,
+    environment: &Environment,
     events: Vec<TaskEvent>,
-    manager: &ManagerHandle,
+    begun: &Begun,
 ) -> Result<Exit, CliError> {
-    if args.no_ui {
-        return no_ui(args, events, manager, &mut Printer::new(args.output)).await;
+    if let Some(picture) = args.snapshot {
+        let title = match begun {
+            Begun::Here(_) => own_title(args.ephemeral),
+            Begun::Elsewhere { url, .. } => attached_to(url),
+        };
+        if !events.is_empty() {
+            begun.manager().submit(events, Cause::Command).await?;
+        }
+        return snapshot(environment, title, picture, begun.manager()).await;
     }
-    // The dashboard goes here: submit `events`, then `tui::run` on `manager`, or one frame of it for
-    // `args.snapshot`.
-    Err(CliError::usage("the dashboard is not built yet; use --no-ui"))
+    if let Begun::Here(node) = begun {
+        print_listeners(node, args.output)?;
+    }
+    no_ui(args, events, begun.manager(), &mut Printer::new(args.output)).await
+}
+
+fn own_title(is_ephemeral: bool) -> Title {
+    let on_quit = if is_ephemeral { "its containers are removed" } else { "containers keep running" };
+    Title { on_quit: on_quit.to_owned(), ..Title::default() }
+}
+
+fn attached_to(url: &str) -> Title {
+    let cluster = url.strip_prefix("http://").unwrap_or(url).to_owned();
+    Title { cluster, on_quit: "the manager goes on".to_owned() }
 }
 
 fn remote(url: &str) -> ManagerHandle {
     ManagerHandle::Remote(ManagerClient::new(http_client(), url))
 }
 
-enum Started {
+/// A manager to work with.
+enum Begun {
+    /// In this process, with what else belongs to a node.
     Here(Box<Node>),
-    Elsewhere { pid: u32, api: String },
+    Elsewhere {
+        url: String,
+        manager: ManagerHandle,
+        note: Option<String>,
+    },
+}
+
+impl Behind for Begun {
+    fn manager(&self) -> &ManagerHandle {
+        match self {
+            Self::Here(node) => &node.handle,
+            Self::Elsewhere { manager, .. } => manager,
+        }
+    }
+}
+
+impl Begun {
+    fn elsewhere(url: String, note: Option<String>) -> Self {
+        Self::Elsewhere { manager: remote(&url), url, note }
+    }
+
+    /// Stops what runs here.
+    async fn end(self, ended: Result<Exit, CliError>) -> Result<Exit, CliError> {
+        match self {
+            Self::Here(node) => stop(*node, ended).await,
+            Self::Elsewhere { .. } => ended,
+        }
+    }
 }
 
 /// Starts a node, unless another process has the data folder and a manager that can be asked instead.
-async fn begin(args: &RootArgs, environment: &Environment) -> Result<Started, CliError> {
+async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliError> {
+    if let Some(url) = &args.attach {
+        return Ok(Begun::elsewhere(url.clone(), None));
+    }
     let give_up = tokio::time::Instant::now() + ANNOUNCED_WITHIN;
     loop {
         match node::start(config(args, environment)?).await? {
-            Begun::Node(node) => return Ok(Started::Here(Box::new(node))),
-            Begun::Held(Holder { pid, api: Some(api) }) => return Ok(Started::Elsewhere { pid, api }),
+            node::Begun::Node(node) => return Ok(Begun::Here(Box::new(node))),
+            node::Begun::Held(Holder { pid, api: Some(api) }) => {
+                if !(args.worker.is_empty() && args.insecure_worker.is_empty()) {
+                    let message = format!(
+                        "--worker and --insecure-worker are for a manager's start; stop process {pid} first, or \
+                         use --ephemeral or another --data-dir"
+                    );
+                    return Err(CliError::usage(message));
+                }
+                let note =
+                    format!("another cube-tui (pid {pid}) has this data folder; attached to it at {api}");
+                return Ok(Begun::elsewhere(format!("http://{api}"), Some(note)));
+            }
             // It is just starting, or just ending.
-            Begun::Held(Holder { api: None, .. }) if tokio::time::Instant::now() < give_up => {
+            node::Begun::Held(Holder { api: None, .. }) if tokio::time::Instant::now() < give_up => {
                 tokio::time::sleep(LOOK_AGAIN_AFTER).await;
             }
-            Begun::Held(Holder { pid, api: None }) => {
+            node::Begun::Held(Holder { pid, api: None }) => {
                 let message = format!(
                     "process {pid} has the data folder and answers nowhere; end it, or use another --data-dir"
                 );
