@@ -38,9 +38,11 @@ impl Config {
     }
 }
 
-/// Why a worker did not end well.
+/// Why a worker did not start, or not end, well.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    #[error("the worker's listener can't be used: {0}")]
+    Listener(#[from] io::Error),
     #[error("containers are left behind: {0}; `docker ps --filter label=cube.worker={1}` lists them")]
     LeftBehind(String, Uuid),
     #[error("the worker broke off: {0}")]
@@ -51,7 +53,7 @@ impl WorkerError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::LeftBehind(..) => true,
-            Self::Panicked(_) => false,
+            Self::Listener(_) | Self::Panicked(_) => false,
         }
     }
 }
@@ -77,7 +79,7 @@ pub async fn start<R: Runtime>(
     runtime: R,
     listener: TcpListener,
     token: CancellationToken,
-) -> io::Result<Started> {
+) -> Result<Started, WorkerError> {
     let addr = listener.local_addr()?;
     let runtime = Arc::new(runtime);
     let (commands, commands_rx) = mpsc::channel(COMMANDS);

@@ -34,23 +34,61 @@ enum Event {
     Submit,
     StopSome,
     Fault,
-    ManagerTick { life: u32 },
+    ManagerTick {
+        life: u32,
+    },
     ManagerStart,
     /// A POST arrives at worker `to`, sent in the manager's `life`.
-    Post { to: usize, wish: Wish, task: Task, life: u32, reply_is_lost: bool },
-    Answered { life: u32, input: Box<Input> },
+    Post {
+        to: usize,
+        wish: Wish,
+        task: Task,
+        life: u32,
+        reply_is_lost: bool,
+    },
+    Answered {
+        life: u32,
+        input: Box<Input>,
+    },
     /// A line of a report stream arrives.
-    Line { from: usize, session: u64, report: Box<Report> },
-    Cut { worker: usize, session: u64 },
-    Connect { worker: usize, life: u32 },
-    Heartbeat { worker: usize, life: u32 },
-    WorkerStart { worker: usize },
+    Line {
+        from: usize,
+        session: u64,
+        report: Box<Report>,
+    },
+    Cut {
+        worker: usize,
+        session: u64,
+    },
+    Connect {
+        worker: usize,
+        life: u32,
+    },
+    Heartbeat {
+        worker: usize,
+        life: u32,
+    },
+    WorkerStart {
+        worker: usize,
+    },
     /// The engine works on an effect of a worker's `life`.
-    Engine { worker: usize, life: u32, effect: Box<worker::Effect> },
+    Engine {
+        worker: usize,
+        life: u32,
+        effect: Box<worker::Effect>,
+    },
     /// A worker of that `life` hears of it.
-    Tell { worker: usize, life: u32, input: Box<worker::Input> },
+    Tell {
+        worker: usize,
+        life: u32,
+        input: Box<worker::Input>,
+    },
     /// A container's program ends by itself.
-    Exit { worker: usize, container: String, code: i64 },
+    Exit {
+        worker: usize,
+        container: String,
+        code: i64,
+    },
 }
 
 struct WorkerHost {
@@ -394,7 +432,9 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Answer { answer: Ok(Answer::Submitted(_)), .. } => self.acknowledged.extend(&submitted),
+                Effect::Answer { answer: Ok(Answer::Submitted(_)), .. } => {
+                    self.acknowledged.extend(&submitted)
+                }
                 Effect::Answer { .. } => {}
                 Effect::Send { worker, wish, task } => self.send(&worker, wish, task),
             }
@@ -483,8 +523,10 @@ impl World {
             return;
         }
         if !self.is_reachable(worker) {
-            let down =
-                Input::LinkDown { worker: self.workers[worker].id.clone(), reason: "connection refused".into() };
+            let down = Input::LinkDown {
+                worker: self.workers[worker].id.clone(),
+                reason: "connection refused".into(),
+            };
             self.manage(down);
             self.after(RECONNECT, Event::Connect { worker, life: self.manager_life });
             return;
@@ -552,7 +594,8 @@ impl World {
         self.workers[worker].is_cut_off = false;
         self.workers[worker].core = Some(Worker::new(Limits { start_concurrency: 2, ..Limits::default() }));
         let life = self.workers[worker].life;
-        let listed = worker::Input::Listed(self.workers[worker].engine.containers.values().cloned().collect());
+        let listed =
+            worker::Input::Listed(self.workers[worker].engine.containers.values().cloned().collect());
         self.work(worker, listed);
         self.work(worker, worker::Input::RuntimeHealth(String::new()));
         self.after(HEARTBEAT, Event::Heartbeat { worker, life });
@@ -637,7 +680,10 @@ impl World {
         };
         if self.workers[worker].life == life {
             let is_running = |found: &cube_tui::worker::runtime::Found| found.state == FoundState::Running;
-            debug_assert!(self.workers[worker].engine.containers.values().filter(|found| is_running(found)).count() < 10_000);
+            debug_assert!(
+                self.workers[worker].engine.containers.values().filter(|found| is_running(found)).count()
+                    < 10_000
+            );
             self.work(worker, input);
         }
     }
