@@ -602,6 +602,22 @@ fn an_ended_container_that_someone_starts_again_is_stopped() {
 }
 
 #[test]
+fn a_start_that_was_given_up_and_comes_late_is_stopped() {
+    let mut desk = Desk::new();
+    let task = task(1);
+    desk.start(&task);
+    let run = Run::of(&task);
+    let up = || Input::Up { run, container: "c".into() };
+    assert_eq!(desk.give(up()).effects, [], "its own start needs no look");
+    desk.stop(&task);
+    desk.failed(&task, away());
+    assert_eq!(desk.status(&task).state, State::Completed);
+    assert_eq!(desk.give(up()).effects, [Effect::Inspect { run, container: "c".into() }]);
+    let output = desk.give(Input::Found(found(&task, "c", FoundState::Running)));
+    assert_eq!(output.effects, [stop_of(&task, "c")]);
+}
+
+#[test]
 fn published_ports_are_read_back_and_reported() {
     let mut desk = Desk::new();
     let mut task = task(1);
