@@ -8,6 +8,7 @@ mod snapshot;
 mod worker_record;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -108,6 +109,14 @@ impl Cluster {
     /// The waiting tasks, the oldest first.
     pub fn pending(&self) -> impl DoubleEndedIterator<Item = TaskId> {
         self.pending.values().copied()
+    }
+
+    /// The waiting tasks within a range of places, the oldest first: a window on `pending` without a walk.
+    pub fn pending_range(
+        &self,
+        range: impl RangeBounds<Revision>,
+    ) -> impl DoubleEndedIterator<Item = (Revision, TaskId)> {
+        self.pending.range(range).map(|(position, task)| (*position, *task))
     }
 
     pub fn pending_len(&self) -> usize {

@@ -54,8 +54,6 @@ pub enum StartError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the worker cannot start: {0}")]
-    Worker(io::Error),
 }
 
 /// What a start led to.

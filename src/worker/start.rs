@@ -38,10 +38,10 @@ impl Config {
     }
 }
 
-/// Why a worker did not start, or not end, well.
+/// Why a worker did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    #[error("the worker's listener can't be used: {0}")]
+    #[error("the worker cannot start: {0}")]
     Listener(#[from] io::Error),
     #[error("containers are left behind: {0}; `docker ps --filter label=cube.worker={1}` lists them")]
     LeftBehind(String, Uuid),
@@ -79,7 +79,7 @@ pub async fn start<R: Runtime>(
     runtime: R,
     listener: TcpListener,
     token: CancellationToken,
-) -> Result<Started, WorkerError> {
+) -> io::Result<Started> {
     let addr = listener.local_addr()?;
     let runtime = Arc::new(runtime);
     let (commands, commands_rx) = mpsc::channel(COMMANDS);

@@ -1,0 +1,55 @@
+//! Event and Action: all that reaches the dashboard, in one order, and all that it asks for. Plain values.
+
+use jiff::Timestamp;
+use ratatui::crossterm::event::KeyEvent;
+
+use crate::cluster::{Cluster, FeedItem};
+use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId};
+
+/// What the model is told.
+#[derive(Debug)]
+pub enum Event {
+    /// What time it is now; comes before the events of a turn.
+    Clock(Timestamp),
+    /// A key was pressed (releases are left out before).
+    Key(KeyEvent),
+    Paste(String),
+    Resize {
+        width: u16,
+        height: u16,
+    },
+    Focus {
+        is_focused: bool,
+    },
+    /// A watch began: the mirror starts over from here.
+    Watching(Box<Cluster>),
+    Feed(FeedItem),
+    /// The watch ended, and why; the next `Watching` mends it.
+    Cut(String),
+    Submitted(Result<Vec<Submitted>, RequestError>),
+    Stopped(Result<Vec<Stopping>, RequestError>),
+    /// The text of the task file that `ReadTaskFile` named, or why it can't be read.
+    TaskFile {
+        name: String,
+        text: Result<String, String>,
+    },
+    /// Something outside went wrong that somebody at the screen should know.
+    Notice(String),
+    /// Somebody outside (a signal) wants the dashboard to end.
+    Terminate,
+}
+
+/// What the model asks the runner for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    Submit(Vec<TaskEvent>),
+    Stop(Vec<TaskId>),
+    ReadTaskFile(String),
+    /// Put this into the clipboard of whoever sits at the terminal.
+    Copy(String),
+    /// Give the terminal back and stop the process until it is continued.
+    Suspend,
+    /// Finish what was asked for before, then end.
+    Quit,
+}

@@ -1,0 +1,136 @@
+//! Snapshots of every pane and overlay at four sizes, in their faces. Each was looked at before it was kept.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::event::Event;
+use super::fixture::{busy, empty, loading, press};
+use super::model::Model;
+use super::update::update;
+use super::view::draw;
+use crate::manager::request::RequestError;
+
+const SIZES: [(u16, u16); 4] = [(120, 36), (80, 24), (40, 12), (1, 1)];
+
+/// One file a size: the frame as the test backend shows it.
+fn check(name: &str, make: impl Fn(u16, u16) -> Model) {
+    for (width, height) in SIZES {
+        let model = make(width, height);
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal
+            .draw(|frame| {
+                let area = frame.area();
+                draw(&model, area, frame.buffer_mut());
+            })
+            .unwrap();
+        insta::assert_snapshot!(format!("{name}_{width}x{height}"), terminal.backend());
+    }
+}
+
+fn pressed(keys: &'static str) -> impl Fn(u16, u16) -> Model {
+    move |width, height| {
+        let mut model = busy(width, height);
+        press(&mut model, keys);
+        model
+    }
+}
+
+#[test]
+fn loading_face() {
+    check("loading", loading);
+}
+
+#[test]
+fn empty_face() {
+    check("empty", empty);
+}
+
+#[test]
+fn empty_panes() {
+    for (name, keys) in [("workers", "1z"), ("pending", "2z"), ("events", "5z"), ("stats", "4z")] {
+        check(&format!("empty_{name}"), |width, height| {
+            let mut model = empty(width, height);
+            press(&mut model, keys);
+            model
+        });
+    }
+}
+
+#[test]
+fn no_manager_face() {
+    check("no_manager", |width, height| {
+        let mut model = loading(width, height);
+        update(&mut model, Event::Cut("cannot reach the manager at 127.0.0.1:5556 (refused)".into()));
+        model
+    });
+}
+
+#[test]
+fn cut_off_face() {
+    check("cut_off", |width, height| {
+        let mut model = busy(width, height);
+        update(&mut model, Event::Cut("cannot reach the manager at 127.0.0.1:5556 (refused)".into()));
+        let later = model.now + jiff::SignedDuration::from_secs(12);
+        update(&mut model, Event::Clock(later));
+        model
+    });
+}
+
+#[test]
+fn panes() {
+    for (name, keys) in [("workers", "1"), ("pending", "2"), ("tasks", ""), ("stats", "4"), ("events", "5")] {
+        check(&format!("pane_{name}"), pressed(keys));
+    }
+}
+
+#[test]
+fn zoomed_panes() {
+    for (name, keys) in [("workers", "1z"), ("pending", "2z"), ("tasks", "3z"), ("stats", "4z"), ("events", "5z")] {
+        check(&format!("zoom_{name}"), pressed(keys));
+    }
+}
+
+#[test]
+fn overlays() {
+    for (name, keys) in [("help", "?"), ("form", "n"), ("detail", "jjjj<Enter>"), ("confirm", "*S")] {
+        check(&format!("overlay_{name}"), pressed(keys));
+    }
+}
+
+#[test]
+fn form_with_errors() {
+    check("form_errors", pressed("n<Tab>web<Tab>'open<Tab><Tab>80:x<F2>"));
+    check("form_refused", |width, height| {
+        let mut model = busy(width, height);
+        press(&mut model, "nweb<F2>");
+        update(&mut model, Event::Submitted(Err(RequestError::Store("the disk is full".into()))));
+        model
+    });
+}
+
+#[test]
+fn filter_and_marks() {
+    check("filter", pressed("/web- !web-2"));
+    check("filter_nothing", pressed("/nothing<Enter>"));
+    check("marks", pressed("  j "));
+}
+
+#[test]
+fn countdown_and_messages() {
+    check("countdown", pressed("*Sy"));
+    check("error", |width, height| {
+        let mut model = busy(width, height);
+        update(&mut model, Event::Stopped(Err(RequestError::Unreachable("the manager did not answer".into()))));
+        model
+    });
+}
+
+#[test]
+fn without_colour_nothing_is_lost() {
+    let mut colourful = busy(120, 36);
+    let with = super::fixture::screen(&colourful);
+    colourful.theme.color = false;
+    assert_eq!(super::fixture::screen(&colourful), with);
+    let svg = super::picture::render_once(&colourful, super::picture::Format::Svg);
+    assert!(!svg.contains("#7ddc88") && !svg.contains("#ff6b6b"));
+}

@@ -1,0 +1,117 @@
+//! Filter: which tasks the list shows, from words that somebody types. Knows no list.
+
+use crate::cluster::TaskRecord;
+use crate::task::WorkerId;
+
+use super::theme::Face;
+
+/// Words that all have to match; `!word` must not. A word is looked for in the name, the id, the image, the
+/// worker and the state, `state:word` in the state alone. Case does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    text: String,
+    words: Vec<Word>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Word {
+    must_match: bool,
+    only_state: bool,
+    needle: String,
+    /// Could be part of an id: worth spelling the id out for.
+    is_hex: bool,
+}
+
+impl Filter {
+    pub(super) fn new(text: &str) -> Self {
+        let words = text.split_whitespace().filter_map(Word::new).collect();
+        Self { text: text.trim().to_owned(), words }
+    }
+
+    /// As it was typed.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Everything passes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    pub(super) fn passes(&self, record: &TaskRecord, worker: Option<&WorkerId>, face: Face) -> bool {
+        self.words.iter().all(|word| word.is_in(record, worker, face) == word.must_match)
+    }
+}
+
+impl Word {
+    fn new(text: &str) -> Option<Self> {
+        let (must_match, text) = text.strip_prefix('!').map_or((true, text), |rest| (false, rest));
+        let (only_state, text) = text.strip_prefix("state:").map_or((false, text), |rest| (true, rest));
+        let needle = text.to_ascii_lowercase();
+        let is_hex = needle.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        (!needle.is_empty()).then_some(Self { must_match, only_state, needle, is_hex })
+    }
+
+    fn is_in(&self, record: &TaskRecord, worker: Option<&WorkerId>, face: Face) -> bool {
+        let is_in_state = contains(face.word(), &self.needle) || contains(record.state().name(), &self.needle);
+        if self.only_state || is_in_state {
+            return is_in_state;
+        }
+        let spec = &record.task.spec;
+        contains(&spec.name, &self.needle)
+            || contains(&spec.image, &self.needle)
+            || worker.is_some_and(|worker| contains(worker.as_str(), &self.needle))
+            || self.is_hex && {
+                let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+                record.task.id.0.hyphenated().encode_lower(&mut text).contains(self.needle.as_str())
+            }
+    }
+}
+
+/// Whether `text` contains the lowercase `needle`, ASCII case aside. Allocates nothing: a new filter is
+/// tried on every task.
+fn contains(text: &str, needle: &str) -> bool {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    text.len() >= needle.len() && text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Face, Filter};
+    use crate::cluster::{Cause, Change, Cluster, What};
+    use crate::task::{EventId, Task, TaskId, TaskSpec, WorkerId};
+
+    #[test]
+    fn words_are_looked_for_in_name_id_image_worker_and_state() {
+        let id: TaskId = "7f3a91c2-0000-4000-8000-000000000001".parse().unwrap();
+        let spec = TaskSpec { name: "Web-1".into(), image: "shop/web:1.9".into(), ..TaskSpec::default() };
+        let task = Task { id, spec: Arc::new(spec), ..Task::default() };
+        let what = What::Submitted { event: EventId::random(), task };
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        let mut cluster = Cluster::default();
+        cluster.apply(&Arc::new(Change { revision: 1, time, cause: Cause::Api, what }));
+        let record = cluster.task(id).unwrap();
+        let worker = WorkerId::from("worker-3");
+        let cases = [
+            ("", true),
+            ("web", true),
+            ("WEB-1", true),
+            ("shop", true),
+            ("7f3a91c2-0", true),
+            ("worker-3", true),
+            ("pend", true),
+            ("web !completed", true),
+            ("web !pending", false),
+            ("state:pending", true),
+            ("state:web", false),
+            ("!state:run", true),
+            ("web nothing", false),
+            ("!", true),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Filter::new(text).passes(record, Some(&worker), Face::Pending), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The keymap: one table of keys, commands and their words, for dispatch, footer and help. Does nothing.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::layout::Pane;
+
+/// What has the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Context {
+    /// Wherever: asked last.
+    Everywhere,
+    /// The panes.
+    Panes,
+    /// While a stop can be taken back; asked before the panes.
+    Countdown,
+    Detail,
+    Help,
+    Confirm,
+    /// The form of a new task.
+    Form,
+    /// The filter is being typed.
+    Filter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Command {
+    Down,
+    Up,
+    Top,
+    End,
+    HalfDown,
+    HalfUp,
+    PageDown,
+    PageUp,
+    Pane(Pane),
+    NextPane,
+    PreviousPane,
+    Zoom,
+    Open,
+    Back,
+    Mark,
+    MarkAll,
+    Filter,
+    New,
+    Stop,
+    TakeBack,
+    SendNow,
+    Yank,
+    Help,
+    Quit,
+    Interrupt,
+    Suspend,
+    // In a dialog or a form.
+    Yes,
+    No,
+    Toggle,
+    Press,
+    NextField,
+    PreviousField,
+    Enter,
+    Submit,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Binding {
+    pub(super) context: Context,
+    pub(super) command: Command,
+    pub(super) keys: &'static [Chord],
+    /// The keys and a word as the footer shows them; empty keeps it out of there.
+    pub(super) footer: (&'static str, &'static str),
+    /// The keys and a phrase as the help shows them; empty keeps it out (another row tells it).
+    pub(super) help: (&'static str, &'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chord(KeyModifiers, KeyCode);
+
+const fn char(char: char) -> Chord {
+    Chord(KeyModifiers::NONE, KeyCode::Char(char))
+}
+
+const fn ctrl(char: char) -> Chord {
+    Chord(KeyModifiers::CONTROL, KeyCode::Char(char))
+}
+
+const fn key(code: KeyCode) -> Chord {
+    Chord(KeyModifiers::NONE, code)
+}
+
+const fn row(
+    context: Context,
+    command: Command,
+    keys: &'static [Chord],
+    footer: (&'static str, &'static str),
+    help: (&'static str, &'static str),
+) -> Binding {
+    Binding { context, command, keys, footer, help }
+}
+
+const NONE: (&str, &str) = ("", "");
+
+/// The table. The footer keeps this order and drops from the end what does not fit.
+pub(super) const KEYMAP: &[Binding] = &[
+    row(Context::Panes, Command::Help, &[char('?')], ("?", "help"), ("?", "this help")),
+    row(Context::Panes, Command::New, &[char('n')], ("n", "new"), ("n", "submit a new task, or a task file")),
+    row(Context::Panes, Command::Stop, &[char('S')], ("S", "stop"), ("S", "stop the marked tasks, or this one (asks first)")),
+    row(Context::Panes, Command::Open, &[key(KeyCode::Enter), char('i')], ("Enter", "open"), ("Enter i", "details and history; on a worker: its tasks")),
+    row(Context::Panes, Command::Filter, &[char('/')], ("/", "filter"), ("/", "filter: words, !word, state:word")),
+    row(Context::Panes, Command::Mark, &[char(' ')], ("Space", "mark"), ("Space", "mark or unmark this task")),
+    row(Context::Panes, Command::Quit, &[char('q')], ("q", "quit"), ("q", "quit")),
+    row(Context::Panes, Command::NextPane, &[key(KeyCode::Tab), key(KeyCode::Right)], ("Tab", "pane"), ("Tab Right", "next pane")),
+    row(Context::Panes, Command::PreviousPane, &[key(KeyCode::BackTab), key(KeyCode::Left)], NONE, ("S-Tab Left", "previous pane")),
+    row(Context::Panes, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "move"), ("j k Down Up", "one row down, up")),
+    row(Context::Panes, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
+    row(Context::Panes, Command::Zoom, &[char('z')], ("z", "zoom"), ("z", "this pane alone, and back")),
+    row(Context::Panes, Command::Yank, &[char('y')], ("y", "yank id"), ("y", "copy the id to the clipboard")),
+    row(Context::Panes, Command::MarkAll, &[char('*')], ("*", "mark all"), ("*", "mark all that the filter shows")),
+    row(Context::Panes, Command::Back, &[key(KeyCode::Esc)], NONE, ("Esc", "back; clears marks, then the filter; never quits")),
+    row(Context::Panes, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, ("g G Home End", "first, last row")),
+    row(Context::Panes, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
+    row(Context::Panes, Command::HalfDown, &[ctrl('d')], NONE, ("^d ^u", "half a page down, up")),
+    row(Context::Panes, Command::HalfUp, &[ctrl('u')], NONE, NONE),
+    row(Context::Panes, Command::PageDown, &[key(KeyCode::PageDown)], NONE, ("PgDn PgUp", "a page down, up")),
+    row(Context::Panes, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::Panes, Command::Pane(Pane::Workers), &[char('1')], NONE, ("1-5", "workers, pending, tasks, stats, events")),
+    row(Context::Panes, Command::Pane(Pane::Pending), &[char('2')], NONE, NONE),
+    row(Context::Panes, Command::Pane(Pane::Tasks), &[char('3')], NONE, NONE),
+    row(Context::Panes, Command::Pane(Pane::Stats), &[char('4')], NONE, NONE),
+    row(Context::Panes, Command::Pane(Pane::Events), &[char('5')], NONE, NONE),
+    row(Context::Countdown, Command::TakeBack, &[char('u')], ("u", "undo"), ("u", "within 5 s of a stop: take it back")),
+    row(Context::Countdown, Command::SendNow, &[key(KeyCode::Enter)], ("Enter", "now"), ("Enter", "within 5 s of a stop: send it now")),
+    row(Context::Detail, Command::Back, &[key(KeyCode::Esc), char('q'), key(KeyCode::Enter), char('i')], ("Esc", "back"), NONE),
+    row(Context::Detail, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
+    row(Context::Detail, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
+    row(Context::Detail, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
+    row(Context::Detail, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
+    row(Context::Detail, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Detail, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::Detail, Command::Stop, &[char('S')], ("S", "stop"), NONE),
+    row(Context::Detail, Command::Yank, &[char('y')], ("y", "yank id"), NONE),
+    row(Context::Help, Command::Back, &[key(KeyCode::Esc), char('q'), char('?'), key(KeyCode::Enter)], ("Esc", "back"), NONE),
+    row(Context::Help, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
+    row(Context::Help, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
+    row(Context::Help, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
+    row(Context::Help, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
+    row(Context::Help, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Help, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::Confirm, Command::Yes, &[char('y')], ("y", "stop"), NONE),
+    row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
+    row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
+    row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
+    row(Context::Form, Command::Submit, &[key(KeyCode::F(2)), ctrl('s')], ("F2/^S", "submit"), ("F2 ^S", "in the form: submit")),
+    row(Context::Form, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "next"), NONE),
+    row(Context::Form, Command::NextField, &[key(KeyCode::Tab), key(KeyCode::Down)], ("Tab", "next field"), ("Tab S-Tab", "in the form: next, previous field")),
+    row(Context::Form, Command::PreviousField, &[key(KeyCode::BackTab), key(KeyCode::Up)], NONE, NONE),
+    row(Context::Form, Command::Back, &[key(KeyCode::Esc)], ("Esc", "close"), NONE),
+    row(Context::Filter, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "keep"), NONE),
+    row(Context::Filter, Command::Back, &[key(KeyCode::Esc)], ("Esc", "as before"), NONE),
+    row(Context::Filter, Command::Down, &[key(KeyCode::Down)], NONE, NONE),
+    row(Context::Filter, Command::Up, &[key(KeyCode::Up)], NONE, NONE),
+    row(Context::Everywhere, Command::Interrupt, &[ctrl('c')], NONE, ("^C", "quit, from anywhere")),
+    row(Context::Everywhere, Command::Suspend, &[ctrl('z')], NONE, ("^Z", "suspend; `fg` brings it back")),
+];
+
+/// What `key` means to the first of `contexts` that knows it.
+pub(super) fn command(contexts: &[Context], key: KeyEvent) -> Option<Command> {
+    let chord = Chord::from(key);
+    contexts.iter().find_map(|context| {
+        let mut rows = KEYMAP.iter().filter(|row| row.context == *context);
+        rows.find(|row| row.keys.contains(&chord)).map(|row| row.command)
+    })
+}
+
+/// What the footer shows for a context, in order.
+pub(super) fn footer(context: Context) -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYMAP.iter().filter(move |row| row.context == context && !row.footer.0.is_empty()).map(|row| row.footer)
+}
+
+/// What the help shows.
+pub(super) fn help() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYMAP.iter().filter(|row| !row.help.0.is_empty()).map(|row| row.help)
+}
+
+impl From<KeyEvent> for Chord {
+    /// Shift is in the character already; terminals differ in telling it again.
+    fn from(key: KeyEvent) -> Self {
+        let mut modifiers = key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT);
+        let code = match key.code {
+            KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
+            KeyCode::Char(char) if modifiers.contains(KeyModifiers::CONTROL) => {
+                KeyCode::Char(char.to_ascii_lowercase())
+            }
+            code => code,
+        };
+        if code == KeyCode::BackTab {
+            modifiers = KeyModifiers::NONE;
+        }
+        Self(modifiers, code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::{Command, Context, KEYMAP, command};
+
+    #[test]
+    fn no_key_means_two_things_in_one_context() {
+        for (index, row) in KEYMAP.iter().enumerate() {
+            for other in &KEYMAP[index + 1..] {
+                let clash = row.keys.iter().find(|key| other.keys.contains(key));
+                assert!(row.context != other.context || clash.is_none(), "{row:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_changes_the_cluster_is_on_ctrl_or_a_small_letter() {
+        let stop = KEYMAP.iter().filter(|row| row.command == Command::Stop);
+        for row in stop {
+            assert_eq!(row.keys, [super::char('S')]);
+        }
+    }
+
+    #[test]
+    fn shift_is_told_in_many_ways() {
+        let shifted = KeyEvent::new(KeyCode::Char('S'), KeyModifiers::SHIFT);
+        assert_eq!(command(&[Context::Panes], shifted), Some(Command::Stop));
+        let plain = KeyEvent::new(KeyCode::Char('S'), KeyModifiers::NONE);
+        assert_eq!(command(&[Context::Panes], plain), Some(Command::Stop));
+        let back_tab = KeyEvent::new(KeyCode::Tab, KeyModifiers::SHIFT);
+        assert_eq!(command(&[Context::Panes], back_tab), Some(Command::PreviousPane));
+        let control = KeyEvent::new(KeyCode::Char('C'), KeyModifiers::CONTROL | KeyModifiers::SHIFT);
+        assert_eq!(command(&[Context::Form, Context::Everywhere], control), Some(Command::Interrupt));
+    }
+}

@@ -1,0 +1,107 @@
+//! The form of a new task: its fields, what is wrong with them, and where the cursor stands.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use crate::tui::clean::{clean, clip};
+use crate::tui::model::Model;
+use crate::tui::row::{Row, cells_of, wrap};
+use crate::tui::submit_form::{Field, SubmitForm};
+use crate::tui::theme::Tone;
+
+use super::window;
+
+const WIDTH: u16 = 72;
+const LABEL: usize = 10;
+
+/// A line of the form.
+enum Line {
+    Field(Field),
+    Says(String, Tone),
+}
+
+pub(super) fn draw(model: &Model, form: &SubmitForm, area: Rect, buffer: &mut Buffer) -> Option<Position> {
+    let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
+    let (lines, focused) = lines(form, width);
+    let title = if form.is_sending { " new task ─ submitting… " } else { " new task ─ F2 or Ctrl-S submits ─ Esc closes " };
+    let height = cells_of(lines.len() + 2);
+    let inside = window(buffer, model.theme, area, title, WIDTH, height);
+
+    // The field that has the keys is in the window, whatever the room.
+    let room = usize::from(inside.height);
+    let last_of_field = focused + usize::from(form.error(form.focus()).is_some());
+    let scroll = (last_of_field + 1).saturating_sub(room).min(focused);
+    let mut cursor = None;
+    for (index, line) in lines.iter().skip(scroll).take(room).enumerate() {
+        let mut row = Row::new(buffer, model.theme, inside, cells_of(index));
+        match line {
+            Line::Says(text, tone) => {
+                row.skip(1).text(text, *tone);
+            }
+            Line::Field(field) => {
+                let at = field_row(form, *field, &mut row);
+                if *field == form.focus() && !form.is_sending {
+                    cursor = at.map(|x| Position::new(x, inside.y + cells_of(index)));
+                }
+            }
+        }
+    }
+    cursor
+}
+
+/// All lines, and which of them has the keys.
+fn lines(form: &SubmitForm, width: usize) -> (Vec<Line>, usize) {
+    let mut lines = Vec::new();
+    let mut focused = 0;
+    for field in Field::ALL {
+        if field == Field::File {
+            lines.push(Line::Says(String::new(), Tone::Plain));
+        }
+        if field == form.focus() {
+            focused = lines.len();
+        }
+        lines.push(Line::Field(field));
+        if let Some(error) = form.error(field) {
+            let indent = " ".repeat(LABEL + 1);
+            let room = width.saturating_sub(LABEL + 3).max(8);
+            for (index, line) in wrap(error, room).into_iter().enumerate() {
+                let mark = if index == 0 { "! " } else { "  " };
+                lines.push(Line::Says(format!("{indent}{mark}{line}"), Tone::Bad));
+            }
+        }
+    }
+    if let Some(problem) = &form.problem {
+        let text = format!("! not submitted: {problem}");
+        lines.extend(wrap(&text, width).into_iter().map(|line| Line::Says(line, Tone::Bad)));
+    }
+    (lines, focused)
+}
+
+/// Draws a field; returns where its cursor stands.
+fn field_row(form: &SubmitForm, field: Field, row: &mut Row<'_>) -> Option<u16> {
+    let is_focused = field == form.focus();
+    row.text(if is_focused { "▸" } else { " " }, Tone::Accent);
+    row.column(field.label(), LABEL, if is_focused { Tone::Accent } else { Tone::Plain });
+    let width = row.left().saturating_sub(1);
+    let input = form.input(field);
+    let start = row.x();
+    if input.value().is_empty() {
+        row.text(field.hint(), Tone::Dim);
+        return (width > 0).then_some(start);
+    }
+    let scroll = input.visual_scroll(width.max(1));
+    let mut passed = 0;
+    let shown: String = input
+        .value()
+        .chars()
+        .skip_while(|char| {
+            let is_left_of_window = passed < scroll;
+            passed += unicode_width::UnicodeWidthChar::width(*char).unwrap_or(0);
+            is_left_of_window
+        })
+        .collect();
+    let shown = clean(&shown);
+    row.column(clip(&shown, width), width, Tone::Plain);
+    let at = input.visual_cursor().saturating_sub(scroll).min(width);
+    Some(start.saturating_add(cells_of(at)))
+}

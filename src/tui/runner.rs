@@ -1,0 +1,361 @@
+//! The runner: one loop that gathers Events, folds them, carries Actions out and draws when there is news.
+
+use std::io::{self, IsTerminal, Stdout, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use jiff::{Timestamp, tz::TimeZone};
+use ratatui::crossterm::event::{Event as TerminalEvent, EventStream, KeyEventKind};
+use ratatui::crossterm::terminal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::ManagerHandle;
+use crate::cluster::Cause;
+use crate::manager::request::RequestError;
+use crate::task::{TaskEvent, TaskId};
+
+use super::event::{Action, Event};
+use super::feed::pump;
+use super::model::{Model, Title};
+use super::screen::Screen;
+use super::terminal::{InDashboard, TerminalGuard, clipboard, stop_process_group};
+use super::theme::Theme;
+use super::update::update;
+
+/// Two frames never come closer: more would not be seen, and a burst of Changes is folded into one.
+const FRAME: Duration = Duration::from_millis(16);
+/// So many items may wait to be folded; the feed waits beyond.
+const WAITING: usize = 4096;
+/// How long a submit or a stop may take.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
+/// How long requests under way may hold up the end.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+/// A task file is text somebody wrote; anything larger is a mistake.
+const TASK_FILE_LIMIT: u64 = 16 << 20;
+
+/// What a dashboard needs to run.
+pub struct Options {
+    /// Resolves to the manager to show. The first frame does not wait for it.
+    pub manager: BoxFuture<'static, anyhow::Result<ManagerHandle>>,
+    pub theme: Theme,
+    pub title: Title,
+    /// What `~/` means in the path of a task file.
+    pub home: Option<PathBuf>,
+    pub clock: fn() -> Timestamp,
+    /// Ends the dashboard from outside, as a signal does.
+    pub shutdown: CancellationToken,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("theme", &self.theme).field("title", &self.title).finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// The defaults around a manager that is there already.
+    pub fn new(manager: ManagerHandle) -> Self {
+        Self::opening(std::future::ready(Ok(manager)))
+    }
+
+    /// The defaults around a manager that is still starting.
+    pub fn opening(manager: impl Future<Output = anyhow::Result<ManagerHandle>> + Send + 'static) -> Self {
+        Self {
+            manager: manager.boxed(),
+            theme: Theme { color: true },
+            title: Title::default(),
+            home: None,
+            clock: Timestamp::now,
+            shutdown: CancellationToken::new(),
+        }
+    }
+}
+
+/// How the dashboard ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Somebody quit.
+    Quit,
+    /// SIGTERM, SIGHUP or the shutdown token.
+    Terminated,
+}
+
+/// Runs the dashboard until somebody quits. The terminal is given back whatever happens.
+pub async fn run(options: Options) -> anyhow::Result<Outcome> {
+    InDashboard(Box::pin(run_inside(options))).await
+}
+
+async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        anyhow::bail!("the dashboard needs a terminal; for scripts there is --no-ui");
+    }
+    let (notice_sender, notices) = mpsc::channel(16);
+    let guard = TerminalGuard::take(notice_sender).context("cannot take the terminal over")?;
+    let (width, height) = terminal::size().unwrap_or((80, 24));
+    let now = (options.clock)();
+    let model = Model::new(options.theme, options.title, TimeZone::system(), now, width, height);
+    let (sender, events) = mpsc::channel(WAITING);
+    let mut runner = Runner {
+        model,
+        screen: Screen::new(io::stdout()),
+        guard,
+        clock: options.clock,
+        home: options.home,
+        manager: None,
+        requests: JoinSet::new(),
+        outcome: None,
+        last_frame: None,
+    };
+    // Before anything is waited for: who started this sees that it did.
+    runner.draw_if_due()?;
+    let cancel = CancellationToken::new();
+    let _cancel_on_return = cancel.clone().drop_guard();
+    let result = runner.turn_until_quit(options.manager, options.shutdown, events, sender, notices, &cancel).await;
+    cancel.cancel();
+    runner.finish().await;
+    result.map(|()| runner.outcome.unwrap_or(Outcome::Terminated))
+}
+
+struct Runner {
+    model: Model,
+    screen: Screen<Stdout>,
+    guard: TerminalGuard,
+    clock: fn() -> Timestamp,
+    home: Option<PathBuf>,
+    manager: Option<ManagerHandle>,
+    requests: JoinSet<Event>,
+    outcome: Option<Outcome>,
+    last_frame: Option<Instant>,
+}
+
+/// The signals that mean something to a dashboard.
+struct Signals {
+    terminate: Signal,
+    hang_up: Signal,
+    stop: Signal,
+    go_on: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+            go_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+        })
+    }
+}
+
+/// What ended a wait.
+enum Woken {
+    Event(Event),
+    Terminal(Option<io::Result<TerminalEvent>>),
+    Manager(anyhow::Result<ManagerHandle>),
+    Stop,
+    GoOn,
+    Time,
+}
+
+impl Runner {
+    /// The loop: wait, drain, fold, draw.
+    async fn turn_until_quit(
+        &mut self,
+        mut opening: BoxFuture<'static, anyhow::Result<ManagerHandle>>,
+        shutdown: CancellationToken,
+        mut events: mpsc::Receiver<Event>,
+        sender: mpsc::Sender<Event>,
+        mut notices: mpsc::Receiver<String>,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut input = EventStream::new();
+        let mut signals = Signals::new().context("cannot listen to signals")?;
+        let mut pumps = JoinSet::new();
+        let mut sender = Some(sender);
+        while self.outcome.is_none() {
+            let wait = self.wait();
+            let woken = tokio::select! {
+                biased;
+                event = input.next() => Woken::Terminal(event),
+                _ = signals.terminate.recv() => Woken::Event(Event::Terminate),
+                _ = signals.hang_up.recv() => Woken::Event(Event::Terminate),
+                () = shutdown.cancelled() => Woken::Event(Event::Terminate),
+                _ = signals.stop.recv() => Woken::Stop,
+                _ = signals.go_on.recv() => Woken::GoOn,
+                manager = &mut opening, if self.manager.is_none() => Woken::Manager(manager),
+                Some(notice) = notices.recv() => Woken::Event(Event::Notice(notice)),
+                Some(answer) = self.requests.join_next() => Woken::Event(match answer {
+                    Ok(event) => event,
+                    Err(error) => Event::Notice(format!("a request failed: {error}")),
+                }),
+                Some(event) = events.recv() => Woken::Event(event),
+                () = tokio::time::sleep(wait) => Woken::Time,
+            };
+            self.fold(Event::Clock((self.clock)()))?;
+            match woken {
+                Woken::Event(event) => self.fold(event)?,
+                Woken::Terminal(event) => self.terminal_event(event)?,
+                Woken::Manager(manager) => {
+                    let manager = manager?;
+                    if let Some(sender) = sender.take() {
+                        pumps.spawn(pump(manager.clone(), sender, cancel.clone()));
+                    }
+                    self.manager = Some(manager);
+                }
+                Woken::Stop => self.suspend()?,
+                Woken::GoOn => self.resume()?,
+                Woken::Time => {}
+            }
+            // All that waits is folded before one frame is drawn; keys first, and no more than what was
+            // waiting when this began, so that a flood can't keep the frame away.
+            while let Some(event) = input.next().now_or_never() {
+                self.terminal_event(event)?;
+            }
+            for _ in 0..WAITING {
+                let Ok(event) = events.try_recv() else { break };
+                self.fold(event)?;
+            }
+            self.draw_if_due()?;
+        }
+        cancel.cancel();
+        drop(events);
+        while pumps.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// How long nothing needs to be done but on news.
+    fn wait(&self) -> Duration {
+        if self.model.needs_draw {
+            let since = self.last_frame.map_or(FRAME, |last| last.elapsed());
+            return FRAME.saturating_sub(since);
+        }
+        let now = (self.clock)();
+        let until = self.model.next_wake().map(|at| at.duration_since(now));
+        // Without a time of its own it sleeps; an hour is as good as for ever.
+        until.map_or(Duration::from_secs(3600), |until| until.try_into().unwrap_or(Duration::ZERO))
+    }
+
+    fn draw_if_due(&mut self) -> anyhow::Result<()> {
+        let is_due = self.last_frame.is_none_or(|last| last.elapsed() >= FRAME);
+        if is_due && self.model.take_needs_draw() {
+            self.screen.show(&self.model).context("cannot write to the terminal")?;
+            self.last_frame = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn terminal_event(&mut self, event: Option<io::Result<TerminalEvent>>) -> anyhow::Result<()> {
+        let event = match event {
+            None => return self.fold(Event::Terminate),
+            Some(event) => event.context("cannot read from the terminal")?,
+        };
+        match event {
+            TerminalEvent::Key(key) if key.kind == KeyEventKind::Press => self.fold(Event::Key(key)),
+            TerminalEvent::Key(_) | TerminalEvent::Mouse(_) => Ok(()),
+            TerminalEvent::Paste(text) => self.fold(Event::Paste(text)),
+            TerminalEvent::Resize(width, height) => {
+                self.screen.forget();
+                self.fold(Event::Resize { width, height })
+            }
+            TerminalEvent::FocusGained => self.fold(Event::Focus { is_focused: true }),
+            TerminalEvent::FocusLost => self.fold(Event::Focus { is_focused: false }),
+        }
+    }
+
+    fn fold(&mut self, event: Event) -> anyhow::Result<()> {
+        let is_signal = matches!(event, Event::Terminate);
+        for action in update(&mut self.model, event) {
+            match action {
+                Action::Submit(events) => self.submit(events),
+                Action::Stop(tasks) => self.stop(tasks),
+                Action::ReadTaskFile(path) => self.read_task_file(path),
+                Action::Copy(text) => self.screen.send(&clipboard(&text))?,
+                Action::Suspend => self.suspend()?,
+                Action::Quit => {
+                    self.outcome = Some(if is_signal { Outcome::Terminated } else { Outcome::Quit });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, events: Vec<TaskEvent>) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::Submitted(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.submit(events, Cause::Dashboard)).await,
+            })
+        });
+    }
+
+    fn stop(&mut self, tasks: Vec<TaskId>) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::Stopped(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.stop(tasks, Cause::Dashboard)).await,
+            })
+        });
+    }
+
+    fn read_task_file(&mut self, name: String) {
+        let path = match (name.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(&name),
+        };
+        self.requests.spawn(async move {
+            let text = read_text(&path).await.map_err(|error| format!("cannot read {name}: {error}"));
+            Event::TaskFile { name, text }
+        });
+    }
+
+    fn suspend(&mut self) -> anyhow::Result<()> {
+        self.guard.lend();
+        io::stdout().flush()?;
+        stop_process_group().context("cannot suspend")?;
+        self.resume()
+    }
+
+    /// Also after a stop that was not ours: whoever had the terminal meanwhile has changed it.
+    fn resume(&mut self) -> anyhow::Result<()> {
+        self.guard.retake().context("cannot take the terminal over again")?;
+        self.screen.forget();
+        let (width, height) = terminal::size().unwrap_or((80, 24));
+        self.fold(Event::Resize { width, height })
+    }
+
+    /// Lets requests under way arrive: a stop that was confirmed is not forgotten.
+    async fn finish(&mut self) {
+        let all = async { while self.requests.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_REQUESTS, all).await.is_err() {
+            self.requests.shutdown().await;
+        }
+    }
+}
+
+async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {
+    let late = |_| RequestError::Unreachable("the manager did not answer in time".to_owned());
+    tokio::time::timeout(REQUEST_DEADLINE, request).await.map_err(late)?
+}
+
+fn not_started() -> RequestError {
+    RequestError::Unreachable("the manager has not started yet; try again in a moment".to_owned())
+}
+
+async fn read_text(path: &std::path::Path) -> io::Result<String> {
+    let size = tokio::fs::metadata(path).await?;
+    if !size.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    if size.len() > TASK_FILE_LIMIT {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    tokio::fs::read_to_string(path).await
+}

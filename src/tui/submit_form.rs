@@ -1,0 +1,474 @@
+//! SubmitForm: the fields of a new task and what they parse to. Knows no screen and sends nothing.
+
+use std::collections::BTreeMap;
+
+use tui_input::{Input, InputRequest};
+
+use crate::task::{RestartPolicy, TaskId, TaskSpec};
+
+/// A field of the form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Image,
+    Name,
+    Command,
+    Env,
+    Ports,
+    Cpu,
+    Memory,
+    Restart,
+    /// A task file instead of all of the above.
+    File,
+}
+
+impl Field {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Image,
+        Self::Name,
+        Self::Command,
+        Self::Env,
+        Self::Ports,
+        Self::Cpu,
+        Self::Memory,
+        Self::Restart,
+        Self::File,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Name => "name",
+            Self::Command => "command",
+            Self::Env => "env",
+            Self::Ports => "ports",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Restart => "restart",
+            Self::File => "or a file",
+        }
+    }
+
+    /// What an empty field means or looks like.
+    pub(super) fn hint(self) -> &'static str {
+        match self {
+            Self::Image => "nginx:1.27",
+            Self::Name => "after the image",
+            Self::Command => "the image's own; quotes as in a shell",
+            Self::Env => "A=1 B='two words'",
+            Self::Ports => "8080:80 9000:90/udp, or 80 for a free one",
+            Self::Cpu => "no limit; 1.5 is one and a half",
+            Self::Memory => "no limit; 512M, 2G",
+            Self::Restart => "no | on-failure[:N] | always | unless-stopped",
+            Self::File => "path of a task file (JSON)",
+        }
+    }
+
+    fn index(self) -> usize {
+        Self::ALL.iter().position(|field| *field == self).unwrap_or(0)
+    }
+}
+
+/// What a form asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Wish {
+    Task(TaskSpec),
+    File(String),
+}
+
+/// The form, with what was typed so far.
+#[derive(Clone, Debug)]
+pub(super) struct SubmitForm {
+    inputs: [Input; 9],
+    errors: [Option<String>; 9],
+    focus: usize,
+    /// What is wrong with the whole, as the manager said it.
+    pub(super) problem: Option<String>,
+    /// On its way; keys wait for the answer.
+    pub(super) is_sending: bool,
+    /// What was sent last: the same again is the same task, so that a lost answer starts nothing twice.
+    sent: Option<(TaskSpec, TaskId)>,
+}
+
+impl SubmitForm {
+    pub(super) fn new() -> Self {
+        Self {
+            inputs: Default::default(),
+            errors: Default::default(),
+            focus: 0,
+            problem: None,
+            is_sending: false,
+            sent: None,
+        }
+    }
+
+    pub(super) fn focus(&self) -> Field {
+        Field::ALL[self.focus]
+    }
+
+    pub(super) fn focus_on(&mut self, field: Field) {
+        self.focus = field.index();
+    }
+
+    pub(super) fn next(&mut self) {
+        self.focus = (self.focus + 1) % Field::ALL.len();
+    }
+
+    pub(super) fn previous(&mut self) {
+        self.focus = (self.focus + Field::ALL.len() - 1) % Field::ALL.len();
+    }
+
+    pub(super) fn input(&self, field: Field) -> &Input {
+        &self.inputs[field.index()]
+    }
+
+    /// The field that is typed into; its old error no longer counts.
+    pub(super) fn focused_input(&mut self) -> &mut Input {
+        self.errors[self.focus] = None;
+        self.problem = None;
+        &mut self.inputs[self.focus]
+    }
+
+    pub(super) fn error(&self, field: Field) -> Option<&str> {
+        self.errors[field.index()].as_deref()
+    }
+
+    pub(super) fn set_error(&mut self, field: Field, error: impl Into<String>) {
+        self.errors[field.index()] = Some(error.into());
+        self.focus_on(field);
+    }
+
+    /// Whether nothing was typed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inputs.iter().all(|input| input.value().is_empty())
+    }
+
+    /// The id for this spec: the one it was sent with before, or a new one.
+    pub(super) fn task_id(&mut self, spec: &TaskSpec) -> TaskId {
+        match &self.sent {
+            Some((sent, id)) if sent == spec => *id,
+            _ => {
+                let id = TaskId::random();
+                self.sent = Some((spec.clone(), id));
+                id
+            }
+        }
+    }
+
+    /// Reads the fields. What is wrong is said at its field, and the first such field has the keys then.
+    pub(super) fn read(&mut self) -> Option<Wish> {
+        self.errors = Default::default();
+        self.problem = None;
+        let text = |field: Field| self.inputs[field.index()].value().trim();
+        let file = text(Field::File);
+        if !file.is_empty() {
+            if Field::ALL.iter().any(|field| *field != Field::File && !text(*field).is_empty()) {
+                self.set_error(Field::File, "either a file or the fields above: clear one of them");
+                return None;
+            }
+            return Some(Wish::File(file.to_owned()));
+        }
+        let mut errors = Vec::new();
+        let spec = self.read_spec(&mut errors);
+        if errors.is_empty()
+            && let Err(error) = spec.check()
+        {
+            errors.push((field_of(&error.field), error.problem));
+        }
+        let first = errors.first().map(|(field, _)| *field);
+        for (field, error) in errors {
+            self.set_error(field, error);
+        }
+        match first {
+            None => Some(Wish::Task(spec)),
+            Some(field) => {
+                self.focus_on(field);
+                None
+            }
+        }
+    }
+
+    fn read_spec(&self, errors: &mut Vec<(Field, String)>) -> TaskSpec {
+        let text = |field: Field| self.inputs[field.index()].value().trim();
+        let mut at = |field: Field, error: String| errors.push((field, error));
+        let image = text(Field::Image);
+        if image.is_empty() {
+            at(Field::Image, "needed: what to run, like nginx:1.27".to_owned());
+        } else if image.contains(char::is_whitespace) {
+            at(Field::Image, "an image has no spaces; arguments go to command".to_owned());
+        }
+        let name = match text(Field::Name) {
+            "" => name_from(image),
+            name => name.to_owned(),
+        };
+        let mut ok = |field: Field, error: String| at(field, error);
+        let cmd = split_words(text(Field::Command)).unwrap_or_else(|error| {
+            ok(Field::Command, error);
+            Vec::new()
+        });
+        let env = read_env(text(Field::Env)).unwrap_or_else(|error| {
+            ok(Field::Env, error);
+            Vec::new()
+        });
+        let ports = read_ports(text(Field::Ports)).unwrap_or_else(|error| {
+            ok(Field::Ports, error);
+            BTreeMap::new()
+        });
+        let cpu = read_cpu(text(Field::Cpu)).unwrap_or_else(|error| {
+            ok(Field::Cpu, error);
+            0.0
+        });
+        let memory_bytes = read_memory(text(Field::Memory)).unwrap_or_else(|error| {
+            ok(Field::Memory, error);
+            0
+        });
+        let restart_policy = text(Field::Restart).parse().unwrap_or_else(|error| {
+            ok(Field::Restart, error);
+            RestartPolicy::No
+        });
+        TaskSpec {
+            name,
+            image: image.to_owned(),
+            cmd,
+            env,
+            cpu,
+            memory_bytes,
+            exposed_ports: (!ports.is_empty()).then(|| ports.keys().cloned().collect()),
+            port_bindings: (!ports.is_empty()).then_some(ports),
+            restart_policy,
+            ..TaskSpec::default()
+        }
+    }
+}
+
+/// The field of the form behind a field of a task file.
+fn field_of(name: &str) -> Field {
+    match name {
+        "Name" => Field::Name,
+        "Cmd" | "Entrypoint" => Field::Command,
+        "Env" => Field::Env,
+        "ExposedPorts" | "PortBindings" => Field::Ports,
+        "Cpu" => Field::Cpu,
+        "Memory" => Field::Memory,
+        "RestartPolicy" => Field::Restart,
+        _ => Field::Image,
+    }
+}
+
+/// Types text into a field; line breaks become spaces, other control characters are dropped.
+pub(super) fn paste(input: &mut Input, text: &str) {
+    /// More than anyone types into one field; a mistaken paste of a log must not hang the screen.
+    const LIMIT: usize = 16 * 1024;
+    let mut value = input.value().to_owned();
+    let at = value.char_indices().nth(input.cursor()).map_or(value.len(), |(at, _)| at);
+    let safe = text.chars().take(LIMIT).map(|char| if char.is_whitespace() { ' ' } else { char });
+    let safe: String = safe.filter(|char| !char.is_control()).collect();
+    let cursor = input.cursor() + safe.chars().count();
+    value.insert_str(at, &safe);
+    *input = Input::new(value);
+    input.handle(InputRequest::SetCursor(cursor));
+}
+
+/// `shop/web:1.9` is called `web`.
+fn name_from(image: &str) -> String {
+    let image = image.split('@').next().unwrap_or(image);
+    let last = image.rsplit('/').next().unwrap_or(image);
+    last.split(':').next().unwrap_or(last).to_owned()
+}
+
+/// Splits at spaces as a shell does: quotes keep words together, a backslash takes the next character as
+/// it is. Nothing is expanded.
+fn split_words(text: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (None, '\'' | '"') => {
+                quote = Some(char);
+                word.get_or_insert_default();
+            }
+            (Some(open), _) if char == open => quote = None,
+            (None | Some('"'), '\\') => {
+                let next = chars.next().ok_or("ends in a lone backslash")?;
+                word.get_or_insert_default().push(next);
+            }
+            (None, _) if char.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(char),
+        }
+    }
+    if let Some(open) = quote {
+        return Err(format!("the quote {open} is not closed"));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+fn read_env(text: &str) -> Result<Vec<String>, String> {
+    let words = split_words(text)?;
+    match words.iter().find(|word| word.find('=').is_none_or(|at| at == 0)) {
+        Some(word) => Err(format!("expected NAME=VALUE, not \"{word}\"")),
+        None => Ok(words),
+    }
+}
+
+/// `HOST:CONTAINER[/tcp|udp]`, or a container port alone for a free host port.
+fn read_ports(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut ports = BTreeMap::new();
+    for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+        let expected = || format!("expected HOST:CONTAINER like 8080:80 (or /udp), not \"{word}\"");
+        let (host, container) = word.split_once(':').unwrap_or(("0", word));
+        let (number, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
+        let number: u16 = number.parse().ok().filter(|number| *number > 0).ok_or_else(expected)?;
+        let host: u16 = host.parse().map_err(|_| expected())?;
+        if !matches!(protocol, "tcp" | "udp") {
+            return Err(expected());
+        }
+        let container = format!("{number}/{protocol}");
+        let host = if host == 0 { String::new() } else { host.to_string() };
+        if ports.insert(container.clone(), host).is_some() {
+            return Err(format!("{container} is there twice"));
+        }
+    }
+    Ok(ports)
+}
+
+fn read_cpu(text: &str) -> Result<f64, String> {
+    if text.is_empty() {
+        return Ok(0.0);
+    }
+    let cpu = text.parse().ok().filter(|cpu: &f64| cpu.is_finite() && *cpu >= 0.0);
+    cpu.ok_or_else(|| format!("expected a number of CPUs like 0.5 or 2, not \"{text}\""))
+}
+
+/// Bytes from `512M`, `1.5G`, `64MiB`, `1048576`; units are powers of 1024.
+fn read_memory(text: &str) -> Result<u64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let expected = || format!("expected a size like 512M or 2G, not \"{text}\"");
+    let at = text.find(|char: char| char.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(expected()),
+    };
+    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
+    let whole: u64 = whole.parse().map_err(|_| expected())?;
+    let bytes = whole.checked_mul(1 << shift).ok_or_else(expected)?;
+    // Nine digits are enough for a whole byte of a gigabyte, and can't overflow.
+    if fraction.len() > 9 {
+        return Err(expected());
+    }
+    let mut part = 0_u128;
+    for digit in fraction.chars().chain(std::iter::repeat('0')).take(9) {
+        part = part * 10 + u128::from(digit.to_digit(10).ok_or_else(expected)?);
+    }
+    let part = (part << shift) / 1_000_000_000;
+    bytes.checked_add(u64::try_from(part).map_err(|_| expected())?).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Field, SubmitForm, Wish, name_from, paste, read_memory, read_ports, split_words};
+    use crate::task::RestartPolicy;
+
+    fn filled(fields: &[(Field, &str)]) -> SubmitForm {
+        let mut form = SubmitForm::new();
+        for (field, text) in fields {
+            form.focus_on(*field);
+            paste(form.focused_input(), text);
+        }
+        form
+    }
+
+    #[test]
+    fn the_fields_become_a_spec() {
+        let mut form = filled(&[
+            (Field::Image, "shop/web:1.9"),
+            (Field::Command, "sh -c 'echo \"hi there\"'"),
+            (Field::Env, "A=1 B='two words'"),
+            (Field::Ports, "8080:80, 53/udp"),
+            (Field::Cpu, "1.5"),
+            (Field::Memory, "1.5G"),
+            (Field::Restart, "on-failure:3"),
+        ]);
+        let Some(Wish::Task(spec)) = form.read() else { panic!("{form:?}") };
+        assert_eq!(spec.name, "web");
+        assert_eq!(spec.image, "shop/web:1.9");
+        assert_eq!(spec.cmd, ["sh", "-c", "echo \"hi there\""]);
+        assert_eq!(spec.env, ["A=1", "B=two words"]);
+        assert_eq!(spec.exposed_ports, Some(vec!["53/udp".to_owned(), "80/tcp".to_owned()]));
+        let bindings = spec.port_bindings.unwrap();
+        assert_eq!(bindings["80/tcp"], "8080");
+        assert_eq!(bindings["53/udp"], "");
+        assert!((spec.cpu - 1.5).abs() < f64::EPSILON);
+        assert_eq!(spec.memory_bytes, 3 << 29);
+        assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_its_field_and_the_first_has_the_keys() {
+        let mut form = filled(&[
+            (Field::Command, "'open"),
+            (Field::Env, "=x"),
+            (Field::Ports, "80:x"),
+            (Field::Cpu, "-1"),
+            (Field::Memory, "lots"),
+            (Field::Restart, "sometimes"),
+        ]);
+        assert_eq!(form.read(), None);
+        for field in Field::ALL {
+            let is_fine = matches!(field, Field::Name | Field::File);
+            assert_eq!(form.error(field).is_none(), is_fine, "{field:?}");
+        }
+        assert_eq!(form.focus(), Field::Image);
+        assert_eq!(form.input(Field::Memory).value(), "lots");
+    }
+
+    #[test]
+    fn a_file_stands_alone() {
+        assert_eq!(filled(&[(Field::File, " a.json ")]).read(), Some(Wish::File("a.json".into())));
+        let mut both = filled(&[(Field::File, "a.json"), (Field::Image, "x")]);
+        assert_eq!(both.read(), None);
+        assert!(both.error(Field::File).is_some());
+    }
+
+    #[test]
+    fn the_same_again_is_the_same_task() {
+        let mut form = filled(&[(Field::Image, "x")]);
+        let Some(Wish::Task(spec)) = form.read() else { panic!() };
+        let id = form.task_id(&spec);
+        assert_eq!(form.task_id(&spec), id);
+        let other = crate::task::TaskSpec { name: "other".into(), ..spec };
+        assert_ne!(form.task_id(&other), id);
+    }
+
+    #[test]
+    fn small_parsers() {
+        assert_eq!(split_words(r#"a "b c"d 'e"' \f """#).unwrap(), ["a", "b cd", "e\"", "f", ""]);
+        assert!(split_words("a \\").is_err());
+        assert_eq!(name_from("localhost:5000/a/b:1@sha256:00"), "b");
+        assert_eq!(read_memory("64MiB"), Ok(64 << 20));
+        assert_eq!(read_memory("0.5k"), Ok(512));
+        for wrong in ["-1", "1X", "M", "99999999999T", "1.2.3G", "1.xG"] {
+            assert!(read_memory(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["0", "70000:80", "80:80 81:80", "80:80/icmp", "a"] {
+            assert!(read_ports(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_paste_goes_in_at_the_cursor_as_one_line() {
+        let mut input = tui_input::Input::new("ab".into());
+        input.handle(tui_input::InputRequest::GoToPrevChar);
+        paste(&mut input, "1\n2\x1b3");
+        assert_eq!(input.value(), "a1 23b");
+        assert_eq!(input.cursor(), 5);
+    }
+}

@@ -1,0 +1,519 @@
+//! What keys and events lead to: press, then look at the Actions and the screen.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::event::{Action, Event};
+use super::fixture::{Log, at, busy, busy_log, empty, feed, loading, many, press, screen, start, task_id};
+use super::layout::Pane;
+use super::model::{Model, Overlay};
+use super::update::update;
+use crate::cluster::{FeedItem, WorkerHealth};
+use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::task::{RestartPolicy, State};
+
+fn selected(model: &Model) -> String {
+    model.cursors.task.map_or_else(|| "-".to_owned(), |task| model.name_of(task))
+}
+
+fn shown(model: &Model) -> Vec<String> {
+    model.tasks.iter_from(0).map(|task| model.name_of(task)).collect()
+}
+
+fn seconds_later(model: &mut Model, seconds: i64) -> Vec<Action> {
+    let now = model.now + SignedDuration::from_secs(seconds);
+    at(model, now)
+}
+
+#[test]
+fn keys_move_the_selection() {
+    let cases = [
+        ("", "api-1"),
+        ("j", "api-2"),
+        ("jjk", "api-2"),
+        ("k", "api-1"),
+        ("G", "web-3"),
+        ("Gj", "web-3"),
+        ("G<C-u>g", "api-1"),
+        ("<Down><Down><Up>", "api-2"),
+        ("<C-d>", "logs-ja-日本語"),
+    ];
+    for (keys, expected) in cases {
+        let mut model = busy(80, 24);
+        press(&mut model, keys);
+        assert_eq!(selected(&model), expected, "{keys}");
+    }
+}
+
+#[test]
+fn digits_tab_and_arrows_change_the_pane() {
+    let cases = [
+        ("1", Pane::Workers),
+        ("5", Pane::Events),
+        ("<Tab>", Pane::Stats),
+        ("<Tab><Tab><Tab>", Pane::Workers),
+        ("<Left>", Pane::Pending),
+        ("<Right>", Pane::Stats),
+    ];
+    for (keys, expected) in cases {
+        let mut model = busy(80, 24);
+        press(&mut model, keys);
+        assert_eq!(model.focus, expected, "{keys}");
+    }
+}
+
+#[test]
+fn escape_never_quits_and_q_and_interrupt_do() {
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "<Esc><Esc><Esc>"), []);
+    assert_eq!(press(&mut model, "?q"), [], "q closes the help");
+    assert_eq!(press(&mut model, "n<C-c>"), [Action::Quit]);
+    assert_eq!(press(&mut busy(80, 24), "q"), [Action::Quit]);
+    assert_eq!(press(&mut busy(80, 24), "<C-z>"), [Action::Suspend]);
+}
+
+#[test]
+fn new_rows_and_changes_never_move_the_selection() {
+    let mut model = busy(80, 24);
+    press(&mut model, "jjj");
+    let before = selected(&model);
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    for number in 100..200 {
+        feed(&mut model, log.submit(number, "later", "x"));
+    }
+    assert_eq!(selected(&model), before);
+    let rows: Vec<_> = screen(&model).lines().skip(2).take(14).map(str::to_owned).collect();
+    feed(&mut model, log.submit(300, "later", "x"));
+    let after: Vec<_> = screen(&model).lines().skip(2).take(14).map(str::to_owned).collect();
+    assert_eq!(rows[1..12], after[1..12]);
+}
+
+#[test]
+fn a_selected_task_that_the_filter_hides_gives_its_place_to_the_next() {
+    let mut model = busy(80, 24);
+    press(&mut model, "/state:running<Enter>");
+    assert_eq!(shown(&model), ["api-1", "cache-2", "logs-ja-日本語", "web-1", "web-2", "web-3"]);
+    press(&mut model, "jj");
+    assert_eq!(selected(&model), "logs-ja-日本語");
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.observe(7, |status| status.state = State::Completed));
+    assert_eq!(selected(&model), "web-1");
+    assert_eq!(shown(&model), ["api-1", "cache-2", "web-1", "web-2", "web-3"]);
+}
+
+#[test]
+fn the_filter_follows_what_is_typed_and_escape_brings_the_old_one_back() {
+    let mut model = busy(80, 24);
+    press(&mut model, "/web- !web-2");
+    assert_eq!(shown(&model), ["web-1", "web-3"]);
+    assert!(screen(&model).contains("2 of 10 ─ filter: web- !web-2"));
+    press(&mut model, "<Enter>");
+    press(&mut model, "/<Backspace><Backspace>");
+    press(&mut model, "<Esc>");
+    assert_eq!(shown(&model), ["web-1", "web-3"]);
+    press(&mut model, "<Esc>");
+    assert_eq!(shown(&model).len(), 10);
+}
+
+#[test]
+fn the_filter_knows_stale_when_a_worker_falls_silent_and_when_it_is_back() {
+    let mut model = busy(80, 24);
+    press(&mut model, "/stale<Enter>");
+    assert_eq!(shown(&model), ["cache-2", "web-3"]);
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.worker("worker-4:5555", WorkerHealth::Ready, |_| {}));
+    assert_eq!(shown(&model), Vec::<String>::new());
+    feed(&mut model, log.worker("worker-1:5555", WorkerHealth::Lost, |_| {}));
+    assert_eq!(shown(&model), ["api-1", "web-1"]);
+}
+
+#[test]
+fn a_stop_is_asked_named_and_waits_five_seconds() {
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "S"), []);
+    assert!(screen(&model).contains("stop 1 task?") && screen(&model).contains("api-1\u{a0}(worker-1:5555)"));
+    assert_eq!(press(&mut model, "<Enter>"), [], "Cancel is the default");
+    assert!(model.overlay.is_none() && model.countdown.is_none());
+    assert_eq!(press(&mut model, "Sy"), []);
+    assert!(screen(&model).contains("Stopping 1 task in 5s: api-1"));
+    assert_eq!(seconds_later(&mut model, 4), []);
+    assert!(screen(&model).contains("Stopping 1 task in 1s"));
+    assert_eq!(seconds_later(&mut model, 1), [Action::Stop(vec![task_id(1)])]);
+    assert_eq!(seconds_later(&mut model, 1), [], "once");
+}
+
+#[test]
+fn a_stop_can_be_taken_back_sent_now_or_sent_by_quitting() {
+    let stop = Action::Stop(vec![task_id(1)]);
+    let cases = [
+        ("Syu", vec![]),
+        ("Sn", vec![]),
+        ("S<Esc>", vec![]),
+        ("Sy<Enter>", vec![stop.clone()]),
+        ("S<Tab><Enter><Enter>", vec![stop.clone()]),
+        ("Syq", vec![stop.clone(), Action::Quit]),
+        ("Sy<C-c>", vec![stop, Action::Quit]),
+    ];
+    for (keys, expected) in cases {
+        let mut model = busy(80, 24);
+        assert_eq!(press(&mut model, keys), expected, "{keys}");
+        assert_eq!(seconds_later(&mut model, 60), [], "{keys}");
+    }
+}
+
+#[test]
+fn a_second_stop_sends_the_first_which_was_confirmed() {
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "SyjSy"), [Action::Stop(vec![task_id(1)])]);
+    assert_eq!(press(&mut model, "<Enter>"), [Action::Stop(vec![task_id(2)])]);
+}
+
+#[test]
+fn marks_are_stopped_together_without_those_that_ended() {
+    let mut model = busy(80, 24);
+    press(&mut model, "   "); // api-1, api-2, cache-1 (completed)
+    assert_eq!(model.marks.len(), 3);
+    press(&mut model, "GS");
+    let text = screen(&model);
+    assert!(text.contains("stop 2 tasks?") && text.contains("1 not asked"), "{text}");
+    assert_eq!(press(&mut model, "y<Enter>"), [Action::Stop(vec![task_id(1), task_id(2)])]);
+    assert!(model.marks.is_empty());
+}
+
+#[test]
+fn what_has_ended_is_not_stopped() {
+    let mut model = busy(80, 24);
+    press(&mut model, "jjS");
+    assert!(model.overlay.is_none());
+    assert!(screen(&model).contains("nothing to stop: it has ended"));
+}
+
+#[test]
+fn star_marks_what_the_filter_shows_and_escape_clears_the_marks_first() {
+    let mut model = busy(80, 24);
+    press(&mut model, "/web-<Enter>*");
+    assert_eq!(model.marks.len(), 3);
+    press(&mut model, "<Esc>");
+    assert!(model.marks.is_empty());
+    assert_eq!(model.tasks.filter().text(), "web-");
+    press(&mut model, "<Esc>");
+    assert_eq!(model.tasks.filter().text(), "");
+}
+
+#[test]
+fn the_form_submits_a_task_and_selects_it_when_it_comes_back() {
+    let mut model = busy(80, 24);
+    press(&mut model, "nnginx:1.27<Tab>front<Tab>sh -c 'sleep 9'<Down><Down>8080:80");
+    press(&mut model, "<Enter><Enter>64M<Enter>on-failure:2");
+    let actions = press(&mut model, "<F2>");
+    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
+    let task = events[0].task.clone();
+    assert_eq!((task.spec.name.as_str(), task.spec.image.as_str()), ("front", "nginx:1.27"));
+    assert_eq!(task.spec.cmd, ["sh", "-c", "sleep 9"]);
+    assert_eq!(task.spec.memory_bytes, 64 << 20);
+    assert_eq!(task.spec.restart_policy, RestartPolicy::OnFailure(Some(2)));
+    assert!(screen(&model).contains("submitting"));
+    assert_eq!(press(&mut model, "<F2>x"), [], "not twice while it is under way");
+
+    let submitted = Submitted { task: task.id, is_new: true, state: State::Pending };
+    update(&mut model, Event::Submitted(Ok(vec![submitted])));
+    assert!(model.overlay.is_none());
+    assert!(screen(&model).contains("submitted 1 task"));
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    let what = crate::cluster::What::Submitted { event: events[0].id, task };
+    feed(&mut model, log.change(crate::cluster::Cause::Dashboard, what));
+    assert_eq!(selected(&model), "front");
+}
+
+#[test]
+fn enter_goes_on_and_submits_at_the_last_field() {
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "nx<Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter>"), []);
+    assert!(matches!(press(&mut model, "<Enter>")[..], [Action::Submit(_)]));
+}
+
+#[test]
+fn a_refused_submit_loses_nothing_and_says_why() {
+    let mut model = empty(80, 24);
+    let first = press(&mut model, "nweb<F2>");
+    let error = RequestError::Unreachable("cannot reach the manager at 127.0.0.1:5556".into());
+    update(&mut model, Event::Submitted(Err(error)));
+    assert!(screen(&model).contains("not submitted: cannot reach the manager"));
+    let again = press(&mut model, "<C-s>");
+    let ids = [&first, &again].map(|actions| match &actions[..] {
+        [Action::Submit(events)] => events[0].task.id,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(ids[0], ids[1], "the same task, should the first have arrived after all");
+}
+
+#[test]
+fn a_wrong_field_is_told_at_the_field() {
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "nweb<Up><Up>often<F2>"), []);
+    let text = screen(&model);
+    assert!(text.contains("▸restart    often") && text.contains("! expected \"\", \"no\""), "{text}");
+}
+
+#[test]
+fn escape_keeps_the_draft() {
+    let mut model = empty(80, 24);
+    press(&mut model, "nshop/web<Esc>");
+    assert!(screen(&model).contains("draft kept"));
+    press(&mut model, "n");
+    assert!(screen(&model).contains("shop/web"));
+}
+
+#[test]
+fn a_task_file_is_read_and_submitted_or_its_error_shown() {
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "n<Up>~/a.json<F2>"), [Action::ReadTaskFile("~/a.json".into())]);
+    let text = Err("cannot read ~/a.json: no such file".to_owned());
+    update(&mut model, Event::TaskFile { name: "~/a.json".into(), text });
+    assert!(screen(&model).contains("! cannot read ~/a.json: no such file"));
+    press(&mut model, "<F2>");
+    let text = Ok(r#"{"Name":"web","Image":"nginx"}"#.to_owned());
+    let actions = update(&mut model, Event::TaskFile { name: "~/a.json".into(), text });
+    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(events[0].task.spec.name, "web");
+}
+
+#[test]
+fn a_paste_goes_into_the_field_and_nowhere_else() {
+    let mut model = empty(80, 24);
+    assert_eq!(update(&mut model, Event::Paste("qSy".into())), []);
+    assert!(model.overlay.is_none());
+    press(&mut model, "n");
+    update(&mut model, Event::Paste("a/b\n:1".into()));
+    assert!(screen(&model).contains("a/b :1"));
+}
+
+#[test]
+fn the_answer_to_a_stop_is_said() {
+    let mut model = busy(80, 24);
+    let stopping = |number, is_new| Stopping { task: task_id(number), is_new, state: State::Running };
+    let cases = [
+        (Ok(vec![stopping(1, true)]), "stopping api-1"),
+        (Ok(vec![stopping(1, true), stopping(2, true)]), "stopping 2 tasks"),
+        (Ok(vec![stopping(1, false)]), "1 task had ended before"),
+        (Err(RequestError::UnknownTask(task_id(1))), "not stopped: no task"),
+    ];
+    for (result, expected) in cases {
+        update(&mut model, Event::Stopped(result));
+        assert!(screen(&model).contains(expected), "{expected}");
+    }
+}
+
+#[test]
+fn the_detail_shows_the_history_and_follows_it() {
+    let mut model = busy(80, 24);
+    press(&mut model, "jjjj<Enter>");
+    let text = screen(&model);
+    assert!(text.contains("✗ Failed, exit 137") && text.contains("out of memory"), "{text}");
+    press(&mut model, "<Esc>g<Enter>");
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.observe(1, |status| {
+        status.state = State::Failed;
+        status.exit_code = Some(3);
+    }));
+    let text = screen(&model);
+    assert!(text.contains("✗ failed     exit 3"), "{text}");
+    let actions = press(&mut model, "y");
+    assert_eq!(actions, [Action::Copy(task_id(1).to_string())]);
+}
+
+#[test]
+fn an_event_opens_its_task_and_a_held_event_stays_put() {
+    let mut model = busy(120, 36);
+    press(&mut model, "5jj");
+    let held = model.cursors.event;
+    press(&mut model, "<Enter>");
+    assert!(matches!(&model.overlay, Some(Overlay::Detail(detail)) if detail.task == task_id(3)));
+    press(&mut model, "<Esc>");
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    for number in 50..60 {
+        feed(&mut model, log.submit(number, "x", "x"));
+    }
+    assert_eq!(model.cursors.event, held);
+    press(&mut model, "<Enter>");
+    assert!(matches!(&model.overlay, Some(Overlay::Detail(detail)) if detail.task == task_id(3)));
+}
+
+#[test]
+fn enter_on_a_worker_shows_its_tasks() {
+    let mut model = busy(80, 24);
+    press(&mut model, "1j<Enter>");
+    assert_eq!(model.focus, Pane::Tasks);
+    assert_eq!(shown(&model), ["api-2", "logs-ja-日本語", "web-2"]);
+}
+
+#[test]
+fn the_pending_pane_selects_by_place_and_stops_what_waits() {
+    let mut model = empty(80, 24);
+    let mut log = Log::new();
+    for number in 1..=50 {
+        feed(&mut model, log.submit(number, &format!("t-{number}"), "x"));
+    }
+    press(&mut model, "2jj");
+    assert_eq!(model.task_at_hand(), Some(task_id(3)));
+    feed(&mut model, log.schedule(1, "w:1"));
+    assert_eq!(model.task_at_hand(), Some(task_id(3)));
+    feed(&mut model, log.schedule(3, "w:1"));
+    assert_eq!(model.task_at_hand(), Some(task_id(4)));
+    press(&mut model, "G");
+    assert_eq!(model.task_at_hand(), Some(task_id(50)));
+    assert_eq!(press(&mut model, "Sy<Enter>"), [Action::Stop(vec![task_id(50)])]);
+}
+
+#[test]
+fn progress_is_shown_in_the_row_until_the_next_change() {
+    let mut model = busy(120, 36);
+    assert!(screen(&model).contains("pulling 37 %"));
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.run(2));
+    assert!(!screen(&model).contains("pulling 37 %"));
+}
+
+#[test]
+fn a_cut_says_so_and_the_next_watch_mends_it() {
+    let mut model = busy(120, 36);
+    update(&mut model, Event::Cut("connection refused".into()));
+    seconds_later(&mut model, 3);
+    assert!(screen(&model).contains("CUT OFF 3s") && screen(&model).contains("connection refused"));
+    let cluster = model.cluster().clone();
+    update(&mut model, Event::Watching(Box::new(cluster)));
+    assert!(screen(&model).contains("LIVE"));
+}
+
+#[test]
+fn a_mirror_from_a_snapshot_looks_like_one_from_the_feed() {
+    let mut model = empty(120, 36);
+    let mut cluster = crate::cluster::Cluster::default();
+    for change in busy_log(&mut Log::new()) {
+        cluster.apply(&change);
+        feed(&mut model, change);
+    }
+    let mut other = loading(120, 36);
+    update(&mut other, Event::Watching(Box::new(cluster)));
+    assert_eq!(screen(&model), screen(&other));
+    assert_eq!(model.live_tasks, other.live_tasks.clone());
+}
+
+#[test]
+fn time_alone_draws_once_a_second_and_not_while_unfocused() {
+    let mut model = busy(80, 24);
+    let now = model.now;
+    at(&mut model, now + SignedDuration::from_millis(200));
+    assert!(!model.take_needs_draw());
+    at(&mut model, now + SignedDuration::from_millis(1001));
+    assert!(model.take_needs_draw());
+    update(&mut model, Event::Focus { is_focused: false });
+    assert_eq!(model.next_wake(), None);
+    seconds_later(&mut model, 10);
+    assert!(!model.take_needs_draw());
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.submit(90, "x", "x"));
+    assert!(model.take_needs_draw(), "news are drawn");
+    update(&mut model, Event::Focus { is_focused: true });
+    assert!(screen(&model).contains("since you looked away: +1"));
+}
+
+#[test]
+fn foreign_text_can_not_steer_the_terminal() {
+    let mut model = empty(120, 36);
+    let mut log = Log::new();
+    feed(&mut model, log.submit(1, "a\x1b[2Jb\u{202e}c", "x\u{9b}0m"));
+    feed(&mut model, log.waiting(1, "no\x07\nfit"));
+    for keys in ["", "<Enter>", "<Esc>S", "<Esc>/\u{202e}", "<Enter>5<Enter>"] {
+        press(&mut model, keys);
+        let text = screen(&model);
+        assert!(!text.chars().any(|char| char != '\n' && (char.is_control() || char == '\u{202e}')), "{text:?}");
+    }
+}
+
+fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let code = prop_oneof![
+        any::<char>().prop_map(KeyCode::Char),
+        proptest::sample::select("jkgGqSyun/?*z 12345i".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
+        proptest::sample::select(vec![
+            KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
+            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace,
+            KeyCode::Delete, KeyCode::F(2),
+        ]),
+    ];
+    let modifiers = proptest::sample::select(vec![KeyModifiers::NONE, KeyModifiers::CONTROL, KeyModifiers::SHIFT]);
+    (code, modifiers).prop_map(|(code, modifiers)| KeyEvent::new(code, modifiers))
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Key(KeyEvent),
+    Resize(u16, u16),
+    Paste(String),
+    Later(i64),
+    Feed(usize),
+    Answer(bool),
+    Cut,
+    Watch,
+    Focus(bool),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => any_key().prop_map(Step::Key),
+        3 => (0_u16..220, 0_u16..70).prop_map(|(width, height)| Step::Resize(width, height)),
+        1 => any::<String>().prop_map(Step::Paste),
+        1 => (-10_i64..10).prop_map(Step::Later),
+        3 => (0_usize..40).prop_map(Step::Feed),
+        1 => any::<bool>().prop_map(Step::Answer),
+        1 => Just(Step::Cut),
+        1 => Just(Step::Watch),
+        1 => any::<bool>().prop_map(Step::Focus),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_events_at_random_sizes_never_panic(steps in proptest::collection::vec(any_step(), 1..60)) {
+        let mut model = loading(80, 24);
+        let mut log = Log::new();
+        let changes = busy_log(&mut log);
+        for step in steps {
+            let event = match step {
+                Step::Key(key) => Event::Key(key),
+                Step::Resize(width, height) => Event::Resize { width, height },
+                Step::Paste(text) => Event::Paste(text),
+                Step::Later(seconds) => Event::Clock(model.now + SignedDuration::from_secs(seconds)),
+                Step::Feed(index) => match changes.get(index) {
+                    Some(change) => Event::Feed(FeedItem::Change(Arc::clone(change))),
+                    None => continue,
+                },
+                Step::Answer(true) => Event::Submitted(Ok(Vec::new())),
+                Step::Answer(false) => Event::Submitted(Err(RequestError::Unreachable("x".into()))),
+                Step::Cut => Event::Cut("gone".into()),
+                Step::Watch => Event::Watching(Box::new(many(7))),
+                Step::Focus(is_focused) => Event::Focus { is_focused },
+            };
+            update(&mut model, event);
+            screen(&model);
+        }
+    }
+}
+
+#[test]
+fn every_size_up_to_the_narrow_layouts_is_drawn() {
+    for keys in ["", "?", "n", "<Enter>", "S", "2", "5", "1z", "4"] {
+        let mut model = busy(80, 24);
+        press(&mut model, keys);
+        for (width, height) in (0..70_u16).step_by(3).flat_map(|width| (0..26_u16).map(move |height| (width, height))) {
+            update(&mut model, Event::Resize { width, height });
+            screen(&model);
+        }
+    }
+    assert_eq!(start().to_string(), "2026-11-24T12:00:00Z");
+}

@@ -1,0 +1,94 @@
+//! The feed's part of `update`: folds Changes into the mirror and keeps what is derived from it.
+
+use std::sync::Arc;
+
+use crate::cluster::{Change, Cluster, FeedItem, What};
+use crate::task::{TaskId, WorkerId};
+use crate::tui::model::{Link, Model, Overlay};
+use super::moves::select_task;
+
+/// A watch began.
+pub(super) fn watching(model: &mut Model, cluster: Cluster) {
+    model.cluster = cluster;
+    model.link = Link::Live;
+    model.tasks.rebuild(&model.cluster);
+    model.live_tasks.clear();
+    for record in model.cluster.task_db() {
+        if let Some(worker) = live_on(&model.cluster, record.task.id) {
+            *model.live_tasks.entry(worker.clone()).or_default() += 1;
+        }
+    }
+    model.progress.clear();
+    let cluster = &model.cluster;
+    model.marks.retain(|task| cluster.task(*task).is_some());
+    if let Some(Overlay::Detail(detail)) = &mut model.overlay {
+        detail.history = model.cluster.event_db().of_task(detail.task).cloned().collect();
+    }
+    if let Some(task) = model.select_when_seen {
+        select_task(model, task);
+    }
+    model.needs_draw = true;
+}
+
+pub(super) fn item(model: &mut Model, item: &FeedItem) {
+    match item {
+        FeedItem::Change(change) => fold(model, change),
+        FeedItem::Sample(sample) => {
+            model.loads.record(sample);
+            model.needs_draw |= model.is_focused;
+        }
+        FeedItem::Progress(progress) => {
+            if progress.text.is_empty() {
+                model.progress.remove(&progress.task);
+            } else {
+                model.progress.insert(progress.task, progress.text.clone());
+            }
+            model.needs_draw = true;
+        }
+    }
+}
+
+fn fold(model: &mut Model, change: &Arc<Change>) {
+    if change.revision <= model.cluster.revision() {
+        return;
+    }
+    let before = change.what.task_id().and_then(|task| live_on(&model.cluster, task)).cloned();
+    model.cluster.apply(change);
+    model.needs_draw = true;
+    if let What::Worker { worker } = &change.what {
+        model.tasks.worker_changed(&worker.id, &model.cluster);
+    }
+    let Some(task) = change.what.task_id() else { return };
+    model.tasks.task_changed(task, &model.cluster);
+    let after = live_on(&model.cluster, task);
+    if before.as_ref() != after {
+        if let Some(live) = before.and_then(|worker| model.live_tasks.get_mut(&worker)) {
+            *live = live.saturating_sub(1);
+        }
+        if let Some(worker) = after {
+            *model.live_tasks.entry(worker.clone()).or_default() += 1;
+        }
+    }
+    if let Some(Overlay::Detail(detail)) = &mut model.overlay
+        && detail.task == task
+    {
+        detail.history.push(Arc::clone(change));
+    }
+    if model.cluster.task(task).is_some_and(|record| record.state().has_ended()) {
+        model.loads.forget(task);
+    }
+    // Whatever was under way led to this.
+    if !matches!(change.what, What::Waiting { .. } | What::StopRequested { .. }) {
+        model.progress.remove(&task);
+    }
+    if model.select_when_seen == Some(task) {
+        select_task(model, task);
+    }
+}
+
+/// The worker that a task keeps busy, while it does.
+fn live_on(cluster: &Cluster, task: TaskId) -> Option<&WorkerId> {
+    let worker = cluster.worker_of(task)?;
+    let has_ended = cluster.task(task).is_none_or(|record| record.state().has_ended());
+    (!has_ended).then_some(worker)
+}

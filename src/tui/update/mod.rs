@@ -1,0 +1,102 @@
+//! `update`: folds one Event into the Model and says what is to be done. Pure: no clock, no IO.
+
+mod feed;
+mod keys;
+mod moves;
+mod stop;
+mod submit;
+
+pub(super) use keys::contexts;
+pub(super) use stop::NAMED;
+
+use super::event::{Action, Event};
+use super::layout::Pane;
+use super::model::{Link, Model, Overlay};
+use super::submit_form::paste;
+
+/// Folds `event` into `model`; the Actions are to be carried out in order.
+pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
+    let mut actions = Vec::new();
+    match event {
+        Event::Clock(now) => clock(model, now, &mut actions),
+        Event::Key(key) => {
+            model.needs_draw = true;
+            keys::key(model, key, &mut actions);
+        }
+        Event::Paste(text) => {
+            model.needs_draw = true;
+            if let Some(Overlay::Form(form)) = &mut model.overlay {
+                if !form.is_sending {
+                    paste(form.focused_input(), &text);
+                }
+            } else if let Some(filter) = &mut model.filter_input {
+                paste(&mut filter.input, &text);
+                keys::filter_as_typed(model);
+            }
+        }
+        Event::Resize { width, height } => {
+            model.area.width = width;
+            model.area.height = height;
+            model.needs_draw = true;
+        }
+        Event::Focus { is_focused } => focus(model, is_focused),
+        Event::Watching(cluster) => feed::watching(model, *cluster),
+        Event::Feed(item) => feed::item(model, &item),
+        Event::Cut(reason) => cut(model, reason),
+        Event::Submitted(result) => submit::answered(model, result),
+        Event::Stopped(result) => stop::answered(model, result),
+        Event::TaskFile { name, text } => submit::task_file(model, &name, text, &mut actions),
+        Event::Notice(text) => {
+            model.say_error(text);
+            model.needs_draw = true;
+        }
+        Event::Terminate => quit(model, &mut actions),
+    }
+    moves::settle(model);
+    actions
+}
+
+/// A confirmed stop was meant: it is sent before the end, not forgotten.
+fn quit(model: &mut Model, actions: &mut Vec<Action>) {
+    stop::send_now(model, actions);
+    actions.push(Action::Quit);
+}
+
+fn clock(model: &mut Model, now: jiff::Timestamp, actions: &mut Vec<Action>) {
+    let is_new_second = now.as_second() != model.now.as_second();
+    model.now = now;
+    if let Some(countdown) = &model.countdown {
+        model.needs_draw |= is_new_second;
+        if countdown.until <= now {
+            stop::send_now(model, actions);
+        }
+    }
+    if model.message.as_ref().is_some_and(|message| message.until <= now) {
+        model.message = None;
+        model.needs_draw = true;
+    }
+    model.needs_draw |= is_new_second && model.is_focused;
+}
+
+fn focus(model: &mut Model, is_focused: bool) {
+    model.is_focused = is_focused;
+    if !is_focused {
+        model.looked_away_at = Some(model.cluster.revision());
+        return;
+    }
+    model.needs_draw = true;
+    let before = model.looked_away_at.take().unwrap_or(model.cluster.revision());
+    let missed = model.cluster.revision().saturating_sub(before);
+    if missed > 0 && model.message.is_none() {
+        model.say(format!("since you looked away: +{missed} in {}", Pane::Events.name()));
+    }
+}
+
+fn cut(model: &mut Model, reason: String) {
+    model.link = match &model.link {
+        Link::Connecting(_) => Link::Connecting(Some(reason)),
+        Link::Live => Link::Cut { reason, since: model.now },
+        Link::Cut { since, .. } => Link::Cut { reason, since: *since },
+    };
+    model.needs_draw = true;
+}
