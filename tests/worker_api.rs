@@ -1,5 +1,7 @@
 //! The worker's API over HTTP, on the fake runtime: the book's routes, ours, the door, and the stream of reports.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod support;
 
 use std::time::Duration;
@@ -66,9 +68,9 @@ async fn a_book_manager_can_drive_this_worker() {
         assert_eq!(tasks[0]["HostPorts"]["80/tcp"][0]["HostPort"], "8080");
     }
     let (status, body) = ask(&worker, Method::GET, "/stats", "").await;
-    let stats: Stats = serde_json::from_str(&body).unwrap();
-    assert_eq!((status, stats.task_count), (200, 1));
-    assert!(stats.cpu_stats.idle > 0);
+    let book: Stats = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, book.task_count), (200, 1));
+    assert!(book.cpu_stats.idle > 0);
     let (status, body) = ask(&worker, Method::DELETE, &format!("/tasks/{id}"), "").await;
     assert_eq!((status, body.as_str()), (204, ""));
     worker.until_state(cube_tui::task::TaskId(id), State::Completed).await;

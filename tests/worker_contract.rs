@@ -1,5 +1,7 @@
 //! One contract for every runtime: the fake one, plain processes and, where there is one, a real Docker Engine.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod support;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -1,11 +1,12 @@
 //! The worker on a real Docker Engine: limits, ports, labels, stops, restarts, and what others do to its containers.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod support;
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::TcpListener,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -22,10 +23,11 @@ use cube_tui::{
     worker::{Config, report::Report, runtime::Docker},
 };
 use futures_util::{StreamExt as _, future::join_all};
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Trial};
 use support::{
     Image, containers_with,
     engine_proxy::{EngineProxy, Mode},
+    registry::{NO_REGISTRY, Registry},
     remove_containers, remove_volume, wait_for, with_engine,
     worker::{PATIENCE, TestWorker, spec, task, task_with},
 };
@@ -47,6 +49,7 @@ fn main() {
         trial("two_workers_on_one_engine_do_not_touch_each_other", two_workers),
         trial("an_ephemeral_worker_leaves_nothing", ephemeral),
         trial("a_sample_tells_what_each_task_uses", sample),
+        pulls(),
         trial("an_engine_that_hangs_is_told_within_20_seconds_and_recovers", engine_hangs),
         trial("an_engine_that_goes_away_is_told_at_once_and_what_it_did_is_noticed", engine_gone),
     ]);
@@ -433,9 +436,64 @@ async fn sample(stage: Stage) -> Stage {
     stage
 }
 
+/// Ignored, with the reason, where there is no registry to pull from.
+fn pulls() -> Trial {
+    let name = "a_missing_image_is_pulled_and_one_that_is_nowhere_is_told";
+    Trial::ignorable_test(name, move || {
+        support::block_on(async move {
+            let Some(docker) = support::engine().await else {
+                return Ok(Completion::ignored_with(support::NO_ENGINE));
+            };
+            let Some(registry) = Registry::start().await else {
+                return Ok(Completion::ignored_with(NO_REGISTRY));
+            };
+            pull(docker, registry).await;
+            Ok(Completion::Completed)
+        })
+    })
+}
+
+async fn pull(docker: bollard::Docker, registry: Registry) {
+    let local = Image::build(&docker).await;
+    let identity = Uuid::new_v4();
+    let image = registry.push(&docker, &local, &format!("fixture-{}", identity.simple())).await;
+    let _sweeps = [&local.name, &image]
+        .map(|image| Sweep { label: format!("cube.worker={identity}"), image: image.clone() });
+    local.remove(&docker).await;
+    let worker = TestWorker::start(runtime(identity), identity).await;
+    let mut reports = Box::pin(worker.client.reports().await.unwrap());
+
+    // Two want it at the same time.
+    let tasks = [task("one", &image, &["sleep"]), task("two", &image, &["sleep"])];
+    for task in &tasks {
+        worker.run(task).await;
+    }
+    for task in &tasks {
+        worker.until_state(task.id, State::Running).await;
+    }
+    let mut words = Vec::new();
+    while words.last().is_none_or(|word: &String| !word.is_empty()) {
+        if let Report::Progress(progress) = reports.next().await.unwrap().unwrap() {
+            words.push(progress.text);
+        }
+    }
+    assert!(words[0].starts_with("pulling"), "{words:?}");
+
+    let absent = format!("{}/absent:1", registry.address);
+    let nowhere = task("nowhere", &absent, &["sleep"]);
+    worker.run(&nowhere).await;
+    let failed = worker.until_state(nowhere.id, State::Failed).await;
+    assert!(
+        failed.status.reason.starts_with(&format!("image {absent} not found: ")),
+        "{}",
+        failed.status.reason
+    );
+    worker.end().await;
+}
+
 /// A worker that reaches its engine through a proxy in our hands.
 async fn behind_proxy(stage: &Stage) -> (TestWorker, EngineProxy) {
-    let proxy = EngineProxy::start().await;
+    let proxy = EngineProxy::start();
     let runtime = Docker::new(&proxy.host(), Uuid::nil(), stage.identity);
     (TestWorker::start(runtime, stage.identity).await, proxy)
 }
@@ -505,6 +563,5 @@ async fn engine_gone(stage: Stage) -> Stage {
     let removed = worker.until_state(tasks[2].id, State::Failed).await;
     assert_eq!(removed.status.reason, "container removed by someone else");
     worker.end().await;
-    let _ = Arc::new(proxy);
     stage
 }

@@ -164,10 +164,17 @@ impl Worker {
         self.run_task(found.run.task);
     }
 
-    /// Somebody started a container. Ours are known; one that had ended is worth a look, because a task that
-    /// ended does not come back to life by itself.
+    /// A container was started. Our own starts are known; any other is worth a look: one that somebody else
+    /// started again, or one whose start was given up too early.
     pub(super) fn up(&mut self, run: Run, container: String) {
-        if self.kept.iter().any(|kept| kept.container == container) {
+        let is_ours = self.task_db.get(&run.task).is_some_and(|entry| match &entry.phase {
+            Phase::Starting { .. } => true,
+            Phase::Live { container: known, .. } | Phase::Stopping { container: known, .. } => {
+                *known == container
+            }
+            Phase::None | Phase::Queued | Phase::Pulling { .. } | Phase::Waiting => false,
+        });
+        if !is_ours {
             self.out.effects.push(Effect::Inspect { run, container });
         }
     }

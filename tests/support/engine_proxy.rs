@@ -27,7 +27,7 @@ pub struct EngineProxy {
 }
 
 impl EngineProxy {
-    pub async fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("engine.sock")).unwrap();
         let (mode, mode_rx) = watch::channel(Mode::Open);

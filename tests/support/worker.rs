@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::wait_for;
 
 /// Everything a test waits for happens within this, also on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct TestWorker {
     pub addr: SocketAddr,

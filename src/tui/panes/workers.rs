@@ -44,7 +44,12 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let rest = format!("{ready}/{} ready", workers.len());
     let area = frame(buffer, model.theme, area, &title(Pane::Workers, &rest), is_focused);
     if workers.is_empty() {
-        return say_empty(model, buffer, area, "no workers: start with --worker HOST:PORT, or leave --no-local-worker out");
+        return say_empty(
+            model,
+            buffer,
+            area,
+            "no workers: start with --worker HOST:PORT, or leave --no-local-worker out",
+        );
     }
     let columns = Columns::new(area.width.into());
     heads(model, &columns, area, buffer);
