@@ -85,7 +85,9 @@ fn panes() {
 
 #[test]
 fn zoomed_panes() {
-    for (name, keys) in [("workers", "1z"), ("pending", "2z"), ("tasks", "3z"), ("stats", "4z"), ("events", "5z")] {
+    for (name, keys) in
+        [("workers", "1z"), ("pending", "2z"), ("tasks", "3z"), ("stats", "4z"), ("events", "5z")]
+    {
         check(&format!("zoom_{name}"), pressed(keys));
     }
 }
@@ -120,7 +122,10 @@ fn countdown_and_messages() {
     check("countdown", pressed("*Sy"));
     check("error", |width, height| {
         let mut model = busy(width, height);
-        update(&mut model, Event::Stopped(Err(RequestError::Unreachable("the manager did not answer".into()))));
+        update(
+            &mut model,
+            Event::Stopped(Err(RequestError::Unreachable("the manager did not answer".into()))),
+        );
         model
     });
 }

@@ -53,7 +53,8 @@ impl Word {
     }
 
     fn is_in(&self, record: &TaskRecord, worker: Option<&WorkerId>, face: Face) -> bool {
-        let is_in_state = contains(face.word(), &self.needle) || contains(record.state().name(), &self.needle);
+        let is_in_state =
+            contains(face.word(), &self.needle) || contains(record.state().name(), &self.needle);
         if self.only_state || is_in_state {
             return is_in_state;
         }

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::cluster::{
-    Capacity, Cause, Change, Cluster, FeedItem, Peer, Progress, Sample, TaskUse, What, WorkerHealth, WorkerRecord,
-    WorkerSample,
+    Capacity, Cause, Change, Cluster, FeedItem, Peer, Progress, Sample, TaskUse, What, WorkerHealth,
+    WorkerRecord, WorkerSample,
 };
 use crate::task::{EventId, HostPort, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 
@@ -47,7 +47,12 @@ impl Log {
         Arc::new(Change { revision: self.revision, time: self.now, cause, what })
     }
 
-    pub(super) fn worker(&mut self, id: &str, health: WorkerHealth, edit: fn(&mut WorkerRecord)) -> Arc<Change> {
+    pub(super) fn worker(
+        &mut self,
+        id: &str,
+        health: WorkerHealth,
+        edit: fn(&mut WorkerRecord),
+    ) -> Arc<Change> {
         let mut worker = WorkerRecord::new(WorkerId::from(id), false, self.now);
         worker.health = health;
         worker.peer = Peer::Cube;
@@ -134,7 +139,18 @@ pub(super) fn busy_log(log: &mut Log) -> Vec<Arc<Change>> {
         }),
     ];
     log.after(5);
-    let names = ["api-1", "api-2", "cache-1", "cache-2", "etl-8", "etl-9", "logs-ja-日本語", "web-1", "web-2", "web-3"];
+    let names = [
+        "api-1",
+        "api-2",
+        "cache-1",
+        "cache-2",
+        "etl-8",
+        "etl-9",
+        "logs-ja-日本語",
+        "web-1",
+        "web-2",
+        "web-3",
+    ];
     for (number, name) in (1..).zip(names) {
         changes.push(log.submit(number, name, "shop/web:1.9"));
     }

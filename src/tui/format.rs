@@ -15,7 +15,11 @@ pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
 }
 
 fn two_units(large: i64, large_unit: char, small: i64, small_unit: char) -> String {
-    if small == 0 { format!("{large}{large_unit}") } else { format!("{large}{large_unit}{small}{small_unit}") }
+    if small == 0 {
+        format!("{large}{large_unit}")
+    } else {
+        format!("{large}{large_unit}{small}{small_unit}")
+    }
 }
 
 /// The time of day.
@@ -68,7 +72,9 @@ pub(super) fn share(used: u64, total: u64) -> f64 {
 
 /// `▰▰▰▱▱`: `width` cells, filled to `percent`.
 pub(super) fn bar(percent: f64, width: u16) -> String {
-    (0..width).map(|cell| if (f64::from(cell) + 0.5) * 100.0 < percent * f64::from(width) { '▰' } else { '▱' }).collect()
+    (0..width)
+        .map(|cell| if (f64::from(cell) + 0.5) * 100.0 < percent * f64::from(width) { '▰' } else { '▱' })
+        .collect()
 }
 
 /// A curve of shares (0 to 100), a cell each, the newest at the right, `width` cells wide.
@@ -101,8 +107,15 @@ mod tests {
     #[test]
     fn ages_have_at_most_two_units() {
         let start = Timestamp::UNIX_EPOCH;
-        let cases =
-            [(-5, "0s"), (0, "0s"), (59, "59s"), (60, "1m"), (3_600, "1h"), (7_260, "2h1m"), (97_200, "1d3h")];
+        let cases = [
+            (-5, "0s"),
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3_600, "1h"),
+            (7_260, "2h1m"),
+            (97_200, "1d3h"),
+        ];
         for (seconds, expected) in cases {
             assert_eq!(age(start, start + SignedDuration::from_secs(seconds)), expected);
         }

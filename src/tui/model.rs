@@ -79,7 +79,10 @@ pub(super) enum Link {
     Connecting(Option<String>),
     Live,
     /// What is shown is as old as this.
-    Cut { reason: String, since: Timestamp },
+    Cut {
+        reason: String,
+        since: Timestamp,
+    },
 }
 
 /// What is selected in each list: by name, never by row; and how many rows of the window stand above it.

@@ -140,7 +140,7 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{wrap, width};
+    use super::{width, wrap};
 
     #[test]
     fn long_text_is_broken_at_spaces_and_never_too_wide() {

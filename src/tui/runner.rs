@@ -54,7 +54,10 @@ pub struct Options {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("theme", &self.theme).field("title", &self.title).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("theme", &self.theme)
+            .field("title", &self.title)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +119,8 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
     runner.draw_if_due()?;
     let cancel = CancellationToken::new();
     let _cancel_on_return = cancel.clone().drop_guard();
-    let result = runner.turn_until_quit(options.manager, options.shutdown, events, sender, notices, &cancel).await;
+    let result =
+        runner.turn_until_quit(options.manager, options.shutdown, events, sender, notices, &cancel).await;
     cancel.cancel();
     runner.finish().await;
     result.map(|()| runner.outcome.unwrap_or(Outcome::Terminated))
@@ -238,7 +242,7 @@ impl Runner {
         let now = (self.clock)();
         let until = self.model.next_wake().map(|at| at.duration_since(now));
         // Without a time of its own it sleeps; an hour is as good as for ever.
-        until.map_or(Duration::from_secs(3600), |until| until.try_into().unwrap_or(Duration::ZERO))
+        until.map_or(Duration::from_hours(1), |until| until.try_into().unwrap_or(Duration::ZERO))
     }
 
     fn draw_if_due(&mut self) -> anyhow::Result<()> {

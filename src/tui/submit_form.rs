@@ -71,7 +71,7 @@ impl Field {
 /// What a form asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Wish {
-    Task(TaskSpec),
+    Task(Box<TaskSpec>),
     File(String),
 }
 
@@ -179,7 +179,7 @@ impl SubmitForm {
             self.set_error(field, error);
         }
         match first {
-            None => Some(Wish::Task(spec)),
+            None => Some(Wish::Task(Box::new(spec))),
             Some(field) => {
                 self.focus_on(field);
                 None
@@ -444,7 +444,7 @@ mod tests {
         let Some(Wish::Task(spec)) = form.read() else { panic!() };
         let id = form.task_id(&spec);
         assert_eq!(form.task_id(&spec), id);
-        let other = crate::task::TaskSpec { name: "other".into(), ..spec };
+        let other = crate::task::TaskSpec { name: "other".into(), ..*spec };
         assert_ne!(form.task_id(&other), id);
     }
 

@@ -58,7 +58,8 @@ impl TaskList {
 
     /// Starts over from a mirror.
     pub(super) fn rebuild(&mut self, cluster: &Cluster) {
-        let mut records: Vec<_> = cluster.task_db().map(|record| (record.submitted_at, record.task.id)).collect();
+        let mut records: Vec<_> =
+            cluster.task_db().map(|record| (record.submitted_at, record.task.id)).collect();
         records.sort_unstable();
         self.order = records.into_iter().map(|(_, id)| id).collect();
         self.row_of = self.order.iter().enumerate().map(|(row, id)| (*id, row)).collect();

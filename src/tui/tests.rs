@@ -315,10 +315,13 @@ fn the_detail_shows_the_history_and_follows_it() {
     assert!(text.contains("✗ Failed, exit 137") && text.contains("out of memory"), "{text}");
     press(&mut model, "<Esc>g<Enter>");
     let mut log = Log { revision: model.cluster.revision(), now: model.now };
-    feed(&mut model, log.observe(1, |status| {
-        status.state = State::Failed;
-        status.exit_code = Some(3);
-    }));
+    feed(
+        &mut model,
+        log.observe(1, |status| {
+            status.state = State::Failed;
+            status.exit_code = Some(3);
+        }),
+    );
     let text = screen(&model);
     assert!(text.contains("✗ failed     exit 3"), "{text}");
     let actions = press(&mut model, "y");
@@ -430,7 +433,10 @@ fn foreign_text_can_not_steer_the_terminal() {
     for keys in ["", "<Enter>", "<Esc>S", "<Esc>/\u{202e}", "<Enter>5<Enter>"] {
         press(&mut model, keys);
         let text = screen(&model);
-        assert!(!text.chars().any(|char| char != '\n' && (char.is_control() || char == '\u{202e}')), "{text:?}");
+        assert!(
+            !text.chars().any(|char| char != '\n' && (char.is_control() || char == '\u{202e}')),
+            "{text:?}"
+        );
     }
 }
 
@@ -439,12 +445,25 @@ fn any_key() -> impl Strategy<Value = KeyEvent> {
         any::<char>().prop_map(KeyCode::Char),
         proptest::sample::select("jkgGqSyun/?*z 12345i".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         proptest::sample::select(vec![
-            KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
-            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace,
-            KeyCode::Delete, KeyCode::F(2),
+            KeyCode::Enter,
+            KeyCode::Esc,
+            KeyCode::Tab,
+            KeyCode::BackTab,
+            KeyCode::Up,
+            KeyCode::Down,
+            KeyCode::Left,
+            KeyCode::Right,
+            KeyCode::PageDown,
+            KeyCode::PageUp,
+            KeyCode::Home,
+            KeyCode::End,
+            KeyCode::Backspace,
+            KeyCode::Delete,
+            KeyCode::F(2),
         ]),
     ];
-    let modifiers = proptest::sample::select(vec![KeyModifiers::NONE, KeyModifiers::CONTROL, KeyModifiers::SHIFT]);
+    let modifiers =
+        proptest::sample::select(vec![KeyModifiers::NONE, KeyModifiers::CONTROL, KeyModifiers::SHIFT]);
     (code, modifiers).prop_map(|(code, modifiers)| KeyEvent::new(code, modifiers))
 }
 
@@ -510,7 +529,9 @@ fn every_size_up_to_the_narrow_layouts_is_drawn() {
     for keys in ["", "?", "n", "<Enter>", "S", "2", "5", "1z", "4"] {
         let mut model = busy(80, 24);
         press(&mut model, keys);
-        for (width, height) in (0..70_u16).step_by(3).flat_map(|width| (0..26_u16).map(move |height| (width, height))) {
+        for (width, height) in
+            (0..70_u16).step_by(3).flat_map(|width| (0..26_u16).map(move |height| (width, height)))
+        {
             update(&mut model, Event::Resize { width, height });
             screen(&model);
         }

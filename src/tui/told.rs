@@ -51,7 +51,11 @@ pub(super) fn tell(change: &Change) -> Told {
             glyph: '↻',
             tone: Tone::Warn,
             verb: "restarting",
-            rest: if *restart_count == 0 { reason.clone() } else { format!("restart {restart_count}: {reason}") },
+            rest: if *restart_count == 0 {
+                reason.clone()
+            } else {
+                format!("restart {restart_count}: {reason}")
+            },
         },
         What::Worker { worker } if !worker.runtime_problem.is_empty() => Told {
             glyph: '!',

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::cluster::Sample;
+use crate::cluster::{Sample, WorkerRecord};
 use crate::task::State;
 
 use super::clean::width;
@@ -51,7 +51,8 @@ fn counts(model: &Model, wants_words: bool, row: &mut Row<'_>) {
         (State::Completed, "done"),
         (State::Failed, "fail"),
     ];
-    let cells = |(state, word): &(State, &str)| 4 + word.len() + model.cluster.count(*state).to_string().len();
+    let cells =
+        |(state, word): &(State, &str)| 4 + word.len() + model.cluster.count(*state).to_string().len();
     let has_words = wants_words && words.iter().map(cells).sum::<usize>() <= row.left() + 2;
     for (state, word) in words {
         let face = Face::from(state);
@@ -71,7 +72,7 @@ fn health(model: &Model) -> (&'static str, Tone) {
     let workers = model.cluster.workers();
     match &model.link {
         Link::Connecting(_) => ("", Tone::Dim),
-        Link::Live | Link::Cut { .. } if workers.iter().all(|worker| worker.takes_work()) => ("OK", Tone::Good),
+        Link::Live | Link::Cut { .. } if workers.iter().all(WorkerRecord::takes_work) => ("OK", Tone::Good),
         Link::Live | Link::Cut { .. } => ("! DEGRADED", Tone::Warn),
     }
 }
@@ -128,7 +129,11 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
     let right = clock_and_link(model, area, buffer);
     let mut row = Row::new(buffer, model.theme, area, 0);
     row.reserve(right);
-    row.skip(1).text("cube", Tone::Accent).text(" ▸ ", Tone::Dim).text(&model.title.cluster, Tone::Strong).skip(3);
+    row.skip(1)
+        .text("cube", Tone::Accent)
+        .text(" ▸ ", Tone::Dim)
+        .text(&model.title.cluster, Tone::Strong)
+        .skip(3);
     let (word, tone) = health(model);
     row.text(word, tone).skip(2);
     row.text(&format!("workers {} ready", ready_of_all(model)), Tone::Plain).skip(3);
@@ -137,9 +142,12 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
 
     let mut row = Row::new(buffer, model.theme, area, 1);
     row.skip(1);
-    for (name, share) in [("cpu", cpu(model)), ("mem", total(model, loads::memory)), ("disk", total(model, loads::disk))] {
+    for (name, share) in
+        [("cpu", cpu(model)), ("mem", total(model, loads::memory)), ("disk", total(model, loads::disk))]
+    {
         row.text(name, Tone::Dim).skip(1);
-        row.text(&bar(share.unwrap_or(0.0), 10), if share.is_some() { Tone::Busy } else { Tone::Dim }).skip(1);
+        row.text(&bar(share.unwrap_or(0.0), 10), if share.is_some() { Tone::Busy } else { Tone::Dim })
+            .skip(1);
         row.column(&share.map_or("-".to_owned(), percent), 4, Tone::Plain).skip(1);
     }
     let oldest = model.cluster.pending().next().and_then(|task| model.cluster.task(task));
@@ -206,6 +214,12 @@ fn status(model: &Model, area: Rect, buffer: &mut Buffer) -> bool {
         let keys: Vec<_> =
             keymap::footer(keymap::Context::Countdown).map(|(key, word)| format!("{key} {word}")).collect();
         let keys = format!("{}   (quitting sends it)", keys.join("   "));
+        if row.left() < 50 {
+            let keys = "u undo  Enter now";
+            row.text(&format!("Stopping {} in {left}", countdown.tasks.len()), Tone::Warn).skip(2);
+            row.text(keys, Tone::Strong);
+            return true;
+        }
         let text = format!("Stopping {tasks} in {left}: {}", countdown.names);
         let room = row.left().saturating_sub(width(&keys) + 3);
         row.column(&text, room.max(24), Tone::Warn).skip(1).text(&keys, Tone::Strong);

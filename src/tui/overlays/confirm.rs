@@ -16,19 +16,25 @@ const WIDTH: u16 = 61;
 pub(super) fn draw(model: &Model, confirm: &Confirm, area: Rect, buffer: &mut Buffer) {
     let total = confirm.tasks.len();
     let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
-    let mut names: Vec<String> = confirm.tasks.iter().take(NAMED).map(|task| {
-        let name = model.name_of(*task);
-        // A name and its worker stay together where the line breaks.
-        let name = clean(&name).replace(' ', "\u{a0}");
-        match model.cluster.worker_of(*task) {
-            Some(worker) => format!("{name}\u{a0}({})", clean(worker.as_str())),
-            None => format!("{name}\u{a0}(waits)"),
-        }
-    }).collect();
+    let mut names: Vec<String> = confirm
+        .tasks
+        .iter()
+        .take(NAMED)
+        .map(|task| {
+            let name = model.name_of(*task);
+            // A name and its worker stay together where the line breaks.
+            let name = clean(&name).replace(' ', "\u{a0}");
+            match model.cluster.worker_of(*task) {
+                Some(worker) => format!("{name}\u{a0}({})", clean(worker.as_str())),
+                None => format!("{name}\u{a0}(waits)"),
+            }
+        })
+        .collect();
     if total > NAMED {
         names.push(format!("and {} more", total - NAMED));
     }
-    let mut lines: Vec<_> = wrap(&names.join("  "), width).into_iter().map(|line| (line, Tone::Strong)).collect();
+    let mut lines: Vec<_> =
+        wrap(&names.join("  "), width).into_iter().map(|line| (line, Tone::Strong)).collect();
     if confirm.left_out > 0 {
         lines.push((format!("{} not asked: ended or stopping already", confirm.left_out), Tone::Dim));
     }

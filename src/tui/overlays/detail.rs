@@ -103,7 +103,11 @@ fn standing(model: &Model, record: &TaskRecord, lines: &mut Lines) {
         let cpu = usage.cpu_percent.map_or("-".to_owned(), percent);
         lines.add_some("uses", &format!("cpu {cpu}, memory {}", bytes(usage.memory_bytes)));
     }
-    let times = [("submitted", Some(record.submitted)), ("started", status.start_time), ("ended", status.finish_time)];
+    let times = [
+        ("submitted", Some(record.submitted)),
+        ("started", status.start_time),
+        ("ended", status.finish_time),
+    ];
     for (label, time) in times {
         if let Some(time) = time {
             let text = format!("{} ({} ago)", moment(time, model.now, &model.zone), age(time, model.now));

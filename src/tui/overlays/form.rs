@@ -23,7 +23,11 @@ enum Line {
 pub(super) fn draw(model: &Model, form: &SubmitForm, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
     let (lines, focused) = lines(form, width);
-    let title = if form.is_sending { " new task ─ submitting… " } else { " new task ─ F2 or Ctrl-S submits ─ Esc closes " };
+    let title = if form.is_sending {
+        " new task ─ submitting… "
+    } else {
+        " new task ─ F2 or Ctrl-S submits ─ Esc closes "
+    };
     let height = cells_of(lines.len() + 2);
     let inside = window(buffer, model.theme, area, title, WIDTH, height);
 

@@ -36,7 +36,8 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         let mut row = Row::new(buffer, model.theme, area, line);
         row.text(if is_selected { "▸" } else { " " }, Tone::Accent);
         let is_marked = model.marks.contains(&task);
-        row.text(if is_marked { "*" } else { "◌" }, if is_marked { Tone::Accent } else { Tone::Wait }).skip(1);
+        row.text(if is_marked { "*" } else { "◌" }, if is_marked { Tone::Accent } else { Tone::Wait })
+            .skip(1);
         row.column(&model.name_of(task), name, Tone::Plain);
         if needs > 0 {
             row.column(&needed(record), needs, Tone::Dim);

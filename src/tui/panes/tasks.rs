@@ -126,7 +126,11 @@ fn task_row(
         row.column(&task.short(), 8, Tone::Dim);
     }
     let name = record.task.spec.name.as_str();
-    row.column(if name.is_empty() { record.task.spec.image.as_str() } else { name }, columns.name, Tone::Plain);
+    row.column(
+        if name.is_empty() { record.task.spec.image.as_str() } else { name },
+        columns.name,
+        Tone::Plain,
+    );
     let mut state = String::with_capacity(16);
     state.push(face.glyph());
     state.push(' ');

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::moves::select_task;
 use crate::cluster::{Change, Cluster, FeedItem, What};
 use crate::task::{TaskId, WorkerId};
 use crate::tui::model::{Link, Model, Overlay};
-use super::moves::select_task;
 
 /// A watch began.
 pub(super) fn watching(model: &mut Model, cluster: Cluster) {
