@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary: what the arguments ask for, as an exit code.
+
+fn main() -> std::process::ExitCode {
+    cube_tui::cli::run()
+}

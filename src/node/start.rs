@@ -54,8 +54,6 @@ pub enum StartError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the worker cannot start: {0}")]
-    Worker(io::Error),
 }
 
 /// What a start led to.
@@ -146,8 +144,17 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
     let router = manager::api::router(manager.handle.clone(), workers, http, cancel.clone());
     serving.spawn(http::serve(listener, router, cancel.clone()));
     let handle = ManagerHandle::Embedded(manager.handle.clone());
-    let node =
-        Node { handle, manager_address, local_worker, manager, serving, worker, cancel, worker_cancel, folder };
+    let node = Node {
+        handle,
+        manager_address,
+        local_worker,
+        manager,
+        serving,
+        worker,
+        cancel,
+        worker_cancel,
+        folder,
+    };
     Ok(Begun::Node(node))
 }
 
@@ -161,9 +168,9 @@ impl Node {
         self.manager.stopped().await;
         self.worker_cancel.cancel();
         let ended = match self.worker {
-            Some(worker) => worker
-                .await
-                .unwrap_or_else(|error| Err(worker::WorkerError::Panicked(error.to_string()))),
+            Some(worker) => {
+                worker.await.unwrap_or_else(|error| Err(worker::WorkerError::Panicked(error.to_string())))
+            }
             None => Ok(()),
         };
         drop(self.folder);

@@ -91,9 +91,9 @@ impl TaskEvent {
         Self { id: EventId::random(), state: State::Running, timestamp: now, task }
     }
 
-    /// Whether this asks for a stop. Everything else asks for a start, as the book's peers have it.
+    /// Whether this asks for a stop, as the book's peers have it: the state wanted is an end.
     pub fn is_stop(&self) -> bool {
-        self.state == State::Completed
+        self.state.has_ended()
     }
 
     /// A new id wherever there is none (or the nil one, which peers send for none).

@@ -77,6 +77,18 @@ pub enum RestartPolicy {
     UnlessStopped,
 }
 
+impl RestartPolicy {
+    /// Whether a task that ended by itself starts again: `failed` says how it ended, `restart_count` how often
+    /// it was started again before.
+    pub fn restarts(self, failed: bool, restart_count: u32) -> bool {
+        match self {
+            Self::No => false,
+            Self::OnFailure(limit) => failed && limit.is_none_or(|limit| restart_count < limit),
+            Self::Always | Self::UnlessStopped => true,
+        }
+    }
+}
+
 impl fmt::Display for RestartPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -169,5 +181,37 @@ impl FromStr for NetworkMode {
             "none" => Ok(Self::None),
             _ => Err("expected \"bridge\", \"host\" or \"none\"".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RestartPolicy, port_list};
+
+    #[test]
+    fn restart_policies_count_as_dockers_do() {
+        let cases = [
+            ("", true, 0, false),
+            ("on-failure", true, 9, true),
+            ("on-failure", false, 0, false),
+            ("on-failure:2", true, 1, true),
+            ("on-failure:2", true, 2, false),
+            ("always", false, 99, true),
+            ("unless-stopped", true, 99, true),
+        ];
+        for (text, failed, count, again) in cases {
+            let policy: RestartPolicy = text.parse().unwrap();
+            assert_eq!(policy.restarts(failed, count), again, "{text} {failed} {count}");
+            assert_eq!(policy.to_string(), text);
+        }
+        for text in ["on-failure:", "on-failure:-1", "on-failure:x", "On-Failure", "never"] {
+            assert!(text.parse::<RestartPolicy>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_have_one_form() {
+        let ports = ["90/UDP", "80", "80/tcp", ""].map(str::to_owned);
+        assert_eq!(port_list(ports), ["", "80/tcp", "90/udp"]);
     }
 }

@@ -133,16 +133,15 @@ fn asked_for(task: Task, generation: u32) -> Task {
     Task { status, ..task }
 }
 
-/// The book's managers know no generations: theirs are all 0, and a restart shows by its count or by naming
-/// the container that it is to replace.
+/// The book's managers know no generations: theirs are all 0, and a restart shows by its higher count. (It also
+/// names the container that it replaces, but so does a mere repeat of a task that was read from here.)
 fn age(entry: &Entry, asked: &Task) -> Age {
     let known = &entry.task.status;
     let asked = &asked.status;
     if asked.generation > known.generation {
         return Age::Newer(asked.generation);
     }
-    let names_container = !asked.container_id.is_empty() && asked.container_id == known.container_id;
-    if asked.generation == 0 && (asked.restart_count > known.restart_count || names_container) {
+    if asked.generation == 0 && asked.restart_count > known.restart_count {
         return Age::Newer(known.generation + 1);
     }
     if asked.generation < known.generation { Age::Older } else { Age::Same }

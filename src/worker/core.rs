@@ -53,9 +53,11 @@ pub enum Input {
         run: Run,
         container: String,
     },
+    /// It ended, and an inspect has to explain how.
     Doubtful {
         run: Run,
         container: String,
+        code: Option<i64>,
     },
     Exited {
         run: Run,
@@ -75,7 +77,7 @@ impl From<Sign> for Input {
         match sign {
             Sign::Listed(found) => Self::Listed(found),
             Sign::Up { run, container } => Self::Up { run, container },
-            Sign::Doubtful { run, container } => Self::Doubtful { run, container },
+            Sign::Doubtful { run, container, code } => Self::Doubtful { run, container, code },
             Sign::Exited { run, container, exit } => Self::Exited { run, container, exit },
             Sign::Gone { run, container } => Self::Gone { run, container },
             Sign::Health(problem) => Self::RuntimeHealth(problem),
@@ -242,7 +244,7 @@ impl Worker {
             Input::Listed(found) => self.listed(found),
             Input::Found(found) => self.found(found),
             Input::Up { run, container } => self.up(run, container),
-            Input::Doubtful { run, container } => self.doubtful(run, container),
+            Input::Doubtful { run, container, code } => self.doubtful(run, container, code),
             Input::Exited { run, container, exit } => self.exited(run, container, exit),
             Input::Gone { run, container } => self.gone(run, container),
             Input::RuntimeHealth(problem) => self.runtime_health(problem),

@@ -101,7 +101,7 @@ impl<R: Runtime> Driver<R> {
         Self {
             core: Worker::new(config.limits),
             runtime,
-            hello: Hello { identity: config.identity, capacity },
+            hello: Hello { identity: config.identity, capacity, runtime_problem: String::new() },
             is_ephemeral: config.ephemeral,
             lines: broadcast::channel(LINES).0,
             work: JoinSet::new(),
@@ -275,7 +275,8 @@ impl<R: Runtime> Driver<R> {
     /// exist here.
     fn subscription(&self) -> Subscription {
         let rest = self.lines.subscribe();
-        let mut first = vec![line(&Report::Hello(self.hello.clone()))];
+        let runtime_problem = self.core.runtime_problem().to_owned();
+        let mut first = vec![line(&Report::Hello(Hello { runtime_problem, ..self.hello.clone() }))];
         if self.core.has_adopted() {
             first.push(line(&Report::Tasks(self.core.tasks().cloned().collect())));
         }

@@ -12,6 +12,8 @@ mod run_task;
 pub mod runtime;
 mod start;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use core::{Effect, Input, Limits, Output, Worker};
 pub use start::{Config, Started, WorkerError, start};

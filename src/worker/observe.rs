@@ -172,11 +172,17 @@ impl Worker {
         }
     }
 
-    /// A container may have ended. Of one that we are stopping that is no news.
-    pub(super) fn doubtful(&mut self, run: Run, container: String) {
-        let phase = self.task_db.get(&run.task).map(|entry| &entry.phase);
-        if matches!(phase, Some(Phase::Live { .. } | Phase::Starting { .. })) {
-            self.out.effects.push(Effect::Inspect { run, container });
+    /// A container ended, in a way to be explained by a look at it. Of one that we are stopping it is no news.
+    pub(super) fn doubtful(&mut self, run: Run, container: String, code: Option<i64>) {
+        let Some(entry) = self.task_db.get(&run.task) else { return };
+        match (&entry.phase, code) {
+            (Phase::Live { .. } | Phase::Starting { .. }, _) => {
+                self.out.effects.push(Effect::Inspect { run, container });
+            }
+            (Phase::Stopping { .. }, Some(code)) => {
+                self.exited(run, container, Exit { code, out_of_memory: false, at: None });
+            }
+            _ => {}
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Hello {
     /// The id in the worker's data folder: the same over restarts and addresses.
     pub identity: Uuid,
     pub capacity: Capacity,
+    /// As in a heartbeat: who learns that a worker is there learns at once whether it can run anything.
+    pub runtime_problem: String,
 }
 
 /// The answer to one event of a batch, in the order of the batch.

@@ -41,6 +41,8 @@ impl Config {
 /// Why a worker did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    #[error("the worker cannot start: {0}")]
+    Listener(#[from] io::Error),
     #[error("containers are left behind: {0}; `docker ps --filter label=cube.worker={1}` lists them")]
     LeftBehind(String, Uuid),
     #[error("the worker broke off: {0}")]
@@ -51,7 +53,7 @@ impl WorkerError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::LeftBehind(..) => true,
-            Self::Panicked(_) => false,
+            Self::Listener(_) | Self::Panicked(_) => false,
         }
     }
 }

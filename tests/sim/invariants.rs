@@ -85,10 +85,11 @@ pub fn healed(world: &World) {
         let running = live.get(&task.id).copied().unwrap_or(0);
         let state = record.state();
         let expected = match (record.desired, behaviour(task), task.spec.restart_policy) {
-            (State::Completed, ..) => vec![State::Completed, State::Failed],
-            (_, Behaviour::Stays, RestartPolicy::No) => vec![State::Running, State::Failed],
+            (State::Completed, ..) | (_, Behaviour::Ends { code: 0, .. }, _) => {
+                vec![State::Completed, State::Failed]
+            }
+            (State::Running, Behaviour::Stays, RestartPolicy::No) => vec![State::Running, State::Failed],
             (_, Behaviour::Stays, _) => vec![State::Running],
-            (_, Behaviour::Ends { code: 0, .. }, _) => vec![State::Completed, State::Failed],
             (_, Behaviour::Ends { .. }, _) => vec![State::Failed],
         };
         assert!(expected.contains(&state), "{} is {state}, wanted {expected:?}: {record:?}", task.spec.name);

@@ -1,7 +1,7 @@
 //! The world: a manager, workers and their engines, the links between them, and everything that can go wrong
 //! with each. Events lie in a queue by virtual time; the seed decides delays and faults.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use cube_tui::manager::decide::{
 };
 use cube_tui::task::{EventId, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 use cube_tui::worker::report::Report;
-use cube_tui::worker::runtime::{Exit, FoundState, Run, RuntimeError, Started};
+use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -21,9 +21,9 @@ use crate::engine::{Behaviour, Engine, behaviour};
 use crate::invariants;
 
 /// Faults and submits happen within this; then the world is left alone to heal.
-const TURMOIL: Duration = Duration::from_secs(60);
+const TURMOIL: Duration = Duration::from_mins(1);
 /// Longer than the longest backoff and all restarts that can still follow.
-const HEALING: Duration = Duration::from_secs(900);
+const HEALING: Duration = Duration::from_mins(15);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const RECONNECT: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
@@ -34,23 +34,61 @@ enum Event {
     Submit,
     StopSome,
     Fault,
-    ManagerTick { life: u32 },
+    ManagerTick {
+        life: u32,
+    },
     ManagerStart,
     /// A POST arrives at worker `to`, sent in the manager's `life`.
-    Post { to: usize, wish: Wish, task: Task, life: u32, reply_is_lost: bool },
-    Answered { life: u32, input: Box<Input> },
+    Post {
+        to: usize,
+        wish: Wish,
+        task: Task,
+        life: u32,
+        reply_is_lost: bool,
+    },
+    Answered {
+        life: u32,
+        input: Box<Input>,
+    },
     /// A line of a report stream arrives.
-    Line { from: usize, session: u64, report: Box<Report> },
-    Cut { worker: usize, session: u64 },
-    Connect { worker: usize, life: u32 },
-    Heartbeat { worker: usize, life: u32 },
-    WorkerStart { worker: usize },
+    Line {
+        from: usize,
+        session: u64,
+        report: Box<Report>,
+    },
+    Cut {
+        worker: usize,
+        session: u64,
+    },
+    Connect {
+        worker: usize,
+        life: u32,
+    },
+    Heartbeat {
+        worker: usize,
+        life: u32,
+    },
+    WorkerStart {
+        worker: usize,
+    },
     /// The engine works on an effect of a worker's `life`.
-    Engine { worker: usize, life: u32, effect: Box<worker::Effect> },
+    Engine {
+        worker: usize,
+        life: u32,
+        effect: Box<worker::Effect>,
+    },
     /// A worker of that `life` hears of it.
-    Tell { worker: usize, life: u32, input: Box<worker::Input> },
+    Tell {
+        worker: usize,
+        life: u32,
+        input: Box<worker::Input>,
+    },
     /// A container's program ends by itself.
-    Exit { worker: usize, container: String, code: i64 },
+    Exit {
+        worker: usize,
+        container: String,
+        code: i64,
+    },
 }
 
 struct WorkerHost {
@@ -80,7 +118,8 @@ pub struct World {
     submitted: Vec<TaskEvent>,
     next_session: u64,
     is_told: bool,
-    story: VecDeque<String>,
+    /// When the manager's next tick is due, if one lies in the queue.
+    next_tick: Option<Duration>,
 }
 
 impl World {
@@ -109,7 +148,7 @@ impl World {
             submitted: Vec::new(),
             next_session: 0,
             is_told,
-            story: VecDeque::new(),
+            next_tick: None,
         }
     }
 
@@ -208,6 +247,7 @@ impl World {
             Event::ManagerStart => self.manager_start(),
             Event::ManagerTick { life } => {
                 if life == self.manager_life {
+                    self.next_tick = None;
                     self.manage(Input::Tick);
                 }
             }
@@ -217,7 +257,7 @@ impl World {
                 }
             }
             Event::Post { to, wish, task, life, reply_is_lost } => {
-                self.post(to, wish, task, life, reply_is_lost);
+                self.post(to, wish, &task, life, reply_is_lost);
             }
             Event::Line { from, session, report } => {
                 if self.workers[from].session == session {
@@ -331,6 +371,7 @@ impl World {
     fn kill_manager(&mut self) {
         self.manager = None;
         self.manager_life += 1;
+        self.next_tick = None;
         for worker in &mut self.workers {
             worker.session = 0;
         }
@@ -394,30 +435,35 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Answer { answer: Ok(Answer::Submitted(_)), .. } => self.acknowledged.extend(&submitted),
+                Effect::Answer { answer: Ok(Answer::Submitted(_)), .. } => {
+                    self.acknowledged.extend(&submitted);
+                }
                 Effect::Answer { .. } => {}
-                Effect::Send { worker, wish, task } => self.send(&worker, wish, task),
+                Effect::Send { worker, wish, task } => self.send(&worker, wish, &task),
             }
         }
         if let Some(due) = wake {
-            let when = self.manager_started + due;
-            self.at(when.max(self.now), Event::ManagerTick { life: self.manager_life });
+            let when = (self.manager_started + due).max(self.now);
+            if self.next_tick.is_none_or(|next| when < next) {
+                self.next_tick = Some(when);
+                self.at(when, Event::ManagerTick { life: self.manager_life });
+            }
         }
     }
 
-    fn send(&mut self, worker: &WorkerId, wish: Wish, task: Task) {
+    fn send(&mut self, worker: &WorkerId, wish: Wish, task: &Task) {
         let Some(to) = self.workers.iter().position(|host| host.id == *worker) else { return };
         let life = self.manager_life;
         if !self.is_reachable(to) {
             let may_have_arrived = self.rng.bool();
             let reason = "unreachable".to_owned();
-            self.answer(to, wish, &task, SendOutcome::Failed { reason, may_have_arrived }, ANSWER_WITHIN);
+            self.answer(to, wish, task, SendOutcome::Failed { reason, may_have_arrived }, ANSWER_WITHIN);
             return;
         }
         if self.misfortune(5) {
             let reason = "no answer in time".to_owned();
             let outcome = SendOutcome::Failed { reason, may_have_arrived: true };
-            self.answer(to, wish, &task, outcome, ANSWER_WITHIN);
+            self.answer(to, wish, task, outcome, ANSWER_WITHIN);
             return;
         }
         // Late duplicates and lost replies are what a network may do to a POST.
@@ -428,7 +474,7 @@ impl World {
             if copy == 0 && reply_is_lost {
                 let reason = "no answer in time".to_owned();
                 let outcome = SendOutcome::Failed { reason, may_have_arrived: true };
-                self.answer(to, wish, &task, outcome, ANSWER_WITHIN);
+                self.answer(to, wish, task, outcome, ANSWER_WITHIN);
             }
             self.after(wait, Event::Post { to, wish, task: task.clone(), life, reply_is_lost });
         }
@@ -445,12 +491,12 @@ impl World {
         self.after(wait, Event::Answered { life: self.manager_life, input: Box::new(input) });
     }
 
-    fn post(&mut self, to: usize, wish: Wish, task: Task, life: u32, reply_is_lost: bool) {
+    fn post(&mut self, to: usize, wish: Wish, task: &Task, life: u32, reply_is_lost: bool) {
         if self.workers[to].core.is_none() {
             if !reply_is_lost && life == self.manager_life {
                 let outcome =
                     SendOutcome::Failed { reason: "connection refused".into(), may_have_arrived: false };
-                self.answer(to, wish, &task, outcome, Duration::from_millis(1));
+                self.answer(to, wish, task, outcome, Duration::from_millis(1));
             }
             return;
         }
@@ -472,7 +518,7 @@ impl World {
             status => SendOutcome::Refused { status, message: answer.message },
         };
         let wait = self.delay();
-        self.answer(to, wish, &task, outcome, wait);
+        self.answer(to, wish, task, outcome, wait);
     }
 }
 
@@ -483,8 +529,10 @@ impl World {
             return;
         }
         if !self.is_reachable(worker) {
-            let down =
-                Input::LinkDown { worker: self.workers[worker].id.clone(), reason: "connection refused".into() };
+            let down = Input::LinkDown {
+                worker: self.workers[worker].id.clone(),
+                reason: "connection refused".into(),
+            };
             self.manage(down);
             self.after(RECONNECT, Event::Connect { worker, life: self.manager_life });
             return;
@@ -495,12 +543,15 @@ impl World {
             return;
         }
         let tasks = core.tasks().cloned().collect();
-        let heartbeat = Report::Heartbeat { runtime_problem: core.runtime_problem().to_owned() };
+        let hello = worker::report::Hello {
+            identity: Uuid::nil(),
+            capacity: Capacity::default(),
+            runtime_problem: core.runtime_problem().to_owned(),
+        };
         self.next_session += 1;
         self.workers[worker].session = self.next_session;
         self.workers[worker].last_line = self.now;
-        let hello = worker::report::Hello { identity: Uuid::nil(), capacity: Capacity::default() };
-        for report in [Report::Hello(hello), Report::Tasks(tasks), heartbeat] {
+        for report in [Report::Hello(hello), Report::Tasks(tasks)] {
             self.send_line(worker, report);
         }
     }
@@ -523,7 +574,12 @@ impl World {
     fn line(&mut self, from: usize, report: Report) {
         let worker = self.workers[from].id.clone();
         let input = match report {
-            Report::Hello(hello) => Input::WorkerUp { worker, peer: Peer::Cube, capacity: hello.capacity },
+            Report::Hello(hello) => Input::WorkerUp {
+                worker,
+                peer: Peer::Cube,
+                capacity: hello.capacity,
+                runtime_problem: hello.runtime_problem,
+            },
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
             Report::Heartbeat { runtime_problem } => Input::Heartbeat { worker, runtime_problem },
@@ -552,7 +608,8 @@ impl World {
         self.workers[worker].is_cut_off = false;
         self.workers[worker].core = Some(Worker::new(Limits { start_concurrency: 2, ..Limits::default() }));
         let life = self.workers[worker].life;
-        let listed = worker::Input::Listed(self.workers[worker].engine.containers.values().cloned().collect());
+        let listed =
+            worker::Input::Listed(self.workers[worker].engine.containers.values().cloned().collect());
         self.work(worker, listed);
         self.work(worker, worker::Input::RuntimeHealth(String::new()));
         self.after(HEARTBEAT, Event::Heartbeat { worker, life });
@@ -610,6 +667,10 @@ impl World {
                 if let (Behaviour::Ends { after, code }, false) = (behaviour(&task), was_there) {
                     self.after(after, Event::Exit { worker, container: container.clone(), code });
                 }
+                if !was_there {
+                    // The engine tells everybody, also who never got the answer.
+                    self.sign(worker, worker::Input::Up { run, container: container.clone() });
+                }
                 if fails {
                     worker::Input::StartFailed { run, error: no_answer() }
                 } else {
@@ -636,8 +697,6 @@ impl World {
             worker::Effect::Later { task, .. } => worker::Input::Wake(task),
         };
         if self.workers[worker].life == life {
-            let is_running = |found: &cube_tui::worker::runtime::Found| found.state == FoundState::Running;
-            debug_assert!(self.workers[worker].engine.containers.values().filter(|found| is_running(found)).count() < 10_000);
             self.work(worker, input);
         }
     }

@@ -61,6 +61,7 @@ pub enum Input {
         worker: WorkerId,
         peer: Peer,
         capacity: Capacity,
+        runtime_problem: String,
     },
     /// Everything a worker has: what is not listed, it does not know.
     WorkerTasks {
@@ -206,7 +207,9 @@ impl Manager {
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
-            Input::WorkerUp { worker, peer, capacity } => self.worker_up(&mut turn, &worker, peer, capacity),
+            Input::WorkerUp { worker, peer, capacity, runtime_problem } => {
+                self.worker_up(&mut turn, &worker, peer, capacity, runtime_problem);
+            }
             Input::WorkerTasks { worker, tasks } => self.worker_tasks(&mut turn, &worker, tasks),
             Input::WorkerTask { worker, task } => self.update_task(&mut turn, &worker, task),
             Input::Heartbeat { worker, runtime_problem } => {

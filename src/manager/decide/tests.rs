@@ -46,7 +46,7 @@ impl Desk {
     }
 
     fn up(&mut self, worker: &str) {
-        self.give(Input::WorkerUp { worker: id(worker), peer: Peer::Cube, capacity: Capacity::default() });
+        self.give(up(worker));
     }
 
     fn give(&mut self, input: Input) -> Decision {
@@ -137,6 +137,11 @@ impl Desk {
             assert_eq!(mirror.count(state), counted);
         }
     }
+}
+
+fn up(worker: &str) -> Input {
+    let (worker, capacity) = (id(worker), Capacity::default());
+    Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new() }
 }
 
 fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
@@ -414,8 +419,7 @@ fn a_stop_that_did_not_arrive_is_sent_again_also_when_its_worker_returns() {
     let lost = Input::Sent { worker: id("a"), task, generation: 0, wish: Wish::Stop, outcome: lost() };
     desk.give(lost);
     assert_eq!(stops(&desk.wait(Duration::from_secs(2))), [("a", 0)]);
-    let up = Input::WorkerUp { worker: id("a"), peer: Peer::Cube, capacity: Capacity::default() };
-    assert_eq!(stops(&desk.give(up).effects), [("a", 0)]);
+    assert_eq!(stops(&desk.give(up("a")).effects), [("a", 0)]);
     let unknown = refused(404, "no such task");
     desk.give(Input::Sent { worker: id("a"), task, generation: 0, wish: Wish::Stop, outcome: unknown });
     assert_eq!(desk.state(task), State::Completed);

@@ -1,7 +1,7 @@
 //! update_tasks: brings the workers' view into the task_db. Level-triggered: reports may come in any order, twice,
 //! or late; a generation that is not the current one changes nothing here.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::{Manager, Turn, Wish};
 use crate::cluster::{Cause, Peer, TaskRecord, What};
@@ -14,15 +14,24 @@ const BOOK_LISTS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(
 impl Manager {
     /// The complete list of a worker.
     pub(super) fn worker_tasks(&mut self, turn: &mut Turn, worker: &WorkerId, tasks: Vec<Task>) {
-        let listed: HashSet<TaskId> = tasks.iter().map(|task| task.id).collect();
+        let listed: HashMap<TaskId, u32> =
+            tasks.iter().map(|task| (task.id, task.status.generation)).collect();
+        let is_book = self.is_book(worker);
         for task in tasks {
             self.update_task(turn, worker, task);
         }
         for task in self.assigned(worker) {
-            if !listed.contains(&task) {
+            // It may know the task and not yet this generation of it.
+            let ours = self.cluster.task(task).map(|record| record.status().generation);
+            let is_listed = listed.get(&task).is_some_and(|theirs| is_book || Some(*theirs) >= ours);
+            if !is_listed {
                 self.not_listed(turn, worker, task);
             }
         }
+    }
+
+    fn is_book(&self, worker: &WorkerId) -> bool {
+        self.cluster.worker(worker).is_some_and(|worker| worker.peer == Peer::Book)
     }
 
     /// What was sent to `worker`, in an order that is the same in every run.
@@ -38,9 +47,8 @@ impl Manager {
         if record.state().has_ended() || self.is_in_flight(worker, task) {
             return;
         }
-        let is_book = self.cluster.worker(worker).is_some_and(|worker| worker.peer == Peer::Book);
         match record.state() {
-            State::Scheduled if is_book => {
+            State::Scheduled if self.is_book(worker) => {
                 if turn.now.wall.duration_since(record.changed) > BOOK_LISTS_WITHIN {
                     self.send_start(turn, worker, task);
                 }
@@ -62,10 +70,9 @@ impl Manager {
     /// One task as `worker` sees it.
     pub(super) fn update_task(&mut self, turn: &mut Turn, worker: &WorkerId, report: Task) {
         let Some(record) = self.cluster.task(report.id) else { return };
-        let is_book = self.cluster.worker(worker).is_some_and(|worker| worker.peer == Peer::Book);
         let ours = record.status().generation;
         // The book knows no generations: its worker's word counts for the current one.
-        let theirs = if is_book { ours } else { report.status.generation };
+        let theirs = if self.is_book(worker) { ours } else { report.status.generation };
         if self.cluster.worker_of(report.id) != Some(worker) || theirs != ours {
             self.not_current(turn, worker, report, theirs);
             return;

@@ -35,13 +35,21 @@ impl Manager {
         }
     }
 
-    pub(super) fn worker_up(&mut self, turn: &mut Turn, worker: &WorkerId, peer: Peer, capacity: Capacity) {
+    pub(super) fn worker_up(
+        &mut self,
+        turn: &mut Turn,
+        worker: &WorkerId,
+        peer: Peer,
+        capacity: Capacity,
+        runtime_problem: String,
+    ) {
         self.seen(turn, worker);
         if let Some(mut record) = self.cluster.worker(worker).cloned() {
             record.health = WorkerHealth::Ready;
             record.reason.clear();
             record.peer = peer;
             record.capacity = capacity;
+            record.runtime_problem = runtime_problem;
             self.set_worker(turn, Cause::WorkerLink, record);
         }
         // Stops that did not reach it while it was away.

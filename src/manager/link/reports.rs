@@ -9,7 +9,7 @@ use super::Link;
 use crate::client::ClientError;
 use crate::cluster::{Capacity, FeedItem, Peer, WorkerSample};
 use crate::manager::decide::{Input, STALE_AFTER};
-use crate::worker::report::Report;
+use crate::worker::report::{Hello, Report};
 
 /// Between two looks at a worker of the book.
 const POLL: Duration = Duration::from_secs(1);
@@ -73,7 +73,9 @@ async fn stream(
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         let input = match report {
-            Report::Hello(hello) => Input::WorkerUp { worker, peer: Peer::Cube, capacity: hello.capacity },
+            Report::Hello(Hello { identity: _, capacity, runtime_problem }) => {
+                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem }
+            }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
             Report::Heartbeat { runtime_problem } => Input::Heartbeat { worker, runtime_problem },
@@ -102,8 +104,12 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         if !is_up {
-            let up =
-                Input::WorkerUp { worker: worker.clone(), peer: Peer::Book, capacity: Capacity::default() };
+            let up = Input::WorkerUp {
+                worker: worker.clone(),
+                peer: Peer::Book,
+                capacity: Capacity::default(),
+                runtime_problem: String::new(),
+            };
             if !link.tell(up).await {
                 return End::DriverGone;
             }

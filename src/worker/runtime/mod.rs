@@ -71,10 +71,11 @@ pub enum Sign {
         run: Run,
         container: String,
     },
-    /// One may have ended: worth an inspect.
+    /// One ended in a way that an inspect has to explain (out of memory, removed by somebody).
     Doubtful {
         run: Run,
         container: String,
+        code: Option<i64>,
     },
     Exited {
         run: Run,

@@ -124,7 +124,7 @@ impl Docker {
                 let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
                 let at = message.time_nano.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok());
                 Some(match code {
-                    Some(KILLED) | None => Sign::Doubtful { run, container },
+                    Some(KILLED) | None => Sign::Doubtful { run, container, code },
                     Some(code) => {
                         Sign::Exited { run, container, exit: Exit { code, out_of_memory: false, at } }
                     }

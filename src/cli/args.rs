@@ -1,0 +1,309 @@
+//! The command line: what can be asked for, with its help. Does nothing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::address::{Address, loopback_worker};
+use super::run::RunArgs;
+use crate::demo::{COMMAND as DEMO_TASK, Program};
+
+/// A container orchestrator for one to fifty machines: dashboard, manager and worker in one.
+///
+/// Without a command: the dashboard, with a manager and a worker on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cube-tui", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub root: RootArgs,
+}
+
+const AFTER_HELP: &str = "\
+Environment: CUBE_HOST, CUBE_PORT (the worker's API, localhost:5555), CUBE_MANAGER_HOST, CUBE_MANAGER_PORT (the
+manager's API, localhost:5556), DOCKER_HOST, NO_COLOR, RUST_LOG.
+
+Exit codes: 0 done, 1 a task failed or could not be placed, 2 usage or bad input, 3 timed out, 4 manager, worker
+or engine can't be reached, 5 refused, 130 interrupted. `run --wait` exits with the task's own code, and with 125
+when cube-tui itself failed.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a worker alone, for a manager elsewhere
+    Worker(WorkerArgs),
+    /// Show a live cluster, on any machine and with no image registry
+    Demo(DemoArgs),
+    /// What the demo's own tasks run
+    #[command(name = DEMO_TASK, hide = true)]
+    DemoTask(DemoTaskArgs),
+    /// Submit the tasks in files
+    Submit(SubmitArgs),
+    /// Run an image as a task
+    Run(Box<RunArgs>),
+    /// List the tasks
+    Ps(PsArgs),
+    /// Stop tasks
+    Stop(StopArgs),
+}
+
+/// How output looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line on stdout; everything else goes to stderr
+    Json,
+}
+
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct OutputArgs {
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub struct RootArgs {
+    /// Run without a dashboard: print what happens until SIGINT or SIGTERM
+    #[arg(long)]
+    pub no_ui: bool,
+    /// Submit the tasks in FILE (`-`: stdin) at start; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub submit: Vec<PathBuf>,
+    /// End once every submitted task has ended
+    #[arg(long, requires_all = ["no_ui", "submit"])]
+    pub wait: bool,
+    /// Give up waiting after this long (90s, 5m)
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// How output looks
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "no_ui")]
+    pub output: Output,
+    /// Also manage this worker; plain HTTP, so on this machine only; may be repeated
+    #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
+    pub worker: Vec<Address>,
+    /// Also manage this worker over plain HTTP beyond this machine, such as one of the book's
+    #[arg(long, value_name = "HOST:PORT")]
+    pub insecure_worker: Vec<Address>,
+    /// Run no worker here
+    #[arg(long)]
+    pub no_local_worker: bool,
+    /// Keep the store here instead of in the user's state folder
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    pub data_dir: Option<PathBuf>,
+    /// Keep nothing: a cluster of its own in memory, whose containers go with it
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Show the manager at URL instead of starting one
+    #[arg(long, value_name = "URL", value_parser = manager_url,
+          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "data_dir", "ephemeral", "scheduler"])]
+    pub attach: Option<String>,
+    /// How a worker is selected
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub scheduler: Scheduler,
+    /// Print one frame as text and exit
+    #[arg(long, value_name = "WxH", value_parser = frame_size, conflicts_with = "no_ui")]
+    pub snapshot: Option<FrameSize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Scheduler {
+    /// The next worker in turn
+    #[default]
+    #[value(name = "roundrobin")]
+    RoundRobin,
+}
+
+/// Columns and rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSize {
+    pub width: u16,
+    pub height: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    /// Where its API listens; port 0 picks a free one [default: CUBE_HOST:CUBE_PORT, localhost:5555]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<Address>,
+    /// Keep its ids here instead of in the user's state folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Run without a dashboard: print what happens until SIGINT or SIGTERM
+    #[arg(long)]
+    pub no_ui: bool,
+    /// How output looks
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "no_ui")]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoTaskArgs {
+    pub program: Program,
+    /// Where the hello service listens
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// What it says
+    #[arg(long, env = "GREETING", default_value = "hello")]
+    pub greeting: String,
+}
+
+#[derive(Args, Debug)]
+pub struct SubmitArgs {
+    /// Task files (`-`: stdin): JSON TaskEvents or Tasks, in an array or one a line
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Whether to wait for the end.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct WaitArgs {
+    /// Print what happens, and end once the tasks have
+    #[arg(long)]
+    pub wait: bool,
+    /// End at once (the default)
+    #[arg(long, conflicts_with = "wait")]
+    pub detach: bool,
+    /// Give up waiting after this long (90s, 5m)
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub struct PsArgs {
+    /// Only tasks in this state; may be repeated
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub state: Vec<crate::task::State>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct StopArgs {
+    /// Tasks: a full id, the unique start of one, or a unique name
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn manager_url(text: &str) -> Result<String, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let address: Address = address
+        .parse()
+        .map_err(|_| format!("expected a URL such as http://localhost:5556, found {text:?}"))?;
+    Ok(format!("http://{address}"))
+}
+
+fn frame_size(text: &str) -> Result<FrameSize, String> {
+    let size = text.split_once(['x', 'X']).and_then(|(width, height)| {
+        let (width, height) = (width.parse().ok()?, height.parse().ok()?);
+        // A frame is that many cells in memory.
+        ((1..=1000).contains(&width) && (1..=1000).contains(&height)).then_some(FrameSize { width, height })
+    });
+    size.ok_or_else(|| format!("expected columns x rows, such as 120x36, found {text:?}"))
+}
+
+fn state(text: &str) -> Result<crate::task::State, String> {
+    let states = crate::task::State::ALL;
+    states.into_iter().find(|state| state.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
+        format!("expected one of {}", states.map(|state| state.name().to_lowercase()).join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser, error::ErrorKind};
+
+    use super::{Cli, Command, FrameSize, Output};
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("cube-tui").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_lines_are_understood() {
+        for line in [
+            "",
+            "--no-ui --submit a.json --submit - --wait --timeout 90s --output json",
+            "--worker localhost:5560 --insecure-worker 10.0.0.2:5555 --no-local-worker --data-dir /tmp/x",
+            "--ephemeral --scheduler roundrobin",
+            "--attach http://localhost:5556/",
+            "--no-ui --attach localhost:5556",
+            "--snapshot 120x36",
+            "worker --listen localhost:0",
+            "demo",
+            "submit a.json b.json --wait --timeout 5m --output json",
+            "run alpine --wait -- sh -c exit",
+            "ps --state running --output json",
+            "stop 55ab01fe web --wait",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "--wait",
+            "--no-ui --wait",
+            "--no-ui --submit a --timeout 5s",
+            "--no-ui --submit a --wait --timeout 5",
+            "--output json",
+            "--worker 10.0.0.2:5555",
+            "--worker localhost",
+            "--ephemeral --data-dir x",
+            "--attach localhost:1 --ephemeral",
+            "--scheduler epvm",
+            "--snapshot 0x10",
+            "--no-ui ps",
+            "submit",
+            "submit a --wait --detach",
+            "stop",
+            "run",
+            "ps --state gone",
+            "frobnicate",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_ne!(error.kind(), ErrorKind::DisplayHelp);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn values_arrive() {
+        let cli = parse("--snapshot 120x36").unwrap();
+        assert_eq!(cli.root.snapshot, Some(FrameSize { width: 120, height: 36 }));
+        let cli = parse("--no-ui --output json --attach http://localhost:5556/").unwrap();
+        assert_eq!(
+            (cli.root.output, cli.root.attach.as_deref()),
+            (Output::Json, Some("http://localhost:5556"))
+        );
+        let Some(Command::Run(run)) = parse("run alpine --name a -- sh -c exit").unwrap().command else {
+            panic!("not a run");
+        };
+        assert_eq!((&*run.image, run.cmd.len()), ("alpine", 3));
+    }
+}

@@ -1,0 +1,98 @@
+//! The dashboard on a manager that is there or is just being started, and one frame of it for `--snapshot`. Draws
+//! nothing itself.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::oneshot;
+
+use super::environment::Environment;
+use super::exit::{CliError, Exit};
+use super::print::Printer;
+use super::args::Output;
+use crate::client::ManagerHandle;
+use crate::cluster::{Cluster, FeedItem, WorkerHealth};
+use crate::tui::{self, Event, Format, Model, Options, Outcome, Size, Theme, Title};
+
+/// A worker tells its load every few seconds; a picture waits for one of each.
+const PICTURE_WITHIN: Duration = Duration::from_secs(6);
+
+/// What runs behind a dashboard, and its manager.
+pub trait Behind: Send + 'static {
+    fn manager(&self) -> &ManagerHandle;
+}
+
+/// Shows the dashboard at once, while `begin` starts what it shows. Hands back what was begun, for its end.
+pub async fn dashboard<B: Behind>(
+    environment: &Environment,
+    title: Title,
+    begin: impl Future<Output = Result<B, CliError>> + Send + 'static,
+) -> (Option<B>, Result<Exit, CliError>) {
+    let (tell, begun) = oneshot::channel();
+    let options = Options {
+        theme: Theme { color: environment.color },
+        title,
+        home: environment.home.clone(),
+        ..Options::opening(async move {
+            let begun = begin.await;
+            let manager = match &begun {
+                Ok(behind) => Ok(behind.manager().clone()),
+                Err(error) => Err(anyhow::anyhow!(error.message.clone())),
+            };
+            // Nobody listens if somebody quit before it began.
+            let _ = tell.send(begun);
+            manager
+        })
+    };
+    let shown = tui::run(options).await;
+    match (begun.await, shown) {
+        (Ok(Err(error)), _) => (None, Err(error)),
+        (begun, shown) => {
+            let ended = shown.map(exit).map_err(|error| CliError::unreachable(format!("{error:#}")));
+            (begun.ok().and_then(Result::ok), ended)
+        }
+    }
+}
+
+fn exit(outcome: Outcome) -> Exit {
+    match outcome {
+        // A signal is a way to end a dashboard like any other.
+        Outcome::Quit | Outcome::Terminated => Exit::Done,
+    }
+}
+
+/// Prints one frame.
+pub async fn snapshot(
+    environment: &Environment,
+    title: Title,
+    (size, format): (Size, Format),
+    manager: &ManagerHandle,
+) -> Result<Exit, CliError> {
+    let theme = Theme { color: environment.color };
+    let mut model =
+        Model::new(theme, title, TimeZone::system(), Timestamp::now(), size.width, size.height);
+    let watch = manager.watch().await?;
+    let mut mirror = watch.cluster.clone();
+    let mut items = watch.items;
+    let mut silent: usize = watch.cluster.workers().len();
+    tui::update(&mut model, Event::Watching(Box::new(watch.cluster)));
+    let deadline = tokio::time::Instant::now() + PICTURE_WITHIN;
+    while silent > 0 || is_starting(&mirror) {
+        let Ok(Some(Ok(item))) = tokio::time::timeout_at(deadline, items.next()).await else { break };
+        match &item {
+            FeedItem::Change(change) => mirror.apply(change),
+            FeedItem::Sample(_) => silent = silent.saturating_sub(1),
+            FeedItem::Progress(_) => {}
+        }
+        tui::update(&mut model, Event::Feed(item));
+    }
+    tui::update(&mut model, Event::Clock(Timestamp::now()));
+    Printer::new(Output::Text).raw(&tui::render_once(&model, format))?;
+    Ok(Exit::Done)
+}
+
+/// Whether some worker has yet to show itself.
+fn is_starting(cluster: &Cluster) -> bool {
+    cluster.workers().iter().any(|worker| worker.health == WorkerHealth::Connecting)
+}

@@ -1,0 +1,77 @@
+//! A cluster with a history, for the tests of this room.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cluster::{Cause, Change, Cluster, What, WorkerRecord};
+use crate::task::{EventId, RestartPolicy, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
+
+/// The id that starts with these eight digits.
+pub fn id(start: &str) -> TaskId {
+    format!("{start}-0000-4000-8000-000000000000").parse().unwrap()
+}
+
+#[derive(Debug, Default)]
+pub struct History {
+    pub cluster: Cluster,
+    pub changes: Vec<Arc<Change>>,
+}
+
+impl History {
+    pub fn change(&mut self, cause: Cause, what: What) -> Arc<Change> {
+        let revision = self.cluster.revision() + 1;
+        // 07:00:00.123 and a second more for each.
+        let start: Timestamp = "2026-11-24T07:00:00.123Z".parse().unwrap();
+        let time = start + SignedDuration::from_secs(i64::try_from(revision).unwrap());
+        let change = Arc::new(Change { revision, time, cause, what });
+        self.cluster.apply(&change);
+        self.changes.push(Arc::clone(&change));
+        change
+    }
+
+    pub fn submit(&mut self, id: TaskId, name: &str) -> Arc<Change> {
+        self.submit_with(id, name, RestartPolicy::No)
+    }
+
+    pub fn submit_with(&mut self, id: TaskId, name: &str, restart_policy: RestartPolicy) -> Arc<Change> {
+        let spec =
+            TaskSpec { name: name.into(), image: "alpine".into(), restart_policy, ..TaskSpec::default() };
+        let task = Task { id, spec: Arc::new(spec), ..Task::default() };
+        self.change(Cause::Command, What::Submitted { event: EventId::default(), task })
+    }
+
+    pub fn schedule(&mut self, task: TaskId) -> Arc<Change> {
+        let worker = WorkerId::from("localhost:5555");
+        let generation = self.cluster.task(task).unwrap().status().generation;
+        self.change(Cause::Scheduler, What::Scheduled { task, worker, generation })
+    }
+
+    pub fn observe(
+        &mut self,
+        task: TaskId,
+        state: State,
+        exit_code: Option<i64>,
+        reason: &str,
+    ) -> Arc<Change> {
+        let mut status: TaskStatus = self.cluster.task(task).unwrap().status().clone();
+        status.state = state;
+        status.exit_code = exit_code;
+        status.reason = reason.into();
+        self.change(Cause::WorkerReport, What::Observed { task, status })
+    }
+
+    pub fn restart(&mut self, task: TaskId) -> Arc<Change> {
+        let status = self.cluster.task(task).unwrap().status();
+        let (generation, restart_count) = (status.generation + 1, status.restart_count + 1);
+        let retry_at = Timestamp::UNIX_EPOCH;
+        let what = What::Restarting { task, generation, restart_count, reason: "restart".into(), retry_at };
+        self.change(Cause::RestartPolicy, what)
+    }
+
+    pub fn worker(&mut self, change: impl FnOnce(&mut WorkerRecord)) -> Arc<Change> {
+        let mut worker = WorkerRecord::new("localhost:5555".into(), false, Timestamp::UNIX_EPOCH);
+        change(&mut worker);
+        self.change(Cause::WorkerLink, What::Worker { worker })
+    }
+}

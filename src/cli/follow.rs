@@ -1,0 +1,203 @@
+//! Follows a manager's feed over cut connections: every Change once and in order, or a word that some are
+//! missing. Knows nothing of what is looked for.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use super::exit::CliError;
+use crate::client::Watch;
+use crate::cluster::{Change, Cluster, FeedItem};
+use crate::manager::request::RequestError;
+
+/// A manager that restarts is back within this; one that stays away longer is worth an answer.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
+/// Soon enough not to be noticed, seldom enough not to be a burden.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// What someone does with what happens. `Break` ends the following.
+pub trait Observer {
+    /// The cluster as it is: at the start, and again whenever Changes were missed.
+    fn begin(&mut self, cluster: &Cluster) -> Result<ControlFlow<()>, CliError>;
+    /// One Change, and the cluster after it.
+    fn changed(&mut self, change: &Change, after: &Cluster) -> Result<ControlFlow<()>, CliError>;
+    /// The connection was cut and is looked for again.
+    fn cut_off(&mut self, error: &RequestError);
+}
+
+/// Follows until `observer` has enough. `again` watches anew.
+pub async fn follow(
+    first: Watch,
+    mut again: impl AsyncFnMut() -> Result<Watch, RequestError>,
+    observer: &mut impl Observer,
+) -> Result<(), CliError> {
+    let Watch { mut cluster, mut items } = first;
+    if observer.begin(&cluster)?.is_break() {
+        return Ok(());
+    }
+    loop {
+        let error = loop {
+            match items.next().await {
+                Some(Ok(FeedItem::Change(change))) => {
+                    if fold(&mut cluster, &change, observer)?.is_break() {
+                        return Ok(());
+                    }
+                }
+                Some(Ok(FeedItem::Sample(_) | FeedItem::Progress(_))) => {}
+                Some(Err(error)) if error.is_temporary() => break error,
+                Some(Err(error)) => return Err(error.into()),
+                None => break RequestError::Unreachable("the manager ended the connection".to_owned()),
+            }
+        };
+        observer.cut_off(&error);
+        let watch = watch_again(&mut again).await?;
+        items = watch.items;
+        if catch_up(&mut cluster, watch.cluster, observer)?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+/// Passes a Change on, unless it was folded in before.
+fn fold(
+    cluster: &mut Cluster,
+    change: &Arc<Change>,
+    observer: &mut impl Observer,
+) -> Result<ControlFlow<()>, CliError> {
+    if change.revision <= cluster.revision() {
+        return Ok(ControlFlow::Continue(()));
+    }
+    cluster.apply(change);
+    observer.changed(change, cluster)
+}
+
+/// Brings the mirror up to `now`: Change by Change where they are still kept.
+fn catch_up(
+    cluster: &mut Cluster,
+    now: Cluster,
+    observer: &mut impl Observer,
+) -> Result<ControlFlow<()>, CliError> {
+    let missed: Option<Vec<_>> = if now.revision() >= cluster.revision() {
+        now.event_db().after(cluster.revision()).map(|changes| changes.cloned().collect())
+    } else {
+        None
+    };
+    let Some(missed) = missed else {
+        *cluster = now;
+        return observer.begin(cluster);
+    };
+    for change in missed {
+        if fold(cluster, &change, observer)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+async fn watch_again(
+    again: &mut impl AsyncFnMut() -> Result<Watch, RequestError>,
+) -> Result<Watch, CliError> {
+    let give_up = Instant::now() + GIVE_UP_AFTER;
+    loop {
+        tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        match again().await {
+            Ok(watch) => return Ok(watch),
+            Err(error) if error.is_temporary() && Instant::now() < give_up => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use futures_util::{StreamExt, stream};
+
+    use super::super::fixture::{History, id};
+    use super::*;
+    use crate::cluster::Snapshot;
+
+    /// Writes down what it is told; has enough after `enough` Changes.
+    #[derive(Default)]
+    struct Notes {
+        revisions: Vec<u64>,
+        begun: usize,
+        cuts: usize,
+        enough: usize,
+    }
+
+    impl Observer for Notes {
+        fn begin(&mut self, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+            self.begun += 1;
+            Ok(ControlFlow::Continue(()))
+        }
+
+        fn changed(&mut self, change: &Change, after: &Cluster) -> Result<ControlFlow<()>, CliError> {
+            assert_eq!(change.revision, after.revision());
+            self.revisions.push(change.revision);
+            let has_enough = self.revisions.len() == self.enough;
+            Ok(if has_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        }
+
+        fn cut_off(&mut self, _: &RequestError) {
+            self.cuts += 1;
+        }
+    }
+
+    fn watch(cluster: &Cluster, items: &[Arc<Change>]) -> Watch {
+        let items: Vec<_> = items.iter().map(|change| Ok(FeedItem::Change(Arc::clone(change)))).collect();
+        Watch { cluster: cluster.clone(), items: stream::iter(items).boxed() }
+    }
+
+    fn away() -> RequestError {
+        RequestError::Unreachable("away".into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_missed_while_cut_off_are_told_in_order_and_once() {
+        let mut history = History::default();
+        let empty = history.cluster.clone();
+        for start in ["11111111", "22222222", "33333333", "44444444"] {
+            history.submit(id(start), "web");
+        }
+        // One arrives; then the line is dead for two tries; then a snapshot with three, and one again.
+        let first = watch(&empty, &history.changes[..1]);
+        let mut answers: VecDeque<_> =
+            [Err(away()), Err(away()), Ok(watch(&history.cluster, &history.changes[2..]))].into();
+        let mut notes = Notes { enough: 4, ..Notes::default() };
+        follow(first, async || answers.pop_front().unwrap(), &mut notes).await.unwrap();
+        assert_eq!(notes.revisions, [1, 2, 3, 4]);
+        assert_eq!((notes.begun, notes.cuts), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_changes_are_no_longer_kept_it_begins_again() {
+        let mut history = History::default();
+        let empty = history.cluster.clone();
+        for start in ["11111111", "22222222"] {
+            history.submit(id(start), "web");
+        }
+        let mut snapshot = Snapshot::from(&history.cluster);
+        snapshot.events.remove(0);
+        let compacted = Cluster::from(snapshot);
+        let last = history.submit(id("33333333"), "web");
+        let mut answers: VecDeque<_> = [Ok(watch(&compacted, &[last]))].into();
+        let mut notes = Notes { enough: 1, ..Notes::default() };
+        follow(watch(&empty, &[]), async || answers.pop_front().unwrap(), &mut notes).await.unwrap();
+        assert_eq!((notes.begun, notes.revisions), (2, vec![3]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manager_that_stays_away_is_given_up() {
+        let started = Instant::now();
+        let mut notes = Notes { enough: 1, ..Notes::default() };
+        let error =
+            follow(watch(&Cluster::default(), &[]), async || Err(away()), &mut notes).await.unwrap_err();
+        assert_eq!(error.exit.code(), 4);
+        assert!(started.elapsed() >= GIVE_UP_AFTER);
+    }
+}

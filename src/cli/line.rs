@@ -1,0 +1,304 @@
+//! One line of output for one thing that happened: JSON for scripts, words for people. Prints nothing itself.
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerRecord};
+use crate::task::{HostPort, State, Task, is_unprintable};
+
+/// A line of output. Its JSON is a promise to scripts: `v` grows only when a field changes its meaning.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line<'a> {
+    v: u8,
+    revision: Revision,
+    #[serde(serialize_with = "with_milliseconds")]
+    time: Timestamp,
+    #[serde(rename = "type")]
+    kind: Kind,
+    state: &'a str,
+    cause: Option<&'static str>,
+    worker: Option<&'a str>,
+    reason: Option<&'a str>,
+    exit_code: Option<i64>,
+    /// A stop is under way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopping: bool,
+    /// Where a manager or worker listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'a Task>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Task,
+    Worker,
+    Manager,
+}
+
+impl<'a> Line<'a> {
+    /// What `change` did, in the cluster `after` it.
+    pub fn of_change(change: &'a Change, after: &'a Cluster) -> Option<Self> {
+        let (revision, time, cause) = (change.revision, change.time, Some(change.cause));
+        match &change.what {
+            What::Worker { worker } => Some(Self::of_worker(worker, revision, time, cause)),
+            what => {
+                let record = after.task(what.task_id()?)?;
+                Some(Self { revision, time, ..Self::of_task(record, after, cause) })
+            }
+        }
+    }
+
+    /// How a task stands.
+    pub fn of_task(record: &'a TaskRecord, cluster: &'a Cluster, cause: Option<Cause>) -> Self {
+        let status = record.status();
+        Self {
+            v: 1,
+            revision: cluster.revision(),
+            time: record.changed,
+            kind: Kind::Task,
+            state: status.state.name(),
+            cause: cause.map(Cause::words),
+            worker: cluster.worker_of(record.task.id).map(crate::task::WorkerId::as_str),
+            reason: unless_empty(&status.reason),
+            exit_code: status.exit_code,
+            stopping: record.is_stopping(),
+            address: None,
+            task: Some(&record.task),
+        }
+    }
+
+    fn of_worker(
+        worker: &'a WorkerRecord,
+        revision: Revision,
+        time: Timestamp,
+        cause: Option<Cause>,
+    ) -> Self {
+        let (state, reason) = if worker.runtime_problem.is_empty() {
+            (worker.health.name(), &worker.reason)
+        } else {
+            ("runtime unhealthy", &worker.runtime_problem)
+        };
+        Self {
+            v: 1,
+            revision,
+            time,
+            kind: Kind::Worker,
+            state,
+            cause: cause.map(Cause::words),
+            worker: Some(worker.id.as_str()),
+            reason: unless_empty(reason),
+            exit_code: None,
+            stopping: false,
+            address: None,
+            task: None,
+        }
+    }
+
+    /// A manager's API listens at `address`.
+    pub fn of_manager_listening(address: &'a str, time: Timestamp) -> Self {
+        Self::of_listening(Kind::Manager, None, address, time)
+    }
+
+    /// The API of the worker `id` listens at `address`.
+    pub fn of_worker_listening(id: &'a str, address: &'a str, time: Timestamp) -> Self {
+        Self::of_listening(Kind::Worker, Some(id), address, time)
+    }
+
+    fn of_listening(kind: Kind, worker: Option<&'a str>, address: &'a str, time: Timestamp) -> Self {
+        Self {
+            v: 1,
+            revision: 0,
+            time,
+            kind,
+            state: "listening",
+            cause: Some(Cause::Manager.words()).filter(|_| kind == Kind::Manager),
+            worker,
+            reason: None,
+            exit_code: None,
+            stopping: false,
+            address: Some(address),
+            task: None,
+        }
+    }
+
+    pub fn json(&self) -> String {
+        // A struct of strings and numbers: there is nothing in it that JSON could not say.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The same for people: `08:00:03  Failed     web (55ab01fe) on localhost:5555: exit 3`.
+    pub fn text(&self, zone: &TimeZone) -> String {
+        let time = zone.to_datetime(self.time).strftime("%H:%M:%S").to_string();
+        let state = if self.stopping { "Stopping" } else { self.state };
+        let subject = match (self.task, self.kind) {
+            (Some(task), _) => name_of(task),
+            (None, Kind::Worker) => "worker".to_owned(),
+            (None, Kind::Task | Kind::Manager) => "manager".to_owned(),
+        };
+        let place = match (self.worker, self.task) {
+            (Some(worker), Some(_)) => format!(" on {worker}"),
+            (Some(worker), None) => match self.address {
+                Some(address) if address != worker => format!(" {worker} at {address}"),
+                _ => format!(" {worker}"),
+            },
+            (None, _) => self.address.map(|address| format!(" {address}")).unwrap_or_default(),
+        };
+        let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
+        let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
+        let why = match (self.reason, self.exit_code) {
+            (Some(reason), _) => format!(": {reason}"),
+            (None, Some(code)) if code != 0 => format!(": exit {code}"),
+            (None, _) => String::new(),
+        };
+        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}"))
+    }
+}
+
+/// `web (55ab01fe)`; without a name, the image's.
+pub fn name_of(task: &Task) -> String {
+    let name = if task.spec.name.is_empty() { &task.spec.image } else { &task.spec.name };
+    printable(&format!("{name} ({})", task.id.short()))
+}
+
+/// `, port 8080->80/tcp`, or nothing. The same port on IPv4 and IPv6 is one.
+pub fn ports(task: &Task) -> String {
+    let published = published_ports(task);
+    match published.len() {
+        0 => String::new(),
+        1 => format!(", port {}", published[0]),
+        _ => format!(", ports {}", published.join(" ")),
+    }
+}
+
+pub fn published_ports(task: &Task) -> Vec<String> {
+    let mut published = Vec::new();
+    for (container, bindings) in &task.status.host_ports {
+        let mut hosts: Vec<&str> =
+            bindings.iter().map(|HostPort { host_port, .. }| host_port.as_str()).collect();
+        hosts.dedup();
+        published.extend(hosts.into_iter().map(|host| format!("{host}->{container}")));
+    }
+    published
+}
+
+/// What others named or said, made safe for a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
+}
+
+fn unless_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn with_milliseconds<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, tz::TimeZone};
+    use serde_json::{Value, json};
+
+    use super::super::fixture::{History, id};
+    use super::Line;
+    use crate::cluster::{Change, Cluster, What, WorkerHealth};
+    use crate::task::{HostPort, State};
+
+    fn json_of(change: &Change, after: &Cluster) -> Value {
+        serde_json::from_str(&Line::of_change(change, after).unwrap().json()).unwrap()
+    }
+
+    fn text_of(change: &Change, after: &Cluster) -> String {
+        Line::of_change(change, after).unwrap().text(&TimeZone::UTC)
+    }
+
+    #[test]
+    fn a_task_line_has_the_promised_fields() {
+        let mut history = History::default();
+        let web = id("55ab01fe");
+        history.submit(web, "web");
+        history.schedule(web);
+        let change = history.observe(web, State::Failed, Some(3), "exit 3");
+        let mut line = json_of(&change, &history.cluster);
+        let task = line.as_object_mut().unwrap().remove("task").unwrap();
+        let expected = json!({
+            "v": 1, "revision": 3, "time": "2026-11-24T07:00:03.123Z", "type": "task", "state": "Failed",
+            "cause": "worker report", "worker": "localhost:5555", "reason": "exit 3", "exit_code": 3,
+        });
+        assert_eq!(line, expected);
+        assert_eq!((&task["ID"], &task["State"], &task["Name"]), (&json!(web), &json!(4), &json!("web")));
+        let text = Line::of_change(&change, &history.cluster).unwrap().json();
+        assert!(text.starts_with(r#"{"v":1,"revision":3,"time":""#), "{text}");
+        assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let mut history = History::default();
+        let change = history.submit(id("55ab01fe"), "web");
+        let line = json_of(&change, &history.cluster);
+        for field in ["worker", "reason", "exit_code"] {
+            assert_eq!(line[field], Value::Null, "{field}");
+        }
+    }
+
+    #[test]
+    fn people_read_time_state_name_worker_and_reason() {
+        let mut history = History::default();
+        let web = id("55ab01fe");
+        let change = history.submit(web, "web");
+        assert_eq!(text_of(&change, &history.cluster), "07:00:01  Pending    web (55ab01fe)");
+        let change = history.schedule(web);
+        assert_eq!(
+            text_of(&change, &history.cluster),
+            "07:00:02  Scheduled  web (55ab01fe) on localhost:5555"
+        );
+        let mut status = history.cluster.task(web).unwrap().status().clone();
+        status.state = State::Running;
+        let binding = |ip: &str| HostPort { host_ip: ip.into(), host_port: "8080".into() };
+        status.host_ports.insert("80/tcp".into(), vec![binding("0.0.0.0"), binding("::")]);
+        let change =
+            history.change(crate::cluster::Cause::WorkerReport, What::Observed { task: web, status });
+        assert_eq!(
+            text_of(&change, &history.cluster),
+            "07:00:03  Running    web (55ab01fe) on localhost:5555, port 8080->80/tcp"
+        );
+        let change = history.change(crate::cluster::Cause::Command, What::StopRequested { task: web });
+        assert_eq!(
+            text_of(&change, &history.cluster),
+            "07:00:04  Stopping   web (55ab01fe) on localhost:5555"
+        );
+        assert_eq!(json_of(&change, &history.cluster)["stopping"], true);
+        let change = history.observe(web, State::Failed, Some(3), "");
+        assert!(text_of(&change, &history.cluster).ends_with("localhost:5555: exit 3"));
+    }
+
+    #[test]
+    fn a_worker_without_an_engine_says_so() {
+        let mut history = History::default();
+        let change = history.worker(|worker| {
+            worker.health = WorkerHealth::Ready;
+            worker.runtime_problem = "no Docker\x1b[2J".into();
+        });
+        assert_eq!(
+            text_of(&change, &history.cluster),
+            "07:00:01  runtime unhealthy  worker localhost:5555: no Docker [2J"
+        );
+        let line = json_of(&change, &history.cluster);
+        assert_eq!((&line["type"], &line["worker"]), (&json!("worker"), &json!("localhost:5555")));
+        assert_eq!(line.get("task"), None);
+    }
+
+    #[test]
+    fn lines_of_listeners_tell_their_address() {
+        let line = Line::of_worker_listening("local", "localhost:40001", Timestamp::UNIX_EPOCH);
+        assert_eq!(line.text(&TimeZone::UTC), "00:00:00  listening  worker local at localhost:40001");
+        let line = Line::of_manager_listening("localhost:5556", Timestamp::UNIX_EPOCH);
+        assert_eq!(line.text(&TimeZone::UTC), "00:00:00  listening  manager localhost:5556");
+        let line: Value = serde_json::from_str(&line.json()).unwrap();
+        assert_eq!((&line["type"], &line["address"]), (&json!("manager"), &json!("localhost:5556")));
+    }
+}

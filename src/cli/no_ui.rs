@@ -1,0 +1,70 @@
+//! `--no-ui`: submits, prints what happens, and ends as it was asked to. Knows not where the manager runs.
+
+use std::ops::ControlFlow;
+
+use super::args::RootArgs;
+use super::exit::{CliError, Exit};
+use super::follow::{Observer, follow};
+use super::line::Line;
+use super::print::Printer;
+use super::signals::StopSignals;
+use super::submit::{submit_and_wait, submit_only};
+use crate::client::ManagerHandle;
+use crate::cluster::{Change, Cluster};
+use crate::manager::request::RequestError;
+use crate::task::TaskEvent;
+
+/// Runs on `manager` until the tasks have ended (`--wait`) or a signal comes. `events` are those of
+/// `--submit`: read before anything was started, so that a bad file leaves nothing behind.
+pub async fn no_ui(
+    args: &RootArgs,
+    events: Vec<TaskEvent>,
+    manager: &ManagerHandle,
+    printer: &mut Printer,
+) -> Result<Exit, CliError> {
+    if args.wait {
+        return Ok(submit_and_wait(manager, events, args.timeout, printer, true).await?.exit());
+    }
+    print_until_signal(events, manager, printer).await
+}
+
+/// Submits, and prints what happens until a signal comes.
+pub async fn print_until_signal(
+    events: Vec<TaskEvent>,
+    manager: &ManagerHandle,
+    printer: &mut Printer,
+) -> Result<Exit, CliError> {
+    let mut signals = StopSignals::new()?;
+    let printing = async {
+        let watch = manager.watch().await?;
+        if !events.is_empty() {
+            submit_only(manager, events, &mut Printer::silent()).await?;
+        }
+        follow(watch, async || manager.watch().await, &mut PrintObserver(printer)).await
+    };
+    tokio::select! {
+        result = printing => result.map(|()| Exit::Done),
+        // Nothing was waited for: a signal is the way to end this.
+        () = signals.received() => Ok(Exit::Done),
+    }
+}
+
+/// Prints everything.
+struct PrintObserver<'a>(&'a mut Printer);
+
+impl Observer for PrintObserver<'_> {
+    fn begin(&mut self, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn changed(&mut self, change: &Change, after: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        if let Some(line) = Line::of_change(change, after) {
+            self.0.line(&line)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn cut_off(&mut self, error: &RequestError) {
+        self.0.remark(&format!("{error}; trying again"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Where output goes: results to stdout as text or JSON, remarks to stderr. Knows no manager.
+
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use super::args::Output;
+use super::exit::CliError;
+use super::line::{Line, printable};
+
+/// Prints one command's output.
+pub struct Printer {
+    output: Output,
+    results: Box<dyn Write + Send>,
+    remarks: Box<dyn Write + Send>,
+    zone: TimeZone,
+}
+
+impl std::fmt::Debug for Printer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Printer").field("output", &self.output).finish_non_exhaustive()
+    }
+}
+
+impl Printer {
+    /// To this process's stdout and stderr, in the local time zone.
+    pub fn new(output: Output) -> Self {
+        Self {
+            output,
+            results: Box::new(io::stdout()),
+            remarks: Box::new(io::stderr()),
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// For what is printed some other way.
+    pub fn silent() -> Self {
+        Self {
+            output: Output::Text,
+            results: Box::new(io::sink()),
+            remarks: Box::new(io::stderr()),
+            zone: TimeZone::UTC,
+        }
+    }
+
+    #[cfg(test)]
+    pub fn to(
+        output: Output,
+        results: impl Write + Send + 'static,
+        remarks: impl Write + Send + 'static,
+    ) -> Self {
+        Self { output, results: Box::new(results), remarks: Box::new(remarks), zone: TimeZone::UTC }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// One thing that happened or stands so. Each line is flushed: somebody may be waiting for it.
+    pub fn line(&mut self, line: &Line<'_>) -> Result<(), CliError> {
+        let text = match self.output {
+            Output::Text => line.text(&self.zone),
+            Output::Json => line.json(),
+        };
+        self.result(&text)
+    }
+
+    /// A result in text of its own.
+    pub fn result(&mut self, text: &str) -> Result<(), CliError> {
+        writeln!(self.results, "{text}")?;
+        self.results.flush()?;
+        Ok(())
+    }
+
+    /// Why a command failed; nothing if there is nothing to say.
+    pub fn failure(&mut self, error: &CliError) {
+        if !error.message.is_empty() {
+            self.remark(&error.message);
+        }
+    }
+
+    /// Something to know beside the results. That it could not be said is no reason to end.
+    pub fn remark(&mut self, text: &str) {
+        let _ = writeln!(self.remarks, "cube-tui: {}", printable(text));
+    }
+}

@@ -1,0 +1,270 @@
+//! `run IMAGE`: its options, the TaskSpec they make, and its submit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::args::{OutputArgs, WaitArgs};
+use super::exit::{CliError, Exit};
+use super::print::Printer;
+use super::submit::{submit_and_wait, submit_only};
+use crate::client::ManagerHandle;
+use crate::task::{
+    NetworkMode, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list, port_name,
+};
+
+/// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
+pub async fn run(args: &RunArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+    let task = Task { id: TaskId::random(), spec: Arc::new(args.spec()?), ..Task::default() };
+    let event = TaskEvent::start(task, jiff::Timestamp::now());
+    let mut printer = Printer::new(args.output.output);
+    if args.wait.wait {
+        let waiting = submit_and_wait(manager, vec![event], args.wait.timeout, &mut printer, false).await?;
+        Ok(waiting.exit_of_run())
+    } else {
+        submit_only(manager, vec![event], &mut printer).await?;
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    pub image: String,
+    /// What the task is called; need not be unique
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Set a variable; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub env: Vec<String>,
+    /// Publish a port; without HOST on a free one; may be repeated
+    #[arg(short, long, value_name = "[HOST:]PORT[/udp]", value_parser = published)]
+    pub publish: Vec<Published>,
+    /// CPUs it may use (0.5 is half of one)
+    #[arg(long, value_name = "CPUS")]
+    pub cpu: Option<f64>,
+    /// Memory it may use (512m, 2g)
+    #[arg(short, long, value_name = "SIZE", value_parser = bytes)]
+    pub memory: Option<u64>,
+    /// When to start it again: no, on-failure[:N], always, unless-stopped
+    #[arg(long, value_name = "POLICY")]
+    pub restart: Option<RestartPolicy>,
+    /// When to pull the image: missing, always, never
+    #[arg(long, value_name = "WHEN")]
+    pub pull: Option<PullPolicy>,
+    /// The container's network: bridge, host, none
+    #[arg(long, value_name = "MODE")]
+    pub network: Option<NetworkMode>,
+    /// Mount a named volume; may be repeated
+    #[arg(short = 'v', long, value_name = "VOLUME:/PATH[:ro]")]
+    pub mount: Vec<String>,
+    /// Set a label; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
+    pub label: Vec<(String, String)>,
+    /// Run this instead of the image's entrypoint
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// The path that tells whether it is healthy
+    #[arg(long, value_name = "PATH")]
+    pub health_check: Option<String>,
+    /// Seconds between SIGTERM and SIGKILL
+    #[arg(long, value_name = "SECONDS")]
+    pub stop_timeout: Option<u32>,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// The arguments, instead of the image's own
+    #[arg(last = true)]
+    pub cmd: Vec<String>,
+}
+
+impl RunArgs {
+    pub fn spec(&self) -> Result<TaskSpec, CliError> {
+        let mut port_bindings = BTreeMap::new();
+        for Published { container, host } in &self.publish {
+            if port_bindings.insert(container.clone(), host.clone()).is_some() {
+                return Err(CliError::usage(format!(
+                    "--publish: {container} is there twice; expected it once"
+                )));
+            }
+        }
+        let ports = port_list(port_bindings.keys().cloned());
+        let spec = TaskSpec {
+            name: self.name.clone().unwrap_or_default(),
+            image: self.image.clone(),
+            cmd: self.cmd.clone(),
+            entrypoint: self.entrypoint.clone().into_iter().collect(),
+            env: self.env.clone(),
+            cpu: self.cpu.unwrap_or_default(),
+            memory_bytes: self.memory.unwrap_or_default(),
+            exposed_ports: (!ports.is_empty()).then_some(ports),
+            port_bindings: (!port_bindings.is_empty()).then_some(port_bindings),
+            restart_policy: self.restart.unwrap_or_default(),
+            health_check: self.health_check.clone().unwrap_or_default(),
+            pull_policy: self.pull.unwrap_or_default(),
+            network_mode: self.network.unwrap_or_default(),
+            mounts: self.mount.clone(),
+            labels: self.label.iter().cloned().collect(),
+            stop_timeout_s: self.stop_timeout,
+            ..TaskSpec::default()
+        };
+        spec.check()
+            .map_err(|error| CliError::usage(format!("{}: {}", option_of(&error.field), error.problem)))?;
+        Ok(spec)
+    }
+}
+
+/// What a field of the spec is called on this command line.
+fn option_of(field: &str) -> &str {
+    match field {
+        "Image" => "IMAGE",
+        "Name" => "--name",
+        "Cmd" => "CMD",
+        "Entrypoint" => "--entrypoint",
+        "Env" => "--env",
+        "Cpu" => "--cpu",
+        "Memory" => "--memory",
+        "ExposedPorts" | "PortBindings" => "--publish",
+        "HealthCheck" => "--health-check",
+        "Mounts" => "--mount",
+        "Labels" => "--label",
+        "StopTimeout" => "--stop-timeout",
+        other => other,
+    }
+}
+
+/// One `--publish`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    container: String,
+    /// Empty for a free one.
+    host: String,
+}
+
+fn published(text: &str) -> Result<Published, String> {
+    let (host, container) = text.rsplit_once(':').unwrap_or(("", text));
+    let is_port = |port: &str| port.parse::<u16>().is_ok() && !port.starts_with('+');
+    let number = container.split('/').next().unwrap_or_default();
+    if !(host.is_empty() || is_port(host)) || !is_port(number) {
+        return Err(format!("expected [HOST:]PORT[/udp], such as 8080:80, found {text:?}"));
+    }
+    Ok(Published { container: port_name(container), host: host.to_owned() })
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(format!("expected KEY=VALUE, found {text:?}")),
+    }
+}
+
+/// `512m`, `1.5g`, `64MiB`, `1000`: powers of 1024, as Docker has it.
+fn bytes(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected a size such as 512m or 2g, found {text:?}");
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = unit.to_ascii_lowercase();
+    let letter = unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(&unit);
+    let shift = match letter {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(expected()),
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(1 << shift).ok_or_else(expected);
+    }
+    let number: f64 = number.parse().map_err(|_| expected())?;
+    #[expect(clippy::cast_precision_loss, reason = "a power of two is exact")]
+    let bytes = number * (1_u64 << shift) as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; `as` saturates"
+    )]
+    Ok(bytes.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::args::{Cli, Command};
+    use super::{CliError, TaskSpec, bytes};
+    use crate::task::RestartPolicy;
+
+    fn spec(line: &str) -> Result<TaskSpec, CliError> {
+        let cli = Cli::try_parse_from(["cube-tui", "run"].into_iter().chain(line.split_whitespace()));
+        match cli.map_err(|error| CliError::usage(error.to_string()))?.command {
+            Some(Command::Run(args)) => args.spec(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_become_a_spec() {
+        let spec = spec(
+            "alpine --name web -e A=1 -e B=x=y -p 8080:80 -p 53/udp --cpu 0.5 -m 64m --restart on-failure:3 \
+             -v data:/d:ro -l team=red --stop-timeout 3 -- sh -c exit",
+        )
+        .unwrap();
+        assert_eq!((&*spec.name, &*spec.image), ("web", "alpine"));
+        assert_eq!(spec.cmd, ["sh", "-c", "exit"]);
+        assert_eq!(spec.env, ["A=1", "B=x=y"]);
+        assert_eq!(spec.exposed_ports.unwrap(), ["53/udp", "80/tcp"]);
+        let bindings = spec.port_bindings.unwrap();
+        assert_eq!((&*bindings["80/tcp"], &*bindings["53/udp"]), ("8080", ""));
+        assert_eq!((spec.cpu.to_string(), spec.memory_bytes), ("0.5".to_owned(), 64 << 20));
+        assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
+        assert_eq!(spec.labels["team"], "red");
+        assert_eq!(spec.stop_timeout_s, Some(3));
+    }
+
+    #[test]
+    fn a_bare_image_sets_nothing_else() {
+        assert_eq!(spec("alpine").unwrap(), TaskSpec { image: "alpine".into(), ..TaskSpec::default() });
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_as_it_was_typed() {
+        for (line, option) in [
+            ("alpine -e A", "--env"),
+            ("alpine -p http", "--publish"),
+            ("alpine -p 127.0.0.1:80:80", "--publish"),
+            ("alpine -p 80 -p 81:80", "--publish"),
+            ("alpine -p 80/xyz", "--publish"),
+            ("alpine -p 0", "--publish"),
+            ("alpine -m 12x", "--memory"),
+            ("alpine --cpu NaN", "--cpu"),
+            ("alpine --restart sometimes", "--restart"),
+            ("alpine -v /:/host", "--mount"),
+            ("alpine -l cube.task=x", "--label"),
+            ("a//b", "IMAGE"),
+        ] {
+            let error = spec(line).expect_err(line);
+            assert!(error.message.contains(option), "{line}: {error}");
+            assert_eq!(error.exit.code(), 2);
+        }
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, size) in [
+            ("0", 0),
+            ("1000", 1000),
+            ("1k", 1024),
+            ("64M", 64 << 20),
+            ("64MiB", 64 << 20),
+            ("1.5gb", 3 << 29),
+            ("7b", 7),
+        ] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for text in ["", "m", "-1", "1x", "1 m", "1.2.3m", "99999999999t", "1ibb"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Submits events and, if asked to, waits for their end: what `submit`, `run` and `--no-ui --submit` share.
+
+use std::time::Duration;
+
+use super::args::SubmitArgs;
+use super::engine::need_an_engine;
+use super::exit::{CliError, Exit};
+use super::follow::follow;
+use super::input::task_events;
+use super::line::{Line, name_of};
+use super::print::Printer;
+use super::signals::StopSignals;
+use super::wait::{WaitObserver, Waiting};
+use crate::client::{ManagerHandle, Watch};
+use crate::cluster::Cause;
+use crate::task::TaskEvent;
+
+/// `cube-tui submit FILE…`
+pub async fn submit(args: &SubmitArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+    let events = task_events(&args.files, jiff::Timestamp::now())?;
+    let mut printer = Printer::new(args.output.output);
+    if args.wait.wait {
+        let waiting = submit_and_wait(manager, events, args.wait.timeout, &mut printer, false).await?;
+        Ok(waiting.exit())
+    } else {
+        submit_only(manager, events, &mut printer).await?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Submits; prints the id of each task, or its line of JSON.
+pub async fn submit_only(
+    manager: &ManagerHandle,
+    events: Vec<TaskEvent>,
+    printer: &mut Printer,
+) -> Result<(), CliError> {
+    let ids: Vec<_> = events.iter().map(|event| event.task.id).collect();
+    remark_known(manager, events, printer).await?;
+    if printer.is_json() {
+        let cluster = manager.snapshot().await?;
+        for record in ids.iter().filter_map(|id| cluster.task(*id)) {
+            printer.line(&Line::of_task(record, &cluster, Some(Cause::Command)))?;
+        }
+    } else {
+        for id in ids {
+            printer.result(&id.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// Submits once some worker's engine can be used, and prints what happens until all tasks have ended for
+/// good. With `everything`, what happens to others is printed, too.
+pub async fn submit_and_wait(
+    manager: &ManagerHandle,
+    events: Vec<TaskEvent>,
+    timeout: Option<Duration>,
+    printer: &mut Printer,
+    everything: bool,
+) -> Result<Waiting, CliError> {
+    let waiting = Waiting::for_tasks(events.iter().map(|event| event.task.id));
+    let submitting = async {
+        need_an_engine(manager).await?;
+        // Watched before it is submitted, so that no Change of it is missed.
+        let watch = manager.watch().await?;
+        remark_known(manager, events, printer).await?;
+        let mut waiting = waiting;
+        wait(manager, watch, &mut waiting, printer, everything).await?;
+        Ok(waiting)
+    };
+    within(timeout, submitting).await
+}
+
+/// Waits until every task has ended for good. `watch` may be older than the submit.
+pub async fn wait(
+    manager: &ManagerHandle,
+    watch: Watch,
+    waiting: &mut Waiting,
+    printer: &mut Printer,
+    everything: bool,
+) -> Result<(), CliError> {
+    let mut observer = WaitObserver { waiting, printer, everything };
+    follow(watch, async || manager.watch().await, &mut observer).await
+}
+
+/// Ends `work` after `timeout`, or when somebody wants this process to end.
+pub async fn within<T>(
+    timeout: Option<Duration>,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let mut signals = StopSignals::new()?;
+    let timed_out = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = work => result,
+        () = timed_out => {
+            let after = humantime::format_duration(timeout.unwrap_or_default());
+            let message = format!("gave up waiting after {after}; the tasks go on, see `cube-tui ps`");
+            Err(CliError::new(Exit::TimedOut, message))
+        }
+        () = signals.received() => Err(CliError::new(Exit::Interrupted, "interrupted")),
+    }
+}
+
+async fn remark_known(
+    manager: &ManagerHandle,
+    events: Vec<TaskEvent>,
+    printer: &mut Printer,
+) -> Result<(), CliError> {
+    let names: Vec<_> = events.iter().map(|event| name_of(&event.task)).collect();
+    let outcomes = manager.submit(events, Cause::Command).await?;
+    for (name, outcome) in names.iter().zip(outcomes) {
+        if !outcome.is_new {
+            printer.remark(&format!("{name} was submitted before and is {}; nothing changed", outcome.state));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! One contract for every runtime: the fake one, plain processes and, where there is one, a real Docker Engine.
+
+mod support;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use cube_tui::{
+    task::{State, Task},
+    worker::runtime::{Docker, Fake, Process, Runtime, Script},
+};
+use libtest_mimic::{Completion, Trial};
+use support::worker::{TestWorker, task};
+use support::{Image, block_on, remove_containers, with_engine};
+use uuid::Uuid;
+
+fn main() {
+    let fake = Trial::test("every_runtime_keeps_the_contract::fake", || {
+        block_on(async {
+            let runtime = Fake::default();
+            runtime.script("exit0", Script { exit: Some(0), ..Script::default() });
+            runtime.script("exit3", Script { exit: Some(3), ..Script::default() });
+            let refuse = Some("image absent not found: fake".to_owned());
+            runtime.script("absent", Script { refuse, ..Script::default() });
+            let make = |kind: &str| match kind {
+                "sleep" => task("sleep", "any", &[]),
+                kind => task(kind, kind, &[]),
+            };
+            contract(runtime, Uuid::new_v4(), make).await;
+            Ok(Completion::Completed)
+        })
+        .map(drop)
+    });
+    let process = Trial::test("every_runtime_keeps_the_contract::process", || {
+        block_on(async {
+            let program = support::fixture().to_str().unwrap().to_owned();
+            let runtime = Process::new(BTreeMap::from([("fixture".to_owned(), vec![program])]));
+            contract(runtime, Uuid::new_v4(), |kind| kind_of("fixture", kind)).await;
+            Ok(Completion::Completed)
+        })
+        .map(drop)
+    });
+    let docker = with_engine("every_runtime_keeps_the_contract::docker", async |docker| {
+        let identity = Uuid::new_v4();
+        let image = Image::build(&docker).await;
+        let runtime = Docker::new(&support::docker_host(), Uuid::new_v4(), identity);
+        contract(runtime, identity, |kind| kind_of(&image.name, kind)).await;
+        remove_containers(&docker, &format!("cube.worker={identity}")).await;
+        image.remove(&docker).await;
+    });
+    support::run(vec![fake, process, docker]);
+}
+
+fn kind_of(image: &str, kind: &str) -> Task {
+    match kind {
+        "sleep" => task(kind, image, &["sleep"]),
+        "exit0" => task(kind, image, &["exit", "0"]),
+        "exit3" => task(kind, image, &["exit", "3"]),
+        _ => {
+            let mut absent = task(kind, "cube-test-absent:1", &["exit", "0"]);
+            let mut spec = (*absent.spec).clone();
+            spec.pull_policy = cube_tui::task::PullPolicy::Never;
+            absent.spec = spec.into();
+            absent
+        }
+    }
+}
+
+async fn contract(runtime: impl Runtime, identity: Uuid, make: impl Fn(&str) -> Task) {
+    let worker = TestWorker::start(runtime, identity).await;
+
+    // A start runs; a repeat changes nothing.
+    let mut service = make("sleep");
+    worker.run(&service).await;
+    let running = worker.until_state(service.id, State::Running).await;
+    assert!(!running.status.container_id.is_empty() && running.status.start_time.is_some());
+    worker.run(&service).await;
+    assert_eq!(worker.task(service.id).await, Some(running.clone()));
+
+    // A newer generation replaces the container; the older one's repeat is passed over.
+    service.status.generation = 1;
+    worker.run(&service).await;
+    let replaced = worker
+        .until("the second generation runs", service.id, |task| {
+            task.status.state == State::Running && task.status.generation == 1
+        })
+        .await;
+    assert_ne!(replaced.status.container_id, running.status.container_id);
+    service.status.generation = 0;
+    worker.run(&service).await;
+    assert_eq!(worker.task(service.id).await, Some(replaced));
+
+    // A stop ends it well, and is done once.
+    service.status.generation = 1;
+    worker.stop_task(&service).await;
+    let stopped = worker.until_state(service.id, State::Completed).await;
+    assert_eq!(stopped.status.reason, "stopped");
+    assert!(stopped.status.finish_time.is_some());
+    worker.stop_task(&service).await;
+    assert_eq!(worker.task(service.id).await, Some(stopped));
+
+    // An end of its own tells by its code.
+    let (good, bad, absent) = (make("exit0"), make("exit3"), make("absent"));
+    for task in [&good, &bad, &absent] {
+        worker.run(task).await;
+    }
+    let good = worker.until_state(good.id, State::Completed).await;
+    assert_eq!((good.status.exit_code, good.status.reason.as_str()), (Some(0), ""));
+    let bad = worker.until_state(bad.id, State::Failed).await;
+    assert_eq!((bad.status.exit_code, bad.status.reason.as_str()), (Some(3), "exit code 3"));
+    let absent = worker.until_state(absent.id, State::Failed).await;
+    assert!(absent.status.reason.contains("image"), "{}", absent.status.reason);
+
+    // A stop that overtook its start wins.
+    let late = make("sleep");
+    worker.stop_task(&late).await;
+    worker.run(&late).await;
+    let never = worker.until_state(late.id, State::Completed).await;
+    assert!(never.status.container_id.is_empty() && never.status.start_time.is_none());
+
+    tokio::time::timeout(Duration::from_secs(15), worker.end()).await.expect("a worker ends promptly");
+}

@@ -1,0 +1,510 @@
+//! The worker on a real Docker Engine: limits, ports, labels, stops, restarts, and what others do to its containers.
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bollard::{
+    models::{ContainerCreateBody, ContainerInspectResponse},
+    query_parameters::{
+        CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+        RemoveContainerOptionsBuilder, StartContainerOptions,
+    },
+};
+use cube_tui::{
+    cluster::TaskUse,
+    task::{NetworkMode, State, Task, TaskSpec},
+    worker::{Config, report::Report, runtime::Docker},
+};
+use futures_util::{StreamExt as _, future::join_all};
+use libtest_mimic::Trial;
+use support::{
+    Image, containers_with,
+    engine_proxy::{EngineProxy, Mode},
+    remove_containers, remove_volume, wait_for, with_engine,
+    worker::{PATIENCE, TestWorker, spec, task, task_with},
+};
+use uuid::Uuid;
+
+fn main() {
+    support::run(vec![
+        trial("a_spec_becomes_a_container_with_its_limits_and_labels", limits_and_labels),
+        trial("ports_are_published_as_asked_and_read_back", ports),
+        trial("env_entrypoint_volumes_and_network_reach_the_program", inside),
+        trial("a_program_that_ignores_sigterm_is_killed_after_its_stop_timeout", stop_timeout),
+        trial("out_of_memory_is_told_as_such", out_of_memory),
+        trial("a_container_removed_by_someone_else_fails_within_two_seconds", removed_outside),
+        trial("a_kill_from_outside_fails_with_its_code", killed_outside),
+        trial("a_port_that_is_taken_fails_the_start_and_leaves_nothing", port_taken),
+        trial("a_foreign_container_with_the_same_name_is_left_alone", foreign_name),
+        trial("a_restarted_worker_knows_its_containers", restart),
+        trial("a_container_made_but_never_started_is_started_once", made_not_started),
+        trial("two_workers_on_one_engine_do_not_touch_each_other", two_workers),
+        trial("an_ephemeral_worker_leaves_nothing", ephemeral),
+        trial("a_sample_tells_what_each_task_uses", sample),
+        trial("an_engine_that_hangs_is_told_within_20_seconds_and_recovers", engine_hangs),
+        trial("an_engine_that_goes_away_is_told_at_once_and_what_it_did_is_noticed", engine_gone),
+    ]);
+}
+
+/// What each test has: an image, an identity, a worker; all removed at its end.
+struct Stage {
+    docker: bollard::Docker,
+    image: Image,
+    identity: Uuid,
+    worker: TestWorker,
+}
+
+impl Stage {
+    fn label(&self) -> String {
+        format!("cube.worker={}", self.identity)
+    }
+
+    async fn inspect(&self, task: &Task) -> ContainerInspectResponse {
+        let id = &task.status.container_id;
+        self.docker.inspect_container(id, None::<InspectContainerOptions>).await.unwrap()
+    }
+
+    /// Runs a task until it is Running.
+    async fn running(&self, task: Task) -> Task {
+        self.worker.run(&task).await;
+        self.worker.until_state(task.id, State::Running).await
+    }
+
+    fn sleeper(&self) -> Task {
+        task("sleeper", &self.image.name, &["sleep"])
+    }
+
+    /// Ends the worker and starts it again, with what it has in its data folder.
+    async fn restarted(self, meanwhile: impl AsyncFnOnce(&bollard::Docker)) -> Self {
+        self.worker.end().await;
+        meanwhile(&self.docker).await;
+        let worker = TestWorker::start(runtime(self.identity), self.identity).await;
+        Self { worker, ..self }
+    }
+}
+
+fn runtime(identity: Uuid) -> Docker {
+    Docker::new(&support::docker_host(), Uuid::nil(), identity)
+}
+
+fn trial<F, R>(name: &'static str, test: F) -> Trial
+where
+    F: FnOnce(Stage) -> R + Send + 'static,
+    R: Future<Output = Stage>,
+{
+    with_engine(name, async |docker| {
+        let image = Image::build(&docker).await;
+        let identity = Uuid::new_v4();
+        // Also when the test panics.
+        let _sweep = Sweep { label: format!("cube.worker={identity}"), image: image.name.clone() };
+        let worker = TestWorker::start(runtime(identity), identity).await;
+        let stage = test(Stage { docker, image, identity, worker }).await;
+        stage.worker.end().await;
+    })
+}
+
+/// Removes containers and image when dropped. Blocking, through the engine's own client: a panic is no place for
+/// async.
+struct Sweep {
+    label: String,
+    image: String,
+}
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        let (label, image) = (self.label.clone(), self.image.clone());
+        let is_panic = std::thread::panicking();
+        let sweep = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let Some(docker) = support::engine().await else { return };
+                // After a panic the worker may still be at a start.
+                let rounds = if is_panic { 10 } else { 1 };
+                for _ in 0..rounds {
+                    remove_containers(&docker, &label).await;
+                    if is_panic {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                }
+                Image { name: image }.remove(&docker).await;
+            });
+        });
+        let _ = sweep.join();
+    }
+}
+
+async fn limits_and_labels(stage: Stage) -> Stage {
+    let task = task_with(TaskSpec {
+        name: "limits".to_owned(),
+        cpu: 0.5,
+        memory_bytes: 64 << 20,
+        labels: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
+        ..spec(&stage.image.name, &["sleep"])
+    });
+    let running = stage.running(task.clone()).await;
+    let container = stage.inspect(&running).await;
+    let host = container.host_config.unwrap();
+    assert_eq!((host.nano_cpus, host.memory), (Some(500_000_000), Some(64 << 20)));
+    assert_eq!(container.name.unwrap(), format!("/cube-limits-{}-0", task.id.short()));
+    let labels = container.config.unwrap().labels.unwrap();
+    assert_eq!(labels["team"], "blue");
+    assert_eq!(labels["cube.worker"], stage.identity.to_string());
+    assert_eq!(labels["cube.task"], task.id.to_string());
+    assert_eq!(labels["cube.generation"], "0");
+    let asked_for: Task = serde_json::from_str(&labels["cube.spec"]).unwrap();
+    assert_eq!(asked_for.spec, task.spec);
+    stage
+}
+
+async fn ports(stage: Stage) -> Stage {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let task = task_with(TaskSpec {
+        exposed_ports: Some(vec!["7777/tcp".to_owned(), "8888/tcp".to_owned()]),
+        port_bindings: Some(BTreeMap::from([("7777/tcp".to_owned(), free.to_string())])),
+        ..spec(&stage.image.name, &["http", "7777"])
+    });
+    stage.worker.run(&task).await;
+    let has_ports = |task: &Task| task.status.host_ports.len() == 2;
+    let running = stage.worker.until("both ports are told", task.id, has_ports).await;
+    assert_eq!(running.status.state, State::Running);
+    let port = |container_port: &str| running.status.host_ports[container_port][0].host_port.clone();
+    assert_eq!(port("7777/tcp"), free.to_string());
+    assert!(port("8888/tcp").parse::<u16>().is_ok_and(|port| port > 0));
+    let url = format!("http://127.0.0.1:{free}/");
+    let page = wait_for("the page", PATIENCE, async || stage.worker.http.get(&url).send().await.ok()).await;
+    assert_eq!(page.text().await.unwrap(), "hello\n");
+    stage
+}
+
+async fn inside(stage: Stage) -> Stage {
+    let image = stage.image.name.clone();
+    let volume = format!("cube-test-{}", stage.identity.simple());
+    let in_volume =
+        |cmd: &[&str]| task_with(TaskSpec { mounts: vec![format!("{volume}:/data")], ..spec(&image, cmd) });
+    let write = in_volume(&["write", "/data/note", "kept"]);
+    stage.worker.run(&write).await;
+    stage.worker.until_state(write.id, State::Completed).await;
+    let checks = [
+        in_volume(&["read", "/data/note", "kept"]),
+        task_with(TaskSpec {
+            env: vec!["GREETING=hello world".to_owned()],
+            ..spec(&image, &["env", "GREETING", "hello world"])
+        }),
+        task_with(TaskSpec {
+            entrypoint: vec!["/fixture".to_owned(), "exit".to_owned()],
+            ..spec(&image, &["0"])
+        }),
+    ];
+    for check in &checks {
+        stage.worker.run(check).await;
+    }
+    for check in &checks {
+        stage.worker.until_state(check.id, State::Completed).await;
+    }
+    for (mode, name) in [(NetworkMode::None, "none"), (NetworkMode::Host, "host")] {
+        let task = task_with(TaskSpec { network_mode: mode, ..spec(&image, &["sleep"]) });
+        let container = stage.inspect(&stage.running(task).await).await;
+        assert_eq!(container.host_config.unwrap().network_mode.as_deref(), Some(name));
+    }
+    remove_containers(&stage.docker, &stage.label()).await;
+    remove_volume(&stage.docker, &volume).await;
+    stage
+}
+
+async fn stop_timeout(stage: Stage) -> Stage {
+    let task = task_with(TaskSpec { stop_timeout_s: Some(1), ..spec(&stage.image.name, &["ignore-term"]) });
+    let running = stage.running(task).await;
+    let start = Instant::now();
+    stage.worker.stop_task(&running).await;
+    let stopping = stage.worker.task(running.id).await.unwrap();
+    assert_eq!((stopping.status.state, stopping.status.reason.as_str()), (State::Running, "stopping"));
+    let stopped = stage.worker.until_state(running.id, State::Completed).await;
+    assert!(start.elapsed() >= Duration::from_secs(1), "it got its time");
+    assert_eq!((stopped.status.exit_code, stopped.status.reason.as_str()), (Some(137), "stopped"));
+    assert_eq!(containers_with(&stage.docker, &stage.label()).await, [""; 0], "removed after the stop");
+    stage
+}
+
+async fn out_of_memory(stage: Stage) -> Stage {
+    let task =
+        task_with(TaskSpec { memory_bytes: 16 << 20, ..spec(&stage.image.name, &["allocate", "256"]) });
+    stage.worker.run(&task).await;
+    let failed = stage.worker.until_state(task.id, State::Failed).await;
+    assert_eq!(failed.status.reason, "out of memory (exit code 137)");
+    stage
+}
+
+async fn removed_outside(stage: Stage) -> Stage {
+    let running = stage.running(stage.sleeper()).await;
+    let start = Instant::now();
+    let force = RemoveContainerOptionsBuilder::default().force(true).build();
+    stage.docker.remove_container(&running.status.container_id, Some(force)).await.unwrap();
+    let failed = stage.worker.until_state(running.id, State::Failed).await;
+    assert_eq!(failed.status.reason, "container removed by someone else");
+    assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
+    stage
+}
+
+async fn killed_outside(stage: Stage) -> Stage {
+    let (one, two) = (stage.running(stage.sleeper()).await, stage.running(stage.sleeper()).await);
+    for (task, signal, code) in [(one, "TERM", 143), (two, "KILL", 137)] {
+        let kill = KillContainerOptionsBuilder::default().signal(signal).build();
+        stage.docker.kill_container(&task.status.container_id, Some(kill)).await.unwrap();
+        let failed = stage.worker.until_state(task.id, State::Failed).await;
+        assert_eq!(failed.status.exit_code, Some(code));
+        assert_eq!(failed.status.reason, format!("exit code {code}"));
+        let container = stage.inspect(&failed).await;
+        assert_eq!(container.state.unwrap().running, Some(false), "kept for its logs");
+    }
+    stage
+}
+
+async fn port_taken(stage: Stage) -> Stage {
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let task = task_with(TaskSpec {
+        port_bindings: Some(BTreeMap::from([("7777/tcp".to_owned(), port)])),
+        ..spec(&stage.image.name, &["sleep"])
+    });
+    stage.worker.run(&task).await;
+    let failed = stage.worker.until_state(task.id, State::Failed).await;
+    assert!(failed.status.reason.starts_with("start failed: "), "{}", failed.status.reason);
+    assert_eq!(containers_with(&stage.docker, &stage.label()).await, [""; 0]);
+    let missing = task_with(TaskSpec {
+        entrypoint: vec!["/no-such-program".to_owned()],
+        ..spec(&stage.image.name, &[])
+    });
+    stage.worker.run(&missing).await;
+    let failed = stage.worker.until_state(missing.id, State::Failed).await;
+    assert!(failed.status.reason.contains("/no-such-program"), "{}", failed.status.reason);
+    assert_eq!(containers_with(&stage.docker, &stage.label()).await, [""; 0]);
+    stage
+}
+
+async fn foreign_name(stage: Stage) -> Stage {
+    let sleeper = stage.sleeper();
+    let name = format!("cube-sleeper-{}-0", sleeper.id.short());
+    let foreign = ContainerCreateBody {
+        image: Some(stage.image.name.clone()),
+        cmd: Some(vec!["sleep".to_owned()]),
+        labels: Some(HashMap::from([("cube.test.foreign".to_owned(), stage.identity.to_string())])),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let foreign = stage.docker.create_container(Some(options), foreign).await.unwrap().id;
+    stage.docker.start_container(&foreign, None::<StartContainerOptions>).await.unwrap();
+
+    let running = stage.running(sleeper).await;
+    assert_eq!(stage.inspect(&running).await.name.unwrap(), format!("/{name}-2"));
+    stage.worker.stop_task(&running).await;
+    stage.worker.until_state(running.id, State::Completed).await;
+    let still = stage.docker.inspect_container(&foreign, None::<InspectContainerOptions>).await.unwrap();
+    assert_eq!(still.state.unwrap().running, Some(true));
+    remove_containers(&stage.docker, &format!("cube.test.foreign={}", stage.identity)).await;
+    stage
+}
+
+async fn restart(stage: Stage) -> Stage {
+    let (stays, ends, removed) = (
+        stage.running(stage.sleeper()).await,
+        stage.running(stage.sleeper()).await,
+        stage.running(stage.sleeper()).await,
+    );
+    let failed_before = task("failed", &stage.image.name, &["exit", "3"]);
+    stage.worker.run(&failed_before).await;
+    let failed_before = stage.worker.until_state(failed_before.id, State::Failed).await;
+    let container_of_ends = ends.status.container_id.clone();
+    let container_of_removed = removed.status.container_id.clone();
+    let stage = stage
+        .restarted(async |docker| {
+            let kill = KillContainerOptionsBuilder::default().signal("TERM").build();
+            docker.kill_container(&container_of_ends, Some(kill)).await.unwrap();
+            let force = RemoveContainerOptionsBuilder::default().force(true).build();
+            docker.remove_container(&container_of_removed, Some(force)).await.unwrap();
+        })
+        .await;
+    let adopted = stage.worker.task(stays.id).await.unwrap();
+    assert_eq!(adopted.spec, stays.spec);
+    assert_eq!(adopted.status.container_id, stays.status.container_id);
+    assert_eq!(adopted.status.state, State::Running);
+    let drift = adopted.status.start_time.unwrap().duration_since(stays.status.start_time.unwrap());
+    assert!(drift.abs().as_secs() < 5, "started when it was started: {drift}");
+    let ended = stage.worker.until_state(ends.id, State::Failed).await;
+    assert_eq!(ended.status.exit_code, Some(143));
+    let again = stage.worker.task(failed_before.id).await.unwrap();
+    assert_eq!((again.status.exit_code, again.status.reason.as_str()), (Some(3), "exit code 3"));
+    assert_eq!(stage.worker.task(removed.id).await, None);
+
+    // What a manager sends again after the restart starts nothing.
+    stage.worker.run(&stays).await;
+    stage.worker.run(&failed_before).await;
+    assert_eq!(stage.worker.task(stays.id).await, Some(adopted));
+    assert_eq!(containers_with(&stage.docker, &stage.label()).await.len(), 3);
+    stage.worker.stop_task(&stays).await;
+    stage.worker.until_state(stays.id, State::Completed).await;
+    stage
+}
+
+async fn made_not_started(stage: Stage) -> Stage {
+    // What a kill -9 between create and start leaves behind.
+    let sleeper = stage.sleeper();
+    let labels = HashMap::from([
+        ("cube.worker".to_owned(), stage.identity.to_string()),
+        ("cube.task".to_owned(), sleeper.id.to_string()),
+        ("cube.generation".to_owned(), "0".to_owned()),
+        ("cube.spec".to_owned(), serde_json::to_string(&sleeper).unwrap()),
+    ]);
+    let body = ContainerCreateBody {
+        image: Some(stage.image.name.clone()),
+        cmd: Some(vec!["sleep".to_owned()]),
+        labels: Some(labels),
+        ..ContainerCreateBody::default()
+    };
+    let name = format!("cube-sleeper-{}-0", sleeper.id.short());
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let made = stage.docker.create_container(Some(options), body).await.unwrap().id;
+    let stage = stage.restarted(async |_| {}).await;
+    stage.worker.run(&sleeper).await;
+    let running = stage.worker.until_state(sleeper.id, State::Running).await;
+    assert_eq!(running.status.container_id, made);
+    assert_eq!(containers_with(&stage.docker, &stage.label()).await, [made]);
+    stage
+}
+
+async fn two_workers(stage: Stage) -> Stage {
+    let running = stage.running(stage.sleeper()).await;
+    let other_id = Uuid::new_v4();
+    let config = Config { ephemeral: true, ..Config::new(other_id) };
+    let other = TestWorker::with(runtime(other_id), config).await;
+    assert_eq!(other.client.tasks().await.unwrap(), []);
+    let theirs = stage.sleeper();
+    other.run(&theirs).await;
+    other.until_state(theirs.id, State::Running).await;
+    assert_eq!(stage.worker.task(theirs.id).await, None);
+    other.end().await;
+    assert_eq!(containers_with(&stage.docker, &format!("cube.worker={other_id}")).await, [""; 0]);
+    assert_eq!(stage.worker.task(running.id).await.unwrap().status.state, State::Running);
+    assert_eq!(stage.inspect(&running).await.state.unwrap().running, Some(true));
+    stage
+}
+
+async fn ephemeral(stage: Stage) -> Stage {
+    let identity = Uuid::new_v4();
+    let config = Config { ephemeral: true, ..Config::new(identity) };
+    let worker = TestWorker::with(runtime(identity), config).await;
+    let sleeper = stage.sleeper();
+    let ended = task("ended", &stage.image.name, &["exit", "3"]);
+    worker.run(&sleeper).await;
+    worker.run(&ended).await;
+    worker.until_state(sleeper.id, State::Running).await;
+    worker.until_state(ended.id, State::Failed).await;
+    // And some that are on their way up when the end comes.
+    for _ in 0..3 {
+        worker.run(&stage.sleeper()).await;
+    }
+    worker.end().await;
+    assert_eq!(containers_with(&stage.docker, &format!("cube.worker={identity}")).await, [""; 0]);
+    stage
+}
+
+async fn sample(stage: Stage) -> Stage {
+    let running = stage.running(task("busy", &stage.image.name, &["spam"])).await;
+    let mut reports = Box::pin(stage.worker.client.reports().await.unwrap());
+    let is_measured = |usage: &TaskUse| {
+        usage.task == running.id && usage.memory_bytes > 0 && usage.cpu_percent.is_some_and(|cpu| cpu > 1.0)
+    };
+    let measured = async {
+        while let Some(report) = reports.next().await {
+            if let Report::Sample(sample) = report.unwrap()
+                && sample.tasks.iter().any(is_measured)
+            {
+                return;
+            }
+        }
+        panic!("the stream ended");
+    };
+    tokio::time::timeout(PATIENCE, measured).await.expect("a sample with the task's use");
+    stage
+}
+
+/// A worker that reaches its engine through a proxy in our hands.
+async fn behind_proxy(stage: &Stage) -> (TestWorker, EngineProxy) {
+    let proxy = EngineProxy::start().await;
+    let runtime = Docker::new(&proxy.host(), Uuid::nil(), stage.identity);
+    (TestWorker::start(runtime, stage.identity).await, proxy)
+}
+
+/// Waits for the heartbeat that says, or no longer says, that the engine can't be used.
+async fn until_problem(worker: &TestWorker, expected: bool, deadline: Duration) -> String {
+    let mut reports = Box::pin(worker.client.reports().await.unwrap());
+    let told = async {
+        while let Some(report) = reports.next().await {
+            if let Report::Heartbeat { runtime_problem } = report.unwrap()
+                && runtime_problem.is_empty() != expected
+            {
+                return runtime_problem;
+            }
+        }
+        panic!("the stream ended");
+    };
+    tokio::time::timeout(deadline, told).await.expect("a heartbeat tells")
+}
+
+async fn engine_hangs(stage: Stage) -> Stage {
+    let (worker, proxy) = behind_proxy(&stage).await;
+    let sleeper = stage.sleeper();
+    worker.run(&sleeper).await;
+    let running = worker.until_state(sleeper.id, State::Running).await;
+    proxy.set(Mode::Hung);
+    let problem = until_problem(&worker, true, Duration::from_secs(20)).await;
+    assert!(problem.contains("did not answer"), "{problem}");
+    worker.event(&stage.sleeper(), State::Running, 503).await;
+    let start = Instant::now();
+    assert_eq!(worker.task(sleeper.id).await.unwrap().status.state, State::Running);
+    assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
+    // It ends while nobody can see it.
+    let kill = KillContainerOptionsBuilder::default().signal("TERM").build();
+    stage.docker.kill_container(&running.status.container_id, Some(kill)).await.unwrap();
+    proxy.set(Mode::Open);
+    until_problem(&worker, false, PATIENCE).await;
+    worker.until_state(sleeper.id, State::Failed).await;
+    let again = stage.sleeper();
+    worker.run(&again).await;
+    worker.until_state(again.id, State::Running).await;
+    worker.end().await;
+    stage
+}
+
+async fn engine_gone(stage: Stage) -> Stage {
+    let (worker, proxy) = behind_proxy(&stage).await;
+    let tasks: Vec<Task> = (0..3).map(|_| stage.sleeper()).collect();
+    join_all(tasks.iter().map(|task| worker.run(task))).await;
+    let mut running = Vec::new();
+    for task in &tasks {
+        running.push(worker.until_state(task.id, State::Running).await);
+    }
+    proxy.set(Mode::Gone);
+    let problem = until_problem(&worker, true, Duration::from_secs(5)).await;
+    assert!(problem.contains("container engine"), "{problem}");
+    // One stop is asked for meanwhile; one container ends, one is removed.
+    worker.stop_task(&tasks[0]).await;
+    let kill = KillContainerOptionsBuilder::default().signal("TERM").build();
+    stage.docker.kill_container(&running[1].status.container_id, Some(kill)).await.unwrap();
+    let force = RemoveContainerOptionsBuilder::default().force(true).build();
+    stage.docker.remove_container(&running[2].status.container_id, Some(force)).await.unwrap();
+    proxy.set(Mode::Open);
+    worker.until_state(tasks[0].id, State::Completed).await;
+    let ended = worker.until_state(tasks[1].id, State::Failed).await;
+    assert_eq!(ended.status.reason, "exit code 143");
+    let removed = worker.until_state(tasks[2].id, State::Failed).await;
+    assert_eq!(removed.status.reason, "container removed by someone else");
+    worker.end().await;
+    let _ = Arc::new(proxy);
+    stage
+}
