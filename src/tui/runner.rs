@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Stdout, Write as _};
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -218,7 +219,7 @@ impl Runner {
             }
             // All that waits is folded before one frame is drawn; keys first, and no more than what was
             // waiting when this began, so that a flood can't keep the frame away.
-            while let Some(event) = input.next().now_or_never() {
+            while let Poll::Ready(event) = poll_once(&mut input).await {
                 self.terminal_event(event)?;
             }
             for _ in 0..WAITING {
@@ -342,6 +343,12 @@ impl Runner {
             self.requests.shutdown().await;
         }
     }
+}
+
+/// What waits in `input` now. Polled with the waker of this task and not with an idle one (`now_or_never`): the
+/// stream keeps the first waker it is given until that was woken, and keys would wait for the next tick.
+async fn poll_once(input: &mut EventStream) -> Poll<Option<io::Result<TerminalEvent>>> {
+    std::future::poll_fn(|context| Poll::Ready(input.poll_next_unpin(context))).await
 }
 
 async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {

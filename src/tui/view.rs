@@ -142,9 +142,11 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
 
     let mut row = Row::new(buffer, model.theme, area, 1);
     row.skip(1);
-    for (name, share) in
-        [("cpu", cpu(model)), ("mem", total(model, loads::memory)), ("disk", total(model, loads::disk))]
-    {
+    for (name, share) in [
+        ("cpu", cpu(model)),
+        ("mem", mean(model, |sample| Some(loads::memory(sample)))),
+        ("disk", mean(model, |sample| Some(loads::disk(sample)))),
+    ] {
         row.text(name, Tone::Dim).skip(1);
         row.text(&bar(share.unwrap_or(0.0), 10), if share.is_some() { Tone::Busy } else { Tone::Dim })
             .skip(1);
@@ -167,18 +169,19 @@ fn ready_of_all(model: &Model) -> String {
 
 /// The workers' mean CPU.
 fn cpu(model: &Model) -> Option<f64> {
-    total(model, |sample| sample.cpu_percent.unwrap_or(0.0))
+    mean(model, |sample| sample.cpu_percent)
 }
 
-/// The mean of a share over the workers that have a sample.
-fn total(model: &Model, share: fn(&Sample) -> f64) -> Option<f64> {
+/// The mean of a share over the workers that have told one.
+fn mean(model: &Model, share: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
     let samples = model.cluster.workers().iter().filter_map(|worker| model.loads.last(&worker.id));
-    let (sum, count) = samples.fold((0.0, 0_u32), |(sum, count), sample| (sum + share(sample), count + 1));
+    let shares = samples.filter_map(share);
+    let (sum, count) = shares.fold((0.0, 0_u32), |(sum, count), share| (sum + share, count + 1));
     (count > 0).then(|| sum / f64::from(count))
 }
 
 fn loads_in_short(model: &Model, row: &mut Row<'_>) {
-    for (name, share) in [("cpu", cpu(model)), ("mem", total(model, loads::memory))] {
+    for (name, share) in [("cpu", cpu(model)), ("mem", mean(model, |sample| Some(loads::memory(sample))))] {
         row.text(name, Tone::Dim).skip(1);
         row.column(&share.map_or("-".to_owned(), percent), 3, Tone::Plain);
     }
