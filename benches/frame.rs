@@ -110,11 +110,15 @@ impl Dashboard {
         self.press(KeyCode::Char('z'));
         self.press(KeyCode::Home);
         self.show();
-        self.bytes.set(0);
-        let status = TaskStatus { state: State::Failed, ..TaskStatus::default() };
-        self.change(What::Observed { task: id(3), status });
-        self.show();
-        let bytes = self.bytes.get();
+        let mut bytes = 0;
+        // The first makes the count of running tasks a digit shorter, and the header moves: not what one costs.
+        for number in [3, 4] {
+            self.bytes.set(0);
+            let status = TaskStatus { state: State::Failed, ..TaskStatus::default() };
+            self.change(What::Observed { task: id(number), status });
+            self.show();
+            bytes = self.bytes.get();
+        }
         self.press(KeyCode::Char('z'));
         bytes
     }

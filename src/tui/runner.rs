@@ -1,6 +1,6 @@
 //! The runner: one loop that gathers Events, folds them, carries Actions out and draws when there is news.
 
-use std::io::{self, IsTerminal, Stdout, Write as _};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write as _};
 use std::path::PathBuf;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -107,7 +107,8 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
     let (sender, events) = mpsc::channel(WAITING);
     let mut runner = Runner {
         model,
-        screen: Screen::new(io::stdout()),
+        // A frame is one write: whole, and one system call.
+        screen: Screen::new(BufWriter::with_capacity(128 * 1024, io::stdout())),
         guard,
         clock: options.clock,
         home: options.home,
@@ -129,7 +130,7 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
 
 struct Runner {
     model: Model,
-    screen: Screen<Stdout>,
+    screen: Screen<BufWriter<Stdout>>,
     guard: TerminalGuard,
     clock: fn() -> Timestamp,
     home: Option<PathBuf>,
