@@ -1,7 +1,6 @@
 //! Filter: which tasks the list shows, from words that somebody types. Knows no list.
 
-use crate::cluster::TaskRecord;
-use crate::task::WorkerId;
+use crate::cluster::{Cluster, TaskRecord};
 
 use super::theme::Face;
 
@@ -38,8 +37,8 @@ impl Filter {
         self.words.is_empty()
     }
 
-    pub(super) fn passes(&self, record: &TaskRecord, worker: Option<&WorkerId>, face: Face) -> bool {
-        self.words.iter().all(|word| word.is_in(record, worker, face) == word.must_match)
+    pub(super) fn passes(&self, record: &TaskRecord, cluster: &Cluster) -> bool {
+        self.words.iter().all(|word| word.is_in(record, cluster) == word.must_match)
     }
 }
 
@@ -52,16 +51,30 @@ impl Word {
         (!needle.is_empty()).then_some(Self { must_match, only_state, needle, is_hex })
     }
 
+<<<<<<< HEAD
     fn is_in(&self, record: &TaskRecord, worker: Option<&WorkerId>, face: Face) -> bool {
         let is_in_state =
             contains(face.word(), &self.needle) || contains(record.state().name(), &self.needle);
         if self.only_state || is_in_state {
             return is_in_state;
         }
+=======
+    /// What is at hand first, what has to be looked up last.
+    fn is_in(&self, record: &TaskRecord, cluster: &Cluster) -> bool {
+>>>>>>> tui
         let spec = &record.task.spec;
+        let worker = || cluster.worker_of(record.task.id);
+        let is_in_state = || {
+            contains(record.state().name(), &self.needle)
+                || contains(Face::of(cluster, record).word(), &self.needle)
+        };
+        if self.only_state {
+            return is_in_state();
+        }
         contains(&spec.name, &self.needle)
             || contains(&spec.image, &self.needle)
-            || worker.is_some_and(|worker| contains(worker.as_str(), &self.needle))
+            || is_in_state()
+            || worker().is_some_and(|worker| contains(worker.as_str(), &self.needle))
             || self.is_hex && {
                 let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
                 record.task.id.0.hyphenated().encode_lower(&mut text).contains(self.needle.as_str())
@@ -73,14 +86,18 @@ impl Word {
 /// tried on every task.
 fn contains(text: &str, needle: &str) -> bool {
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
-    text.len() >= needle.len() && text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+    let Some((first, rest)) = needle.split_first() else { return true };
+    let last_start = text.len().saturating_sub(rest.len());
+    text[..last_start].iter().enumerate().any(|(at, byte)| {
+        byte.to_ascii_lowercase() == *first && text[at + 1..at + needle.len()].eq_ignore_ascii_case(rest)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Face, Filter};
+    use super::Filter;
     use crate::cluster::{Cause, Change, Cluster, What};
     use crate::task::{EventId, Task, TaskId, TaskSpec, WorkerId};
 
@@ -93,8 +110,9 @@ mod tests {
         let time = jiff::Timestamp::UNIX_EPOCH;
         let mut cluster = Cluster::default();
         cluster.apply(&Arc::new(Change { revision: 1, time, cause: Cause::Api, what }));
+        let what = What::Scheduled { task: id, worker: WorkerId::from("worker-3"), generation: 0 };
+        cluster.apply(&Arc::new(Change { revision: 2, time, cause: Cause::Api, what }));
         let record = cluster.task(id).unwrap();
-        let worker = WorkerId::from("worker-3");
         let cases = [
             ("", true),
             ("web", true),
@@ -102,17 +120,18 @@ mod tests {
             ("shop", true),
             ("7f3a91c2-0", true),
             ("worker-3", true),
-            ("pend", true),
+            ("SCHED", true),
             ("web !completed", true),
-            ("web !pending", false),
-            ("state:pending", true),
+            ("web !scheduled", false),
+            ("state:scheduled", true),
             ("state:web", false),
             ("!state:run", true),
             ("web nothing", false),
+            ("7f3a91c2-0000-4000-8000-000000000001x", false),
             ("!", true),
         ];
         for (text, expected) in cases {
-            assert_eq!(Filter::new(text).passes(record, Some(&worker), Face::Pending), expected, "{text:?}");
+            assert_eq!(Filter::new(text).passes(record, &cluster), expected, "{text:?}");
         }
     }
 }

@@ -101,6 +101,7 @@ const fn row(
 const NONE: (&str, &str) = ("", "");
 
 /// The table. The footer keeps this order and drops from the end what does not fit.
+#[rustfmt::skip] // a table is read by its columns
 pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Help, &[char('?')], ("?", "help"), ("?", "this help")),
     row(Context::Panes, Command::New, &[char('n')], ("n", "new"), ("n", "submit a new task, or a task file")),

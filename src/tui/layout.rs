@@ -112,11 +112,11 @@ pub(super) fn layout(area: Rect, focus: Pane, is_zoomed: bool) -> Layout {
             let lower_height = (body.height * 8 / 32).clamp(6, 16);
             let middle = rows.take(rows.rest.height - lower_height);
             let (workers, pending) = split(upper, body.width * 62 / 100);
-            let (tasks, stats) = split(middle, body.width - (body.width * 30 / 100).min(46));
+            let (left, right) = split(middle, body.width - (body.width * 30 / 100).min(46));
             place(Pane::Workers, workers);
             place(Pane::Pending, pending);
-            place(Pane::Tasks, tasks);
-            place(Pane::Stats, stats);
+            place(Pane::Tasks, left);
+            place(Pane::Stats, right);
             place(Pane::Events, rows.rest);
         }
         Shape::Tabs if !is_zoomed && focus != Pane::Events && body.height >= 16 => {

@@ -10,6 +10,7 @@ mod event;
 #[cfg(test)]
 mod faces;
 mod feed;
+mod fields;
 mod filter;
 #[cfg(test)]
 mod fixture;

@@ -7,6 +7,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
+use super::clean::width;
 use super::model::Model;
 use super::view::draw;
 
@@ -51,19 +52,24 @@ pub fn render_once(model: &Model, format: Format) -> String {
 pub(super) fn text(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
-        let mut line = String::new();
-        let mut covered = 0;
-        for x in 0..buffer.area.width {
-            if covered > 0 {
-                covered -= 1;
-                continue;
-            }
-            let symbol = buffer[(x, y)].symbol();
-            covered = super::clean::width(symbol).saturating_sub(1);
-            line.push_str(symbol);
-        }
-        text.push_str(line.trim_end());
+        text.push_str(symbols(buffer, 0, buffer.area.width, y).trim_end());
         text.push('\n');
+    }
+    text
+}
+
+/// What stands in some cells of a line; the cells that a wide character covers are left out.
+fn symbols(buffer: &Buffer, start: u16, end: u16, y: u16) -> String {
+    let mut text = String::new();
+    let mut covered = 0;
+    for x in start..end {
+        if covered > 0 {
+            covered -= 1;
+            continue;
+        }
+        let symbol = buffer[(x, y)].symbol();
+        covered = width(symbol).saturating_sub(1);
+        text.push_str(symbol);
     }
     text
 }
@@ -110,15 +116,15 @@ fn run(svg: &mut String, buffer: &Buffer, start: u16, end: u16, y: u16) {
         std::mem::swap(&mut ink, &mut paper);
     }
     let left = f32::from(start) * CELL_WIDTH + 8.0;
-    let width = f32::from(end - start) * CELL_WIDTH;
+    let length = f32::from(end - start) * CELL_WIDTH;
     let top = y * CELL_HEIGHT + 8;
     let mut out = |part: std::fmt::Arguments<'_>| svg.write_fmt(part).is_ok();
     if paper != BACKGROUND {
         out(format_args!(
-            "<rect x=\"{left:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"{CELL_HEIGHT}\" fill=\"{paper}\"/>\n"
+            "<rect x=\"{left:.1}\" y=\"{top}\" width=\"{length:.1}\" height=\"{CELL_HEIGHT}\" fill=\"{paper}\"/>\n"
         ));
     }
-    let symbols: String = (start..end).map(|x| buffer[(x, y)].symbol()).collect();
+    let symbols = symbols(buffer, start, end, y);
     if symbols.trim().is_empty() {
         return;
     }
@@ -127,7 +133,7 @@ fn run(svg: &mut String, buffer: &Buffer, start: u16, end: u16, y: u16) {
     let escaped = symbols.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let base = top + 13;
     out(format_args!(
-        "<text x=\"{left:.1}\" y=\"{base}\" textLength=\"{width:.1}\" fill=\"{ink}\"{weight}{opacity} \
+        "<text x=\"{left:.1}\" y=\"{base}\" textLength=\"{length:.1}\" fill=\"{ink}\"{weight}{opacity} \
          xml:space=\"preserve\">{escaped}</text>\n"
     ));
 }

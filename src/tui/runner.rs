@@ -1,7 +1,8 @@
 //! The runner: one loop that gathers Events, folds them, carries Actions out and draws when there is news.
 
-use std::io::{self, IsTerminal, Stdout, Write as _};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write as _};
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -106,7 +107,8 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
     let (sender, events) = mpsc::channel(WAITING);
     let mut runner = Runner {
         model,
-        screen: Screen::new(io::stdout()),
+        // A frame is one write: whole, and one system call.
+        screen: Screen::new(BufWriter::with_capacity(128 * 1024, io::stdout())),
         guard,
         clock: options.clock,
         home: options.home,
@@ -128,7 +130,7 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
 
 struct Runner {
     model: Model,
-    screen: Screen<Stdout>,
+    screen: Screen<BufWriter<Stdout>>,
     guard: TerminalGuard,
     clock: fn() -> Timestamp,
     home: Option<PathBuf>,
@@ -218,7 +220,7 @@ impl Runner {
             }
             // All that waits is folded before one frame is drawn; keys first, and no more than what was
             // waiting when this began, so that a flood can't keep the frame away.
-            while let Some(event) = input.next().now_or_never() {
+            while let Poll::Ready(event) = poll_once(&mut input).await {
                 self.terminal_event(event)?;
             }
             for _ in 0..WAITING {
@@ -242,7 +244,7 @@ impl Runner {
         let now = (self.clock)();
         let until = self.model.next_wake().map(|at| at.duration_since(now));
         // Without a time of its own it sleeps; an hour is as good as for ever.
-        until.map_or(Duration::from_secs(3600), |until| until.try_into().unwrap_or(Duration::ZERO))
+        until.map_or(Duration::from_hours(1), |until| until.try_into().unwrap_or(Duration::ZERO))
     }
 
     fn draw_if_due(&mut self) -> anyhow::Result<()> {
@@ -342,6 +344,12 @@ impl Runner {
             self.requests.shutdown().await;
         }
     }
+}
+
+/// What waits in `input` now. Polled with the waker of this task and not with an idle one (`now_or_never`): the
+/// stream keeps the first waker it is given until that was woken, and keys would wait for the next tick.
+async fn poll_once(input: &mut EventStream) -> Poll<Option<io::Result<TerminalEvent>>> {
+    std::future::poll_fn(|context| Poll::Ready(input.poll_next_unpin(context))).await
 }
 
 async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {

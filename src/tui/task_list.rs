@@ -8,7 +8,6 @@ use crate::task::{TaskId, WorkerId};
 
 use super::filter::Filter;
 use super::shown_set::ShownSet;
-use super::theme::Face;
 
 /// The tasks in order of submission. One change costs O(log n) here; only a new filter or a new mirror looks
 /// at every task.
@@ -106,9 +105,6 @@ impl TaskList {
     }
 
     fn passes(&self, task: TaskId, cluster: &Cluster) -> bool {
-        self.filter.is_empty()
-            || cluster.task(task).is_some_and(|record| {
-                self.filter.passes(record, cluster.worker_of(task), Face::of(cluster, record))
-            })
+        self.filter.is_empty() || cluster.task(task).is_some_and(|record| self.filter.passes(record, cluster))
     }
 }

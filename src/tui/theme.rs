@@ -64,14 +64,20 @@ pub(super) enum Face {
 impl Face {
     pub(super) fn of(cluster: &Cluster, record: &TaskRecord) -> Self {
         let state = record.state();
-        let is_silent = || {
+        let is_silent =
+            |worker: &WorkerRecord| matches!(worker.health, WorkerHealth::Stale | WorkerHealth::Lost);
+        let is_on_silent_worker = || {
+            // Mostly none is, and then nothing has to be looked up.
+            if !cluster.workers().iter().any(is_silent) {
+                return false;
+            }
             let worker = cluster.worker_of(record.task.id).and_then(|worker| cluster.worker(worker));
-            worker.is_some_and(|worker| matches!(worker.health, WorkerHealth::Stale | WorkerHealth::Lost))
+            worker.is_some_and(is_silent)
         };
         match state {
             State::Completed => Self::Completed,
             State::Failed => Self::Failed,
-            State::Scheduled | State::Running if is_silent() => Self::Stale,
+            State::Scheduled | State::Running if is_on_silent_worker() => Self::Stale,
             State::Pending | State::Scheduled | State::Running if record.is_stopping() => Self::Stopping,
             State::Pending => Self::Pending,
             State::Scheduled => Self::Scheduled,

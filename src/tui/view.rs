@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::cluster::Sample;
+use crate::cluster::{Sample, WorkerRecord};
 use crate::task::State;
 
 use super::clean::width;
@@ -72,9 +72,7 @@ fn health(model: &Model) -> (&'static str, Tone) {
     let workers = model.cluster.workers();
     match &model.link {
         Link::Connecting(_) => ("", Tone::Dim),
-        Link::Live | Link::Cut { .. } if workers.iter().all(|worker| worker.takes_work()) => {
-            ("OK", Tone::Good)
-        }
+        Link::Live | Link::Cut { .. } if workers.iter().all(WorkerRecord::takes_work) => ("OK", Tone::Good),
         Link::Live | Link::Cut { .. } => ("! DEGRADED", Tone::Warn),
     }
 }
@@ -144,9 +142,11 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
 
     let mut row = Row::new(buffer, model.theme, area, 1);
     row.skip(1);
-    for (name, share) in
-        [("cpu", cpu(model)), ("mem", total(model, loads::memory)), ("disk", total(model, loads::disk))]
-    {
+    for (name, share) in [
+        ("cpu", cpu(model)),
+        ("mem", mean(model, |sample| Some(loads::memory(sample)))),
+        ("disk", mean(model, |sample| Some(loads::disk(sample)))),
+    ] {
         row.text(name, Tone::Dim).skip(1);
         row.text(&bar(share.unwrap_or(0.0), 10), if share.is_some() { Tone::Busy } else { Tone::Dim })
             .skip(1);
@@ -169,18 +169,19 @@ fn ready_of_all(model: &Model) -> String {
 
 /// The workers' mean CPU.
 fn cpu(model: &Model) -> Option<f64> {
-    total(model, |sample| sample.cpu_percent.unwrap_or(0.0))
+    mean(model, |sample| sample.cpu_percent)
 }
 
-/// The mean of a share over the workers that have a sample.
-fn total(model: &Model, share: fn(&Sample) -> f64) -> Option<f64> {
+/// The mean of a share over the workers that have told one.
+fn mean(model: &Model, share: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
     let samples = model.cluster.workers().iter().filter_map(|worker| model.loads.last(&worker.id));
-    let (sum, count) = samples.fold((0.0, 0_u32), |(sum, count), sample| (sum + share(sample), count + 1));
+    let shares = samples.filter_map(share);
+    let (sum, count) = shares.fold((0.0, 0_u32), |(sum, count), share| (sum + share, count + 1));
     (count > 0).then(|| sum / f64::from(count))
 }
 
 fn loads_in_short(model: &Model, row: &mut Row<'_>) {
-    for (name, share) in [("cpu", cpu(model)), ("mem", total(model, loads::memory))] {
+    for (name, share) in [("cpu", cpu(model)), ("mem", mean(model, |sample| Some(loads::memory(sample))))] {
         row.text(name, Tone::Dim).skip(1);
         row.column(&share.map_or("-".to_owned(), percent), 3, Tone::Plain);
     }
@@ -216,6 +217,12 @@ fn status(model: &Model, area: Rect, buffer: &mut Buffer) -> bool {
         let keys: Vec<_> =
             keymap::footer(keymap::Context::Countdown).map(|(key, word)| format!("{key} {word}")).collect();
         let keys = format!("{}   (quitting sends it)", keys.join("   "));
+        if row.left() < 50 {
+            let keys = "u undo  Enter now";
+            row.text(&format!("Stopping {} in {left}", countdown.tasks.len()), Tone::Warn).skip(2);
+            row.text(keys, Tone::Strong);
+            return true;
+        }
         let text = format!("Stopping {tasks} in {left}: {}", countdown.names);
         let room = row.left().saturating_sub(width(&keys) + 3);
         row.column(&text, room.max(24), Tone::Warn).skip(1).text(&keys, Tone::Strong);

@@ -32,7 +32,7 @@ impl Columns {
         };
         let has_memory = take(6, 12);
         let bar = if take(11, 14) { 10 } else { 0 };
-        let curve = if take(11, 16) { 10 } else { 0 };
+        let curve = if take(9, 15) { 8 } else { 0 };
         Self { name: left.saturating_sub(1).clamp(4, 30), bar, curve, has_memory }
     }
 }
@@ -86,7 +86,10 @@ fn heads(model: &Model, columns: &Columns, area: Rect, buffer: &mut Buffer) {
 }
 
 fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut Row<'_>) {
-    let (glyph, word, tone) = worker_face(worker);
+    let (glyph, word, tone) = match worker_face(worker) {
+        (glyph, "ready", _) if worker.insecure => (glyph, "insecure", Tone::Warn),
+        face => face,
+    };
     row.column(worker.id.as_str(), columns.name, Tone::Plain).column(&format!("{glyph} {word}"), 12, tone);
     let sample = model.loads.last(&worker.id);
     let share = sample.and_then(|sample| sample.cpu_percent);
@@ -110,9 +113,7 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
     row.number(&live.to_string(), 5, Tone::Plain);
     let heard = sample.map_or("-".to_owned(), |sample| age(sample.time, model.now));
     row.number(&heard, 4, Tone::Dim);
-    if worker.insecure {
-        row.text("insecure", Tone::Warn);
-    } else if worker.peer == Peer::Book {
+    if worker.peer == Peer::Book {
         row.text("book", Tone::Dim);
     }
 }

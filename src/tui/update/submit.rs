@@ -49,7 +49,7 @@ pub(super) fn submit(model: &mut Model, actions: &mut Vec<Action>) {
         Some(Wish::Task(spec)) => {
             form.is_sending = true;
             let id = form.task_id(&spec);
-            let task = Task { id, spec: Arc::new(spec), ..Task::default() };
+            let task = Task { id, spec: Arc::from(spec), ..Task::default() };
             actions.push(Action::Submit(vec![TaskEvent::start(task, now)]));
         }
     }
