@@ -23,34 +23,34 @@ pub trait Behind: Send + 'static {
     fn manager(&self) -> &ManagerHandle;
 }
 
-/// Shows the dashboard at once, while `begin` starts what it shows. Hands back what was begun, for its end.
+/// Shows the dashboard at once, while `begin` starts what it shows. Hands back what was behind, for its end.
 pub async fn dashboard<B: Behind>(
     environment: &Environment,
     title: Title,
     begin: impl Future<Output = Result<B, CliError>> + Send + 'static,
 ) -> (Option<B>, Result<Exit, CliError>) {
-    let (tell, begun) = oneshot::channel();
+    let (tell, behind) = oneshot::channel();
     let options = Options {
         theme: Theme { color: environment.color },
         title,
         home: environment.home.clone(),
         ..Options::opening(async move {
-            let begun = begin.await;
-            let manager = match &begun {
+            let behind = begin.await;
+            let manager = match &behind {
                 Ok(behind) => Ok(behind.manager().clone()),
                 Err(error) => Err(anyhow::anyhow!(error.message.clone())),
             };
             // Nobody listens if somebody quit before it began.
-            let _ = tell.send(begun);
+            let _ = tell.send(behind);
             manager
         })
     };
     let shown = tui::run(options).await;
-    match (begun.await, shown) {
+    match (behind.await, shown) {
         (Ok(Err(error)), _) => (None, Err(error)),
-        (begun, shown) => {
+        (behind, shown) => {
             let ended = shown.map(exit).map_err(|error| CliError::unreachable(format!("{error:#}")));
-            (begun.ok().and_then(Result::ok), ended)
+            (behind.ok().and_then(Result::ok), ended)
         }
     }
 }

@@ -51,17 +51,8 @@ impl Word {
         (!needle.is_empty()).then_some(Self { must_match, only_state, needle, is_hex })
     }
 
-<<<<<<< HEAD
-    fn is_in(&self, record: &TaskRecord, worker: Option<&WorkerId>, face: Face) -> bool {
-        let is_in_state =
-            contains(face.word(), &self.needle) || contains(record.state().name(), &self.needle);
-        if self.only_state || is_in_state {
-            return is_in_state;
-        }
-=======
     /// What is at hand first, what has to be looked up last.
     fn is_in(&self, record: &TaskRecord, cluster: &Cluster) -> bool {
->>>>>>> tui
         let spec = &record.task.spec;
         let worker = || cluster.worker_of(record.task.id);
         let is_in_state = || {
