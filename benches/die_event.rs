@@ -58,8 +58,11 @@ fn main() {
 /// The number behind a glyph in the header.
 fn count(screen: &vt100::Screen, glyph: char) -> Option<usize> {
     let contents = screen.contents();
-    let digits = contents.lines().next()?.split_once(glyph)?.1;
-    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    // The title has such a glyph too, without a number.
+    contents.lines().next()?.split(glyph).skip(1).find_map(|rest| {
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    })
 }
 
 /// The whole program on a real engine. Event and frame are both seen from here.
@@ -80,7 +83,7 @@ async fn at_rest() {
     let mut pty = Pty::start(command, 160, 40);
     pty.until_text("LIVE");
     let manager = ManagerClient::new(http_client(), &format!("http://localhost:{port}"));
-    let label = format!("cube.bench.die={}", Uuid::new_v4());
+    let label = format!("bench.die={}", Uuid::new_v4());
     let (key, value) = label.split_once('=').unwrap();
     let spec = TaskSpec {
         name: "bench".to_owned(),

@@ -109,11 +109,9 @@ impl PingPong {
 
 /// The size that the baselines were measured with.
 fn event_of_566_bytes() -> Bytes {
-    let event = |name: &str| {
-        let spec = TaskSpec { name: name.to_owned(), ..spec() };
+    let event = |padding: &str| {
+        let spec = TaskSpec { env: vec![format!("PAD={padding}")], ..spec() };
         let task = Task { id: TaskId::random(), spec: Arc::new(spec), ..Task::default() };
-        let mut task = task;
-        task.status.state = State::Scheduled;
         let event = TaskEvent::start(task, Timestamp::UNIX_EPOCH);
         serde_json::to_vec(&event.for_book_peer()).unwrap()
     };
@@ -189,8 +187,7 @@ async fn single_submits() -> f64 {
     rate
 }
 
-fn body(mut task: Task) -> Vec<u8> {
-    task.status.state = State::Scheduled;
+fn body(task: Task) -> Vec<u8> {
     serde_json::to_vec(&TaskEvent::start(task, Timestamp::now()).for_book_peer()).unwrap()
 }
 
