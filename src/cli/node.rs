@@ -27,6 +27,8 @@ const LOCAL_WORKER: &str = "local";
 
 /// A process that has the data folder says where it listens within this, or is not going to.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(5);
+/// An end that takes longer than this says why: a task may use its grace time.
+const WORTH_A_WORD: Duration = Duration::from_millis(500);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Without a command: the dashboard, or `--no-ui`.
@@ -221,7 +223,14 @@ pub fn print_listeners(node: &Node, output: Output) -> Result<(), CliError> {
 
 /// Stops the node, whatever came of its work.
 pub async fn stop(node: Node, ended: Result<Exit, CliError>) -> Result<Exit, CliError> {
-    let stopped = node.stop().await;
+    let mut stopping = std::pin::pin!(node.stop());
+    let stopped = match tokio::time::timeout(WORTH_A_WORD, &mut stopping).await {
+        Ok(stopped) => stopped,
+        Err(_) => {
+            Printer::new(Output::Text).remark("finishing the starts and stops that are under way");
+            stopping.await
+        }
+    };
     match (ended, stopped) {
         (Ok(Exit::Done), Err(error)) => Err(CliError::unreachable(error.to_string())),
         (ended, Err(error)) => {
