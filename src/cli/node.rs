@@ -224,12 +224,11 @@ pub fn print_listeners(node: &Node, output: Output) -> Result<(), CliError> {
 /// Stops the node, whatever came of its work.
 pub async fn stop(node: Node, ended: Result<Exit, CliError>) -> Result<Exit, CliError> {
     let mut stopping = std::pin::pin!(node.stop());
-    let stopped = match tokio::time::timeout(WORTH_A_WORD, &mut stopping).await {
-        Ok(stopped) => stopped,
-        Err(_) => {
-            Printer::new(Output::Text).remark("finishing the starts and stops that are under way");
-            stopping.await
-        }
+    let stopped = if let Ok(stopped) = tokio::time::timeout(WORTH_A_WORD, &mut stopping).await {
+        stopped
+    } else {
+        Printer::new(Output::Text).remark("finishing the starts and stops that are under way");
+        stopping.await
     };
     match (ended, stopped) {
         (Ok(Exit::Done), Err(error)) => Err(CliError::unreachable(error.to_string())),
