@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bollard::query_parameters::{EventsOptionsBuilder, KillContainerOptionsBuilder};
+use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder};
 use cube_tui::client::{ManagerClient, ManagerHandle, http_client};
 use cube_tui::cluster::Cause;
 use cube_tui::task::{NetworkMode, State, TaskEvent, TaskSpec};
@@ -102,6 +102,7 @@ async fn at_rest() {
     let mut events =
         Box::pin(docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build())));
     let (mut by_signal, mut by_kill, mut from_kill) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut answers, mut after_answer) = (Vec::new(), Vec::new());
     for (number, container) in containers_with(&docker, &label).await.into_iter().enumerate() {
         pty.listen(Duration::from_millis(150));
         // SIGTERM ends it with a code of its own; after SIGKILL the worker has to ask the engine why.
@@ -112,12 +113,19 @@ async fn at_rest() {
         let killing = docker.kill_container(&container, Some(options));
         let dying = async {
             events.next().await.unwrap().unwrap();
-            Instant::now()
+            let died = Instant::now();
+            // Asked at the same moment as the worker asks: how long the engine takes to say why.
+            docker.inspect_container(&container, None::<InspectContainerOptions>).await.unwrap();
+            (died, died.elapsed())
         };
-        let (killed, died) = tokio::join!(killing, dying);
+        let (killed, (died, asking)) = tokio::join!(killing, dying);
         killed.unwrap();
         let shown = pty.until("it failed", |screen| count(screen, '✗') == Some(number + 1));
         times.push(ms(shown.saturating_duration_since(died)));
+        if signal == "SIGKILL" {
+            answers.push(ms(asking));
+            after_answer.push(ms(shown.saturating_duration_since(died + asking)));
+        }
         from_kill.push(ms(shown - start));
     }
     let of = "die event to frame, engine, 160x40";
@@ -125,6 +133,8 @@ async fn at_rest() {
         tell("", &format!("{of}, {name}, p50"), median(times), "ms", Goal::None);
         tell("G5", &format!("{of}, {name}, worst of {}", times.len()), percentile(times, 99), "ms", Goal::AtMost(5.0));
     }
+    tell("", "an inspect by us at the same moment, p50", median(&answers), "ms", Goal::None);
+    tell("", "such an answer to frame, worst", percentile(&after_answer, 99), "ms", Goal::AtMost(5.0));
     tell("", "kill to frame, p50", median(&from_kill), "ms", Goal::None);
     pty.quit();
     wait_for("no containers", Duration::from_secs(60), async || {

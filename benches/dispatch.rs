@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 /// Clients at once.
 const CLIENTS: usize = 16;
+const MANY_CLIENTS: usize = 64;
 /// Events in a submit.
 const BATCH: usize = 100;
 const TASKS: usize = 20_000;
@@ -45,15 +46,16 @@ fn main() {
     runtime.block_on(async {
         tell_load();
         let ping_pong = PingPong::start().await;
-        let (mut pings, mut accepted, mut running, mut single, mut cpu) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut pings, mut accepted, mut running, mut single, mut many, mut cpu) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
             pings.push(ping_pong.rate().await);
             let dispatched = dispatch().await;
             accepted.push(per_second(TASKS, dispatched.accepted));
             running.push(per_second(TASKS, dispatched.running));
             cpu.push(ms(dispatched.cpu) * 1000.0 / per_second(TASKS, Duration::from_secs(1)));
-            single.push(single_submits().await);
+            single.push(single_submits(CLIENTS).await);
+            many.push(single_submits(MANY_CLIENTS).await);
         }
         let pings = median(&pings);
         tell("", "ping-pong, reqwest to axum, c=16", pings, "/s", Goal::None);
@@ -64,6 +66,8 @@ fn main() {
         tell("", "  CPU a task, everything in this process", median(&cpu), "us", Goal::None);
         tell("", "single submits over POST /tasks, durable, c=16", median(&single), "/s", Goal::None);
         tell("", "  beside the ping-pong", median(&single) / pings, "x", Goal::None);
+        tell("", "single submits over POST /tasks, durable, c=64", median(&many), "/s", Goal::None);
+        tell("G10", "  beside the ping-pong", median(&many) / pings, "x", Goal::AtLeast(0.6));
         one_dead_worker().await;
         durable_ack(&ping_pong).await;
         tell_load();
@@ -168,7 +172,7 @@ async fn dispatch() -> Dispatched {
 }
 
 /// The book's route, a task a request, each answered when it is durable; dispatch goes on meanwhile.
-async fn single_submits() -> f64 {
+async fn single_submits(clients: usize) -> f64 {
     let engine = [Fake::default()];
     let product = product(&engine).await;
     let http = http_client();
@@ -176,7 +180,7 @@ async fn single_submits() -> f64 {
     let bodies: Vec<Vec<u8>> = tasks(spec(), SINGLE_SUBMITS).into_iter().map(body).collect();
     let start = Instant::now();
     stream::iter(bodies)
-        .for_each_concurrent(CLIENTS, async |body| {
+        .for_each_concurrent(clients, async |body| {
             let answer = http.post(&url).body(body).send().await.unwrap();
             assert_eq!(answer.status(), 201);
         })
