@@ -99,8 +99,7 @@ async fn at_rest() {
     pty.until("all run", |screen| count(screen, '▸') == Some(ENDS));
 
     let filters = HashMap::from([("event", vec!["die".to_owned()]), ("label", vec![label.clone()])]);
-    let mut events =
-        Box::pin(docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build())));
+    let mut events = Box::pin(docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build())));
     let (mut by_signal, mut by_kill, mut from_kill) = (Vec::new(), Vec::new(), Vec::new());
     let (mut answers, mut after_answer) = (Vec::new(), Vec::new());
     for (number, container) in containers_with(&docker, &label).await.into_iter().enumerate() {
@@ -131,13 +130,19 @@ async fn at_rest() {
     let of = "die event to frame, engine, 160x40";
     for (name, times) in [("ended by itself", &by_signal), ("killed, cause asked for", &by_kill)] {
         tell("", &format!("{of}, {name}, p50"), median(times), "ms", Goal::None);
-        tell("G5", &format!("{of}, {name}, worst of {}", times.len()), percentile(times, 99), "ms", Goal::AtMost(5.0));
+        tell(
+            "G5",
+            &format!("{of}, {name}, worst of {}", times.len()),
+            percentile(times, 99),
+            "ms",
+            Goal::AtMost(5.0),
+        );
     }
     tell("", "an inspect by us at the same moment, p50", median(&answers), "ms", Goal::None);
     tell("", "such an answer to frame, worst", percentile(&after_answer, 99), "ms", Goal::AtMost(5.0));
     tell("", "kill to frame, p50", median(&from_kill), "ms", Goal::None);
     pty.quit();
-    wait_for("no containers", Duration::from_secs(60), async || {
+    wait_for("no containers", Duration::from_mins(1), async || {
         containers_with(&docker, &label).await.is_empty().then_some(())
     })
     .await;
@@ -156,7 +161,7 @@ fn burst() {
     let mut seen: Vec<(usize, SystemTime)> = Vec::new();
     let mut frames = 0;
     while seen.last().is_none_or(|(count, _)| *count < BURST) {
-        let chunk = pty.chunks.recv_timeout(Duration::from_secs(60)).expect("the dashboard goes on");
+        let chunk = pty.chunks.recv_timeout(Duration::from_mins(1)).expect("the dashboard goes on");
         pty.screen.process(&chunk.bytes);
         if let Some(count) = count(pty.screen.screen(), '✓')
             && seen.last().is_none_or(|(last, _)| *last < count)
@@ -199,14 +204,14 @@ async fn dashboard_with_a_burst(log: &Path) {
         drop(feed);
         tokio::time::sleep(Duration::from_millis(300)).await;
         let mut log = std::fs::File::create(log).unwrap();
-        let (start, mut text) = (Instant::now(), String::new());
+        let (start, mut text) = (Instant::now(), Vec::new());
         for (number, task) in (0_u32..).zip(&all) {
             tokio::time::sleep_until((start + BURST_EVERY * number).into()).await;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            text.push_str(&format!("{}\n", now.as_nanos()));
+            writeln!(text, "{}", now.as_nanos()).unwrap();
             engine.exit(task.id, 0);
         }
-        log.write_all(text.as_bytes()).unwrap();
+        log.write_all(&text).unwrap();
     };
     let (dashboard, ()) = tokio::join!(dashboard, ending);
     dashboard.unwrap();

@@ -166,7 +166,7 @@ async fn dispatch() -> Dispatched {
         start.elapsed()
     };
     let ((), accepted, running) = tokio::join!(submit_all(&product, TASKS), accepted, running);
-    let cpu = cpu_time(std::process::id()) - cpu;
+    let cpu = cpu_time(std::process::id()).saturating_sub(cpu);
     product.stop().await;
     Dispatched { accepted, running, cpu }
 }

@@ -138,7 +138,7 @@ async fn our_starts(image: &Image, network: NetworkMode, concurrency: usize) -> 
     product.submit(tasks).await;
     until(&mut feed, State::Running, STARTS).await;
     let elapsed = start.elapsed();
-    let cpu = cpu_time(std::process::id()) - cpu;
+    let cpu = cpu_time(std::process::id()).saturating_sub(cpu);
     product.stop().await;
     (elapsed, cpu)
 }

@@ -28,7 +28,7 @@ use support::Image;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cube-tui");
 const STARTS: usize = 15;
 const KEYS: usize = 100;
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 const CONTAINERS: usize = 20;
 
 fn main() {
@@ -83,7 +83,7 @@ fn terminate(mut child: Child) {
 
 /// Until the manager answers; a refused connection is tried again at once.
 fn until_healthy(port: u16) -> Instant {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         assert!(Instant::now() < deadline, "no answer on port {port}");
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
@@ -100,15 +100,17 @@ fn until_healthy(port: u16) -> Instant {
 
 /// A program in the same pty, from exec until `text` is there; none where it is not installed.
 fn others_first_frame(program: &str, text: &str) -> Option<f64> {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().ok()?.status.success().then(|| {
-        let mut command = CommandBuilder::new(program);
-        command.env("TERM", "xterm-256color");
-        command.env("LANG", "C.UTF-8");
-        let mut pty = Pty::start(command, 200, 60);
-        let shown = pty.until_text(text) - pty.started;
-        pty.quit();
-        ms(shown)
-    })
+    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().ok()?.status.success().then(
+        || {
+            let mut command = CommandBuilder::new(program);
+            command.env("TERM", "xterm-256color");
+            command.env("LANG", "C.UTF-8");
+            let mut pty = Pty::start(command, 200, 60);
+            let shown = pty.until_text(text) - pty.started;
+            pty.quit();
+            ms(shown)
+        },
+    )
 }
 
 fn first_frame() {
@@ -252,10 +254,8 @@ async fn idle() {
         stop_timeout_s: Some(1),
         ..TaskSpec::default()
     };
-    let all: Vec<TaskEvent> = tasks(spec, CONTAINERS)
-        .into_iter()
-        .map(|task| TaskEvent::start(task, Timestamp::now()))
-        .collect();
+    let all: Vec<TaskEvent> =
+        tasks(spec, CONTAINERS).into_iter().map(|task| TaskEvent::start(task, Timestamp::now())).collect();
     let ids: Vec<TaskId> = all.iter().map(|event| event.task.id).collect();
     let manager = ManagerClient::new(http_client(), &format!("http://localhost:{port}"));
     manager.submit(&all, Cause::Command).await.unwrap();
@@ -296,7 +296,7 @@ fn measure_rest(pty: &mut Pty, name: &str, output: Goal) {
     let (cpu, wakes, start) = (cpu_time(pid), wake_ups(pid), Instant::now());
     let bytes = pty.listen(IDLE);
     let seconds = start.elapsed().as_secs_f64();
-    let cpu = (cpu_time(pid) - cpu).as_secs_f64() / seconds * 100.0;
+    let cpu = cpu_time(pid).saturating_sub(cpu).as_secs_f64() / seconds * 100.0;
     let with = format!("{CONTAINERS} containers, {name}");
     tell("G12", &format!("{with}: CPU of a core over {} s", IDLE.as_secs()), cpu, "%", Goal::AtMost(0.3));
     tell("G12", &format!("{with}: to the terminal"), rate(bytes as u64, seconds), "B/s", output);
@@ -319,7 +319,8 @@ struct Other {
 impl Other {
     fn finish(mut self) -> f64 {
         self.pty.listen(Duration::from_millis(10));
-        let share = (cpu_time(self.pty.pid()) - self.cpu).as_secs_f64() / self.start.elapsed().as_secs_f64();
+        let share = cpu_time(self.pty.pid()).saturating_sub(self.cpu).as_secs_f64()
+            / self.start.elapsed().as_secs_f64();
         self.pty.quit();
         share * 100.0
     }

@@ -69,7 +69,11 @@ pub fn cpu_time(pid: u32) -> Duration {
 pub fn status_of(path: &str, field: &str) -> u64 {
     let status = fs::read_to_string(path).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-    line.trim_matches([':', ' ', '\t']).split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+    line.trim_matches([':', ' ', '\t'])
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(0)
 }
 
 /// How often the threads of a process gave up the CPU by themselves: each is a wake-up to come.

@@ -33,7 +33,7 @@ impl Pty {
         let (sender, chunks) = mpsc::sync_channel(65_536);
         // Ends with the program: then the read fails.
         std::thread::spawn(move || {
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 let chunk =
                     Chunk { at: Instant::now(), wall: SystemTime::now(), bytes: buffer[..read].to_vec() };
@@ -60,7 +60,7 @@ impl Pty {
 
     /// Reads until the screen is as wanted; returns when the chunk that made it so came.
     pub fn until(&mut self, what: &str, is_so: impl Fn(&vt100::Screen) -> bool) -> Instant {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             match self.chunks.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(chunk) => {

@@ -61,9 +61,7 @@ impl RedbStore {
 
     fn change(&self, revision: Revision, row: &[u8]) -> Result<Change, StoreError> {
         match row.split_first() {
-            Some((&ROW_VERSION, json)) => {
-                Change::from_json(json).map_err(|why| self.damaged(revision, &why))
-            }
+            Some((&ROW_VERSION, json)) => Change::from_json(json).map_err(|why| self.damaged(revision, &why)),
             Some((version, _)) => {
                 let why = format!("version {version} is not known here; a newer cube-tui wrote it");
                 Err(self.damaged(revision, &why))
