@@ -19,54 +19,6 @@ pub struct Change {
     pub what: What,
 }
 
-impl Change {
-    /// Reads what `Serialize` wrote. The kinds that a log is full of are read in two passes over the text; the
-    /// derived way, which the others go, first copies each value of a tagged enum aside.
-    pub fn from_json(json: &[u8]) -> serde_json::Result<Self> {
-        #[derive(Deserialize)]
-        struct Head<'a> {
-            revision: Revision,
-            time: Timestamp,
-            cause: Cause,
-            #[serde(rename = "type")]
-            kind: &'a str,
-        }
-        #[derive(Deserialize)]
-        struct Submitted {
-            event: EventId,
-            task: Task,
-        }
-        #[derive(Deserialize)]
-        struct Scheduled {
-            task: TaskId,
-            worker: WorkerId,
-            generation: u32,
-        }
-        #[derive(Deserialize)]
-        struct Observed {
-            task: TaskId,
-            status: TaskStatus,
-        }
-        let Head { revision, time, cause, kind } = serde_json::from_slice(json)?;
-        let what = match kind {
-            "submitted" => {
-                let Submitted { event, task } = serde_json::from_slice(json)?;
-                What::Submitted { event, task }
-            }
-            "scheduled" => {
-                let Scheduled { task, worker, generation } = serde_json::from_slice(json)?;
-                What::Scheduled { task, worker, generation }
-            }
-            "observed" => {
-                let Observed { task, status } = serde_json::from_slice(json)?;
-                What::Observed { task, status }
-            }
-            _ => return serde_json::from_slice(json),
-        };
-        Ok(Self { revision, time, cause, what })
-    }
-}
-
 /// Who or what asked for a Change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -143,35 +95,5 @@ impl What {
             | Self::Restarting { task, .. } => Some(*task),
             Self::Worker { .. } => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::task::TaskSpec;
-
-    #[test]
-    fn both_ways_to_read_a_change_read_the_same() {
-        let spec = TaskSpec { name: "web \"1\"".to_owned(), cpu: 0.1, ..TaskSpec::default() };
-        let task = Task { id: TaskId::random(), spec: Arc::new(spec), ..Task::default() };
-        let id = task.id;
-        let status =
-            TaskStatus { state: State::Failed, exit_code: Some(3), generation: 2, ..TaskStatus::default() };
-        let reason = "because".to_owned();
-        for what in [
-            What::Submitted { event: EventId::random(), task },
-            What::Scheduled { task: id, worker: "localhost:5555".into(), generation: 2 },
-            What::Observed { task: id, status },
-            What::Ended { task: id, state: State::Completed, reason },
-        ] {
-            let change = Change { revision: 7, time: Timestamp::UNIX_EPOCH, cause: Cause::Command, what };
-            let json = serde_json::to_vec(&change).unwrap();
-            assert_eq!(serde_json::from_slice::<Change>(&json).unwrap(), change);
-            assert_eq!(Change::from_json(&json).unwrap(), change);
-        }
-        assert!(Change::from_json(b"{}").is_err());
     }
 }
