@@ -60,13 +60,9 @@ impl Api {
     }
 }
 
-fn readable(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
-    body.map_err(|rejection| Refusal::new(rejection.status().as_u16(), rejection.body_text()))
-}
-
 async fn post_task(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
     let mut event =
-        parse_task_event(&readable(body)?).map_err(|error| Refusal::new(400, error.to_string()))?;
+        parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
     if event.task.id.is_nil() {
         event.task.id = TaskId::random();
     }
@@ -117,7 +113,7 @@ fn check(event: &TaskEvent) -> Result<(), String> {
 
 /// Every event gets its own answer, an unreadable one too.
 async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body = readable(body)?;
+    let body = body?;
     // The common case in one pass.
     if let Ok(events) = serde_json::from_slice::<Vec<TaskEvent>>(&body)
         && events.iter().all(|event| check(event).is_ok())

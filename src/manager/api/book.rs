@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -14,9 +15,9 @@ use crate::task::{Node, Task, TaskId, parse_task_event};
 
 pub(super) async fn post_task(
     Shared(api): Shared<Api>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Task>), Refusal> {
-    let mut event = parse_task_event(&body).map_err(|error| Refusal::new(400, error.to_string()))?;
+    let mut event = parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
     event.give_missing_ids();
     let mut task = event.task.clone();
     let outcomes = api.handle.submit(vec![event], Cause::Api).await?;

@@ -55,6 +55,10 @@ async fn send_batch(link: &Link, parcels: &[Parcel]) -> Vec<SendOutcome> {
             let reason = format!("{} events sent, {} answered", parcels.len(), answers.len());
             vec![SendOutcome::Failed { reason, may_have_arrived: true }; parcels.len()]
         }
+        // Not a word about these events: a peer of the book answers here now, and the link is about to learn it.
+        Err(ClientError::Refused { status: 404 | 405, message }) => {
+            vec![SendOutcome::Failed { reason: message, may_have_arrived: false }; parcels.len()]
+        }
         Err(error) => vec![outcome(error); parcels.len()],
     }
 }
