@@ -6,5 +6,7 @@
 mod http;
 mod our_manager;
 mod stand_in;
+mod their_cli;
+mod their_managers;
 #[path = "../support/mod.rs"]
 mod support;
