@@ -1,7 +1,7 @@
 //! An answer that says no, in the book's form: `{"HTTPStatusCode":400,"Message":"…"}`.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -24,6 +24,12 @@ impl Refusal {
 /// A body that is too large, or was cut.
 impl From<BytesRejection> for Refusal {
     fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status().as_u16(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Self {
         Self::new(rejection.status().as_u16(), rejection.body_text())
     }
 }

@@ -4,7 +4,10 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State as Shared, rejection::BytesRejection},
+    extract::{
+        Path, State as Shared,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -61,8 +64,7 @@ impl Api {
 }
 
 async fn post_task(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let mut event =
-        parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
+    let mut event = parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
     if event.task.id.is_nil() {
         event.task.id = TaskId::random();
     }
@@ -79,7 +81,8 @@ async fn get_tasks(Shared(api): Shared<Api>) -> Answer {
     Ok(Json(api.ask(Command::Tasks).await?).into_response())
 }
 
-async fn delete_task(Shared(api): Shared<Api>, Path(id): Path<String>) -> Answer {
+async fn delete_task(Shared(api): Shared<Api>, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
     let id: TaskId =
         id.parse().map_err(|error| Refusal::new(400, format!("{id:?} is not the id of a task: {error}")))?;
     answer(api.ask(|answer| Command::Stop(id, answer)).await?)

@@ -5,8 +5,10 @@
 
 mod http;
 mod our_manager;
+mod recorded;
+mod routers;
 mod stand_in;
-mod their_cli;
-mod their_managers;
 #[path = "../support/mod.rs"]
 mod support;
+mod their_cli;
+mod their_managers;

@@ -1,18 +1,21 @@
 //! Our manager drives the book's workers, over real sockets.
 
 use cube_tui::{
-    cluster::{Peer, TaskRecord},
+    cluster::{Capacity, Peer, TaskRecord},
     manager::{self, WorkerAddress, store::MemoryStore},
     task::{State, TaskId, WorkerId},
-    worker::runtime::Fake,
+    worker::{
+        report::{Hello, Report},
+        runtime::Fake,
+    },
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::{
-    http::go_request,
+    http::{Message, go_request},
     stand_in::{Chapter, Manners, StandIn},
     support::{
         wait_for,
@@ -252,4 +255,36 @@ async fn a_worker_of_ours_and_one_of_the_books_share_the_work() {
     assert_eq!(theirs.running(), [""; 0]);
     manager.end().await;
     ours.end().await;
+}
+
+/// A worker of ours gave its place to one of the book's: until the link has learnt it, batches go nowhere.
+#[tokio::test]
+async fn a_404_to_a_batch_says_nothing_of_its_tasks() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let id = WorkerId::from(listener.local_addr().unwrap().to_string().as_str());
+    let token = CancellationToken::new();
+    let _guard = token.clone().drop_guard();
+    tokio::spawn(token.run_until_cancelled_owned(async move {
+        let hello =
+            Hello { identity: Uuid::new_v4(), capacity: Capacity::default(), runtime_problem: String::new() };
+        let hello = serde_json::to_string(&Report::Hello(hello)).unwrap();
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let Some(request) = Message::read(&mut stream).await else { continue };
+            let answer = if request.target() == ("GET", "/v1/reports") {
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{hello}\n")
+            } else {
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            held.push(stream);
+        }
+    }));
+    let manager = OurManager::start(&[id]).await;
+    manager.ready().await;
+    let task = manager.submit(json!({})).await;
+    let back = manager.until("sent, and back", task, |task| task.attempts >= 1).await;
+    assert_eq!(back.state(), State::Pending);
+    assert!(back.status().reason.contains("404 Not Found"), "{}", back.status().reason);
+    manager.end().await;
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses its part of this")]
 
 pub mod engine_proxy;
+pub mod recording;
 pub mod registry;
 pub mod worker;
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -33,8 +33,9 @@ pub(super) async fn list_tasks(Shared(api): Shared<Api>) -> Result<Json<Vec<Task
 
 pub(super) async fn delete_task(
     Shared(api): Shared<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Refusal> {
+    let Path(id) = id?;
     let id: TaskId = id.parse().map_err(|error| Refusal::new(400, format!("{id} is no task ID: {error}")))?;
     api.handle.stop(vec![id], Cause::Api).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -271,4 +271,6 @@ impl Turn {
 }
 
 #[cfg(test)]
+mod book_tests;
+#[cfg(test)]
 mod tests;
