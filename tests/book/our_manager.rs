@@ -173,13 +173,13 @@ async fn a_hung_worker_holds_up_no_one_and_its_task_goes_elsewhere() {
     let manager = OurManager::start(&[hung.id(), good.id()]).await;
     manager.ready().await;
     let mut tasks = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..2 {
         tasks.push(manager.submit(json!({})).await);
     }
     for task in &tasks {
         manager.until_state(*task, State::Running).await;
     }
-    assert_eq!(good.running().len(), 4);
+    assert_eq!(good.running().len(), 2);
     assert_eq!(hung.running(), [""; 0]);
     manager.end().await;
 }

@@ -91,7 +91,7 @@ fn same_task(name: &str, recorded: &Recording, mut ours: Value) {
         theirs["HealthCheck"] = json!("/health");
         theirs["RestartCount"] = json!(2);
     }
-    let expected = if name.contains("_manager_") { 0 } else { 1 };
+    let expected = u8::from(!name.contains("_manager_"));
     assert_eq!(ours["State"], expected, "{name}");
     theirs["State"] = json!(expected);
     ours.as_object_mut().unwrap().remove("Cmd");
