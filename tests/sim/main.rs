@@ -1,7 +1,7 @@
 //! A whole cluster in one thread on virtual time: the real manager and worker cores, a simulated network and
 //! engine, and seeded faults. Opens no socket, starts no thread, reads no clock.
 //!
-//! `cargo test --test sim` runs some hundred seeds; `CUBE_SIM_SEEDS=10000` that many; `CUBE_SIM_SEED=17` one, with
+//! `cargo test --test sim` runs 600 seeds; `CUBE_SIM_SEEDS=10000` that many; `CUBE_SIM_SEED=17` one, with
 //! its story on the screen.
 
 mod engine;
@@ -11,7 +11,7 @@ mod world;
 use world::World;
 
 /// Seeds in a plain `cargo test`.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 600;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

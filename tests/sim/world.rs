@@ -100,6 +100,8 @@ struct WorkerHost {
     /// The report stream to the manager; 0 is none.
     session: u64,
     is_cut_off: bool,
+    /// A partition one way: what it is sent arrives, what it says does not.
+    is_mute: bool,
     /// When the last line sent will have arrived: lines of a stream keep their order.
     last_line: Duration,
 }
@@ -132,6 +134,7 @@ impl World {
             engine: Engine::default(),
             session: 0,
             is_cut_off: false,
+            is_mute: false,
             last_line: Duration::ZERO,
         });
         Self {
@@ -327,7 +330,7 @@ impl World {
 impl World {
     fn fault(&mut self) {
         let worker = self.rng.usize(0..self.workers.len());
-        let kind = self.rng.u8(0..6);
+        let kind = self.rng.u8(0..7);
         let length = self.within(Duration::from_secs(15));
         match kind {
             0 => {
@@ -354,6 +357,12 @@ impl World {
                 self.after(length, Event::Fault);
             }
             4 => {
+                self.tell(|| format!("FAULT worker {worker} is not heard any more"));
+                self.workers[worker].is_mute = true;
+                let session = self.workers[worker].session;
+                self.cut(worker, session);
+            }
+            5 => {
                 self.tell(|| format!("FAULT somebody removes a container on worker {worker}"));
                 let engine = &mut self.workers[worker].engine;
                 if let Some((container, found)) = engine.containers.pop_first() {
@@ -377,9 +386,14 @@ impl World {
         }
     }
 
+    // Every partition ends with the turmoil, if no restart of the worker ended it before.
+
     fn is_reachable(&self, worker: usize) -> bool {
-        // Every partition ends with the turmoil.
         self.workers[worker].core.is_some() && !(self.workers[worker].is_cut_off && self.is_turmoil())
+    }
+
+    fn is_heard(&self, worker: usize) -> bool {
+        self.is_reachable(worker) && !(self.workers[worker].is_mute && self.is_turmoil())
     }
 }
 
@@ -470,7 +484,7 @@ impl World {
         let copies = if self.misfortune(10) { self.rng.usize(2..5) } else { 1 };
         for copy in 0..copies {
             let wait = self.delay();
-            let reply_is_lost = copy > 0 || self.misfortune(5);
+            let reply_is_lost = copy > 0 || !self.is_heard(to) || self.misfortune(5);
             if copy == 0 && reply_is_lost {
                 let reason = "no answer in time".to_owned();
                 let outcome = SendOutcome::Failed { reason, may_have_arrived: true };
@@ -528,7 +542,7 @@ impl World {
         if life != self.manager_life || self.manager.is_none() || self.workers[worker].session != 0 {
             return;
         }
-        if !self.is_reachable(worker) {
+        if !self.is_heard(worker) {
             let down = Input::LinkDown {
                 worker: self.workers[worker].id.clone(),
                 reason: "connection refused".into(),
@@ -537,7 +551,7 @@ impl World {
             self.after(RECONNECT, Event::Connect { worker, life: self.manager_life });
             return;
         }
-        let core = self.workers[worker].core.as_ref().expect("it is reachable");
+        let core = self.workers[worker].core.as_ref().expect("it is heard");
         if !core.has_adopted() {
             self.after(RECONNECT, Event::Connect { worker, life });
             return;
@@ -563,7 +577,7 @@ impl World {
         }
         let when = (self.now + self.delay()).max(self.workers[from].last_line);
         self.workers[from].last_line = when;
-        if self.is_reachable(from) {
+        if self.is_heard(from) {
             self.at(when, Event::Line { from, session, report: Box::new(report) });
         } else {
             // A stream has no holes: what can't be sent ends it.
@@ -606,6 +620,7 @@ impl World {
             return;
         }
         self.workers[worker].is_cut_off = false;
+        self.workers[worker].is_mute = false;
         self.workers[worker].core = Some(Worker::new(Limits { start_concurrency: 2, ..Limits::default() }));
         let life = self.workers[worker].life;
         let listed =
