@@ -14,9 +14,9 @@ use super::feed::FeedSender;
 use super::link;
 use super::request::RequestError;
 use super::store::{Store, StoreError};
-use crate::client::WorkerClient;
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::worker::WorkerClient;
 
 /// Messages that may wait for the driver; who finds it full waits.
 const MESSAGES: usize = 4_096;

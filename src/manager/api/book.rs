@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use futures_util::future::join_all;
 
 use super::Api;
-use crate::client::WorkerClient;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
 use crate::task::{Node, Task, TaskId, parse_task_event};
+use crate::worker::WorkerClient;
 
 pub(super) async fn post_task(
     Shared(api): Shared<Api>,

@@ -3,8 +3,8 @@
 use tokio::sync::{mpsc, watch};
 
 use super::{Link, Parcel};
-use crate::client::ClientError;
 use crate::cluster::Peer;
+use crate::http::ClientError;
 use crate::manager::decide::{Input, SendOutcome, Wish};
 use crate::task::{EventId, State, TaskEvent};
 
