@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::decide::{Input, MOST_IN_FLIGHT, Wish};
-use super::driver::Message;
 use super::feed::FeedSender;
+use super::message::Message;
 use crate::cluster::Peer;
 use crate::task::{Task, WorkerId};
 use crate::worker::WorkerClient;
