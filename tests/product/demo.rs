@@ -35,10 +35,14 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-/// The demo's tasks as they run: name → its container, ports and image.
+/// The task of this name as it runs, with its container, ports and image.
 async fn running(demo: &mut Running, name: &str) -> Value {
     let what = format!("{name} runs");
-    let is_it = |line: &Value| line["task"]["Name"] == name && line["state"] == "Running";
+    let has_ports = |task: &Value| task["PortBindings"].is_null() || !task["HostPorts"].is_null();
+    let is_it = |line: &Value| {
+        let task = &line["task"];
+        task["Name"] == name && line["state"] == "Running" && has_ports(task)
+    };
     demo.line(&what, is_it).await["task"].clone()
 }
 
@@ -122,7 +126,9 @@ async fn ended_early(docker: Docker) {
         let mut demo = home.start("demo --no-ui --output json");
         let goes_on = tokio::time::timeout(std::time::Duration::from_millis(milliseconds), demo.ended()).await;
         assert!(goes_on.is_err(), "{}", demo.stderr());
-        assert_eq!(demo.end(Signal::TERM).await.code(), Some(0), "after {milliseconds} ms");
+        // At first there is nothing yet that would catch a signal.
+        let code = demo.end(Signal::TERM).await.code();
+        assert!(code == Some(0) || milliseconds < 50, "{code:?} after {milliseconds} ms");
         assert_eq!(images_of(&docker, &demo).await, [""; 0], "after {milliseconds} ms");
     }
 }
