@@ -22,13 +22,15 @@ pub struct Cli {
     pub root: RootArgs,
 }
 
-const AFTER_HELP: &str = "\
-Environment: CUBE_HOST, CUBE_PORT (the worker's API, localhost:5555), CUBE_MANAGER_HOST, CUBE_MANAGER_PORT (the
-manager's API, localhost:5556), DOCKER_HOST, NO_COLOR, RUST_LOG.
-
-Exit codes: 0 done, 1 a task failed or could not be placed, 2 usage or bad input, 3 timed out, 4 manager, worker
-or engine can't be reached, 5 refused, 130 interrupted. `run --wait` exits with the task's own code, and with 125
-when cube-tui itself failed.";
+// A line each: clap breaks them where the terminal ends.
+const AFTER_HELP: &str = concat!(
+    "Environment: CUBE_HOST, CUBE_PORT (the worker's API, localhost:5555), ",
+    "CUBE_MANAGER_HOST, CUBE_MANAGER_PORT (the manager's API, localhost:5556), DOCKER_HOST, NO_COLOR, RUST_LOG.",
+    "\n\n",
+    "Exit codes: 0 done, 1 a task failed or could not be placed, 2 usage or bad input, 3 timed out, ",
+    "4 manager, worker or engine can't be reached, 5 refused, 130 interrupted. ",
+    "`run --wait` exits with the task's own code, and with 125 when cube-tui itself failed.",
+);
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -108,6 +110,13 @@ pub struct RootArgs {
     /// Print one frame as text, or as SVG with WxH.svg, and exit
     #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
     pub snapshot: Option<(Size, Format)>,
+}
+
+impl RootArgs {
+    /// Whether the terminal is the dashboard's.
+    pub fn has_dashboard(&self) -> bool {
+        !self.no_ui && self.snapshot.is_none()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -19,6 +19,8 @@ pub struct Environment {
     pub docker_host: String,
     /// False with NO_COLOR set to anything.
     pub color: bool,
+    /// `RUST_LOG`: how much is logged.
+    pub rust_log: Option<String>,
     /// What `~/` means.
     pub home: Option<PathBuf>,
 }
@@ -52,6 +54,7 @@ impl Environment {
             manager: address("CUBE_MANAGER_HOST", "CUBE_MANAGER_PORT", 5556)?,
             docker_host: set("DOCKER_HOST").unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned()),
             color: set("NO_COLOR").is_none(),
+            rust_log: set("RUST_LOG"),
             home: set("HOME").map(PathBuf::from),
         })
     }

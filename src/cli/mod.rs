@@ -13,6 +13,7 @@ mod fixture;
 mod follow;
 mod input;
 mod line;
+mod logging;
 mod no_ui;
 mod node;
 mod print;
@@ -56,6 +57,17 @@ pub fn run() -> ExitCode {
 
 async fn command(cli: Cli) -> Result<ExitCode, CliError> {
     let environment = Environment::of_process()?;
+    let rust_log = environment.rust_log.as_deref();
+    match &cli.command {
+        None if cli.root.has_dashboard() => {
+            // An attached or ephemeral one leaves nothing in a folder of its own.
+            if let Some(folder) = node::folder(&cli.root)? {
+                logging::to_file(rust_log, &folder);
+            }
+        }
+        Some(Command::Demo(demo)) if !demo.no_ui => {}
+        _ => logging::to_stderr(rust_log),
+    }
     let exit = match cli.command {
         None => node::root(&cli.root, &environment).await,
         Some(Command::Worker(args)) => worker::worker(&args, &environment).await,

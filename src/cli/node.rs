@@ -1,6 +1,7 @@
 //! The root command: starts a node, or attaches to the one that is there; the dashboard or `--no-ui` on it; stops
 //! it again. Turns arguments into configurations and decides nothing else.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,12 +27,14 @@ const LOCAL_WORKER: &str = "local";
 
 /// A process that has the data folder says where it listens within this, or is not going to.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(5);
+/// An end that takes longer than this says why: a task may use its grace time.
+const WORTH_A_WORD: Duration = Duration::from_millis(500);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Without a command: the dashboard, or `--no-ui`.
 pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, CliError> {
     let events = task_events(&args.submit, Timestamp::now())?;
-    if args.no_ui || args.snapshot.is_some() {
+    if !args.has_dashboard() {
         let begun = begin(args, environment).await?;
         if let Begun::Elsewhere { note: Some(note), .. } = &begun {
             Printer::new(args.output).remark(note);
@@ -163,12 +166,17 @@ async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliE
     }
 }
 
+/// Where this start remembers, if it does.
+pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
+    match &args.data_dir {
+        _ if args.ephemeral || args.attach.is_some() => Ok(None),
+        Some(dir) => Ok(Some(dir.clone())),
+        None => Environment::state_folder().map(Some),
+    }
+}
+
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
-    let folder = match (&args.data_dir, args.ephemeral) {
-        (_, true) => None,
-        (Some(dir), false) => Some(dir.clone()),
-        (None, false) => Some(Environment::state_folder()?),
-    };
+    let folder = folder(args)?;
     let local_worker = (!args.no_local_worker)
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
     let worker = |address: &Address, insecure| {
@@ -215,7 +223,13 @@ pub fn print_listeners(node: &Node, output: Output) -> Result<(), CliError> {
 
 /// Stops the node, whatever came of its work.
 pub async fn stop(node: Node, ended: Result<Exit, CliError>) -> Result<Exit, CliError> {
-    let stopped = node.stop().await;
+    let mut stopping = std::pin::pin!(node.stop());
+    let stopped = if let Ok(stopped) = tokio::time::timeout(WORTH_A_WORD, &mut stopping).await {
+        stopped
+    } else {
+        Printer::new(Output::Text).remark("finishing the starts and stops that are under way");
+        stopping.await
+    };
     match (ended, stopped) {
         (Ok(Exit::Done), Err(error)) => Err(CliError::unreachable(error.to_string())),
         (ended, Err(error)) => {

@@ -167,7 +167,7 @@ pub(super) fn busy_log(log: &mut Log) -> Vec<Arc<Change>> {
     changes.push(log.observe(5, |status| {
         status.state = State::Failed;
         status.exit_code = Some(137);
-        status.reason = "out of memory".into();
+        status.reason = "out of memory (exit code 137)".into();
         status.finish_time = Some(start() + SignedDuration::from_secs(250));
     }));
     changes.push(log.observe(3, |status| {

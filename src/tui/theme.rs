@@ -43,7 +43,8 @@ impl Theme {
 
     /// Laid over the selected row of the pane that has the keys.
     pub(super) fn selected() -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        // One bar in two colours: reversed cells of many colours would be a patchwork.
+        Style::new().fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::REVERSED)
     }
 }
 

@@ -47,16 +47,9 @@ pub(super) fn tell(change: &Change) -> Told {
             let verb = if *state == State::Completed { "completed" } else { "failed" };
             told((*state).into(), verb, reason.clone())
         }
-        What::Restarting { restart_count, reason, .. } => Told {
-            glyph: '↻',
-            tone: Tone::Warn,
-            verb: "restarting",
-            rest: if *restart_count == 0 {
-                reason.clone()
-            } else {
-                format!("restart {restart_count}: {reason}")
-            },
-        },
+        What::Restarting { reason, .. } => {
+            Told { glyph: '↻', tone: Tone::Warn, verb: "restarting", rest: reason.clone() }
+        }
         What::Worker { worker } if !worker.runtime_problem.is_empty() => Told {
             glyph: '!',
             tone: Tone::Bad,
@@ -84,8 +77,10 @@ pub(super) fn tell(change: &Change) -> Told {
 /// What a report adds to the state: ports and container of what runs, code and reason of what ended.
 fn observed(status: &TaskStatus) -> String {
     let mut parts = Vec::new();
-    if let Some(code) = status.exit_code {
-        parts.push(format!("exit {code}"));
+    match status.exit_code {
+        // A reason names the code.
+        Some(code) if status.reason.is_empty() => parts.push(format!("exit {code}")),
+        _ => {}
     }
     if !status.reason.is_empty() {
         parts.push(status.reason.clone());

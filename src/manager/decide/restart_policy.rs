@@ -25,16 +25,15 @@ impl Manager {
         }
         let count = status.restart_count + 1;
         let failed = status.state == State::Failed;
-        let (again, limit) = match record.task.spec.restart_policy {
-            RestartPolicy::No => (false, None),
-            RestartPolicy::OnFailure(limit) => (failed && limit.is_none_or(|limit| count <= limit), limit),
-            RestartPolicy::Always | RestartPolicy::UnlessStopped => (true, None),
-        };
-        if !again {
+        let policy = record.task.spec.restart_policy;
+        if !policy.restarts(failed, status.restart_count) {
             return;
         }
         let ended = if status.reason.is_empty() { status.state.name() } else { &status.reason };
-        let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+        let of = match policy {
+            RestartPolicy::OnFailure(Some(limit)) => format!(" of {limit}"),
+            _ => String::new(),
+        };
         let reason = format!("restart {count}{of} after: {ended}");
         let wait = restart_backoff(count);
         let what = What::Restarting {

@@ -187,9 +187,10 @@ fn note(model: &Model, task: TaskId, record: &TaskRecord, face: Face) -> (String
         Face::Stopping => (String::new(), Tone::Warn),
         Face::Stale => ("its worker is silent".to_owned(), Tone::Warn),
         Face::Completed | Face::Failed => {
-            let code = status.exit_code.filter(|code| *code != 0 || face == Face::Failed);
-            let code = code.map_or(String::new(), |code| format!("exit {code} "));
-            (format!("{code}{}", status.reason), if face == Face::Failed { Tone::Bad } else { Tone::Dim })
+            // A worker's reason names the exit code.
+            let code = status.exit_code.filter(|_| status.reason.is_empty() && face == Face::Failed);
+            let note = code.map_or_else(|| status.reason.clone(), |code| format!("exit {code}"));
+            (note, if face == Face::Failed { Tone::Bad } else { Tone::Dim })
         }
     }
 }

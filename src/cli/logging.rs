@@ -1,0 +1,34 @@
+//! Where the log goes: stderr, or a file while the dashboard has the terminal. `RUST_LOG` says how much.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What is told without `RUST_LOG`: what went wrong.
+const DEFAULT: &str = "warn";
+
+/// To stderr, beside what a command prints.
+pub fn to_stderr(rust_log: Option<&str>) {
+    start(rust_log, std::io::stderr);
+}
+
+/// To a file in `folder`. A log that can't be written is no reason not to start.
+pub fn to_file(rust_log: Option<&str>, folder: &Path) {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    if std::fs::create_dir_all(folder).is_ok()
+        && let Ok(file) = options.open(folder.join("cube-tui.log"))
+    {
+        start(rust_log, Mutex::new(file));
+    }
+}
+
+fn start<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(rust_log: Option<&str>, writer: W) {
+    let filter = EnvFilter::try_new(rust_log.unwrap_or(DEFAULT)).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    // Fails only where a subscriber is there already, as in tests.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).try_init();
+}
