@@ -6,6 +6,7 @@
 pub mod engine_proxy;
 pub mod process;
 pub mod registry;
+pub mod terminal;
 pub mod worker;
 
 use std::{
