@@ -12,11 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bollard::{
-    Docker,
-    models::ContainerInspectResponse,
-    query_parameters::InspectContainerOptions,
-};
+use bollard::{Docker, models::ContainerInspectResponse, query_parameters::InspectContainerOptions};
 use libtest_mimic::Trial;
 use portable_pty::CommandBuilder;
 use rustix::process::Signal;
@@ -199,12 +195,23 @@ fn keys() {
     let mut terminal = Terminal::start(&home, ALONE, USUAL);
     terminal.shows(&["LIVE"]);
     let mut random = fastrand::Rng::with_seed(11);
-    let odd = ["\x1b[200~pasted\n\u{7}日本語\x1b[201~", "\x1b[I", "\x1b[O", "\x1b[<0;5;5M", "\x1bOP", "\x1b[99;99u", "é"];
+    let odd = [
+        "\x1b[200~pasted\n\u{7}日本語\x1b[201~",
+        "\x1b[I",
+        "\x1b[O",
+        "\x1b[<0;5;5M",
+        "\x1bOP",
+        "\x1b[99;99u",
+        "é",
+    ];
     for _ in 0..400 {
         match random.u8(..8) {
             0 => terminal.keys(odd[random.usize(..odd.len())]),
             // Neither ^C, ^Z nor q: they have tests of their own.
-            _ => terminal.keys(["n", "\x1b", "?", "\t", "S", "y", "/", "x", "\r", "u", "G", "*", " ", "z"][random.usize(..14)]),
+            _ => terminal.keys(
+                ["n", "\x1b", "?", "\t", "S", "y", "/", "x", "\r", "u", "G", "*", " ", "z"]
+                    [random.usize(..14)],
+            ),
         }
     }
     assert!(!terminal.has_ended(), "{}", terminal.contents());
@@ -354,7 +361,8 @@ async fn outlive(docker: Docker) {
     terminal.shows(&["LIVE", "1/1 ready"]);
     stage.submit(&mut terminal, "stays", "sleep", "");
     let line = terminal.line(&["stays", "Running"]);
-    let id = line.split_whitespace().find(|word| word.len() == 8 && word.chars().all(|c| c.is_ascii_hexdigit()));
+    let id =
+        line.split_whitespace().find(|word| word.len() == 8 && word.chars().all(|c| c.is_ascii_hexdigit()));
     let id = id.unwrap().to_owned();
     let before = stage.container(&docker).await;
     terminal.keys("q");

@@ -42,7 +42,10 @@ impl DemoImage {
             .from_src("-")
             .repo(repo)
             .tag(tag)
-            .changes(vec![format!("ENTRYPOINT {entrypoint}"), format!("LABEL {LABEL}={}", std::process::id())])
+            .changes(vec![
+                format!("ENTRYPOINT {entrypoint}"),
+                format!("LABEL {LABEL}={}", std::process::id()),
+            ])
             .build();
         let body = bollard::body_try_stream(stream::iter(chunks(tar)).map(Ok::<_, io::Error>));
         docker.create_image(Some(options), Some(body), None).try_collect::<Vec<_>>().await?;

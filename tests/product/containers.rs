@@ -26,10 +26,8 @@ const NODE: &str = "--no-ui --data-dir data --output json";
 async fn removed(stage: Stage) {
     let mut node = stage.home.start(NODE);
     let manager = node.manager().await;
-    let (lost, stays) = (
-        manager.submit(&stage.sleeper("lost")).await,
-        manager.submit(&stage.sleeper("stays")).await,
-    );
+    let (lost, stays) =
+        (manager.submit(&stage.sleeper("lost")).await, manager.submit(&stage.sleeper("stays")).await);
     let running = manager.all_in(State::Running, &[lost, stays]).await;
     stage.remove(&running[0].status().container_id).await;
     let removed = Instant::now();
@@ -67,8 +65,7 @@ async fn bound_port(stage: Stage) {
 async fn same_name(stage: Stage) {
     let mut node = stage.home.start(NODE);
     let manager = node.manager().await;
-    let tasks =
-        [manager.submit(&stage.sleeper("twin")).await, manager.submit(&stage.sleeper("twin")).await];
+    let tasks = [manager.submit(&stage.sleeper("twin")).await, manager.submit(&stage.sleeper("twin")).await];
     let running = manager.all_in(State::Running, &tasks).await;
     let mut names = Vec::new();
     for record in &running {

@@ -124,7 +124,8 @@ async fn ended_early(docker: Docker) {
     for milliseconds in [5_u64, 50, 150, 400, 900] {
         let home = Home::new(&docker_host());
         let mut demo = home.start("demo --no-ui --output json");
-        let goes_on = tokio::time::timeout(std::time::Duration::from_millis(milliseconds), demo.ended()).await;
+        let goes_on =
+            tokio::time::timeout(std::time::Duration::from_millis(milliseconds), demo.ended()).await;
         assert!(goes_on.is_err(), "{}", demo.stderr());
         // At first there is nothing yet that would catch a signal.
         let code = demo.end(Signal::TERM).await.code();

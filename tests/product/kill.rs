@@ -3,7 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use cube_tui::{client::WorkerClient, cluster::TaskRecord, task::{State, TaskId}};
+use cube_tui::{
+    client::WorkerClient,
+    cluster::TaskRecord,
+    task::{State, TaskId},
+};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::json;
@@ -43,9 +47,8 @@ async fn found_again(start: Instant, manager: &Manager, worker: u16, tasks: &[Ta
     // The manager's store says Running from before: it is the worker that has to know them again.
     wait_for("the worker has adopted them", left, async || {
         let known = client.tasks().await.ok()?;
-        let is_running = |id: &TaskId| {
-            known.iter().any(|task| task.id == *id && task.status.state == State::Running)
-        };
+        let is_running =
+            |id: &TaskId| known.iter().any(|task| task.id == *id && task.status.state == State::Running);
         tasks.iter().all(is_running).then_some(())
     })
     .await;
@@ -153,8 +156,10 @@ async fn ended_meanwhile(stage: Stage) {
     node.end(Signal::KILL).await;
     stage.kill(&container(2), "TERM").await;
     stage.remove(&container(3)).await;
-    wait_for("the good one has ended", PATIENCE, async || (!stage.is_running(&container(1)).await).then_some(()))
-        .await;
+    wait_for("the good one has ended", PATIENCE, async || {
+        (!stage.is_running(&container(1)).await).then_some(())
+    })
+    .await;
 
     let start = Instant::now();
     let mut node = stage.home.start(NODE);
@@ -166,8 +171,7 @@ async fn ended_meanwhile(stage: Stage) {
         let record = manager.until("its end is told", left, task, ended).await;
         told.push((record.state(), record.status().exit_code));
     }
-    let expected =
-        [(State::Completed, Some(0)), (State::Failed, Some(143)), (State::Failed, None)];
+    let expected = [(State::Completed, Some(0)), (State::Failed, Some(143)), (State::Failed, None)];
     assert_eq!(told, expected);
     let cluster = manager.cluster().await;
     assert!(!cluster.task(removed).unwrap().status().reason.is_empty(), "it says why");

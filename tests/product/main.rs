@@ -43,6 +43,13 @@ mod submit;
 mod workers;
 
 fn main() {
-    let tests = [alone::tests(), submit::tests(), containers::tests(), kill::tests(), workers::tests(), demo::tests()];
+    let tests = [
+        alone::tests(),
+        submit::tests(),
+        containers::tests(),
+        kill::tests(),
+        workers::tests(),
+        demo::tests(),
+    ];
     support::run(tests.into_iter().flatten().collect());
 }

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use cube_tui::{client::WorkerClient, cluster::{Cluster, TaskRecord}, task::State};
+use cube_tui::{
+    client::WorkerClient,
+    cluster::{Cluster, TaskRecord},
+    task::State,
+};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::json;
@@ -168,9 +172,7 @@ async fn restart_elsewhere(stage: Stage) {
     .await;
     // Its next start would be the dead worker's turn.
     stage.kill(&first.status().container_id, "KILL").await;
-    let again = |record: &TaskRecord| {
-        record.status().restart_count == 1 && record.state() == State::Running
-    };
+    let again = |record: &TaskRecord| record.status().restart_count == 1 && record.state() == State::Running;
     let second = manager.until("it runs again", PATIENCE, task, again).await;
     assert_eq!(worker_of(&manager.cluster().await, &second), lives.id());
     assert_ne!(second.status().container_id, first.status().container_id);

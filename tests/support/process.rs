@@ -36,7 +36,10 @@ pub struct Home {
 
 impl Home {
     pub fn new(docker_host: &str) -> Self {
-        Self { dir: tempfile::tempdir().expect("a folder for this test"), docker_host: docker_host.to_owned() }
+        Self {
+            dir: tempfile::tempdir().expect("a folder for this test"),
+            docker_host: docker_host.to_owned(),
+        }
     }
 
     pub fn without_engine() -> Self {

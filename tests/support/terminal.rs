@@ -97,8 +97,13 @@ impl Terminal {
         let start = Instant::now();
         let mut parser = self.parser();
         while !is_so(parser.screen()) {
-            assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", parser.screen().contents());
-            (parser, _) = self.seen.1.wait_timeout(parser, LOOK_AGAIN_AFTER).unwrap_or_else(PoisonError::into_inner);
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{what}: not within {PATIENCE:?}\n{}",
+                parser.screen().contents()
+            );
+            (parser, _) =
+                self.seen.1.wait_timeout(parser, LOOK_AGAIN_AFTER).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -192,7 +197,8 @@ impl Drop for Terminal {
             eprintln!("{}", self.contents());
         }
         // What a shell has started has the terminal, too, and would be left.
-        let foreground = self.master.as_ref().and_then(|master| Pid::from_raw(master.process_group_leader()?));
+        let foreground =
+            self.master.as_ref().and_then(|master| Pid::from_raw(master.process_group_leader()?));
         if let Some(group) = foreground
             && !self.has_ended()
         {
@@ -204,7 +210,7 @@ impl Drop for Terminal {
 }
 
 fn read(mut from: Box<dyn Read + Send>, shown: &Seen, is_over: &AtomicBool) {
-    let mut bytes = [0; 65536];
+    let mut bytes = [0; 8192];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         shown.0.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..count]);
         shown.1.notify_all();
