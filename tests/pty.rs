@@ -58,17 +58,20 @@ const USUAL: Size = (160, 40);
 /// A dashboard on a manager without a worker: it needs no engine.
 const ALONE: &str = "--data-dir data --no-local-worker";
 
+/// A way to end a dashboard.
+type Leave = fn(&mut Terminal);
+
 fn ways_out() {
-    let ways: [(&str, &dyn Fn(&mut Terminal)); 5] = [
-        ("q", &|terminal| terminal.keys("q")),
-        ("Ctrl-C", &|terminal| terminal.keys("\x03")),
-        ("Ctrl-C in the form", &|terminal| {
+    let ways: [(&str, Leave); 5] = [
+        ("q", |terminal| terminal.keys("q")),
+        ("Ctrl-C", |terminal| terminal.keys("\x03")),
+        ("Ctrl-C in the form", |terminal| {
             terminal.keys("n");
             terminal.shows(&["new task"]);
             terminal.keys("abc\x03");
         }),
-        ("SIGTERM", &|terminal| terminal.signal(Signal::TERM)),
-        ("SIGHUP", &|terminal| terminal.signal(Signal::HUP)),
+        ("SIGTERM", |terminal| terminal.signal(Signal::TERM)),
+        ("SIGHUP", |terminal| terminal.signal(Signal::HUP)),
     ];
     let home = Home::without_engine();
     for (name, leave) in ways {
@@ -226,7 +229,7 @@ fn demo_of_processes() {
     let line = terminal.line(&["hello-1", "Running", "→8080"]);
     let port = port_in(&line);
     assert_eq!(page_at(port), "hello from cube-tui");
-    terminal.line(&["crash", "Failed"]);
+    terminal.line(&["batch", "Completed"]);
     terminal.keys("q");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();

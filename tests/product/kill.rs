@@ -55,7 +55,7 @@ async fn found_again(start: Instant, manager: &Manager, worker: u16, tasks: &[Ta
     let left = RIGHT_WITHIN.saturating_sub(start.elapsed());
     wait_for("the worker is ready, and its tasks are Running", left, async || {
         let cluster = manager.client.snapshot().await.ok()?;
-        let is_ready = cluster.workers().iter().all(|worker| worker.takes_work());
+        let is_ready = cluster.workers().iter().all(cube_tui::cluster::WorkerRecord::takes_work);
         let records: Vec<_> = tasks.iter().map(|id| cluster.task(*id).cloned()).collect::<Option<_>>()?;
         (is_ready && records.iter().all(|record| record.state() == State::Running)).then_some(records)
     })

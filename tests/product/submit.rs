@@ -36,8 +36,8 @@ async fn three_tasks(stage: Stage) {
     };
     assert_eq!(told("good"), (json!("Completed"), json!(0), Value::Null));
     assert_eq!(told("bad"), (json!("Failed"), json!(3), json!("exit code 3")));
-    let (state, code, reason) = told("missing");
-    assert_eq!((state, code), (json!("Failed"), Value::Null));
+    let (ended_as, code, reason) = told("missing");
+    assert_eq!((ended_as, code), (json!("Failed"), Value::Null));
     assert!(reason.as_str().unwrap().contains("such-image"), "{reason}");
 }
 

@@ -59,7 +59,13 @@ async fn manager_of(stage: &Stage, workers: &[&Worker]) -> (Running, Manager) {
     let mut node = stage.home.start(&line);
     let manager = node.manager().await;
     wait_for("all workers are ready", PATIENCE, async || {
-        manager.cluster().await.workers().iter().all(|worker| worker.takes_work()).then_some(())
+        manager
+            .cluster()
+            .await
+            .workers()
+            .iter()
+            .all(cube_tui::cluster::WorkerRecord::takes_work)
+            .then_some(())
     })
     .await;
     (node, manager)
