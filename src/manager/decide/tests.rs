@@ -277,6 +277,20 @@ fn a_worker_with_a_sick_engine_gets_nothing_new_until_it_is_well() {
 }
 
 #[test]
+fn an_engine_that_fails_in_ever_new_words_does_not_fill_the_log() {
+    let mut desk = Desk::with(&["a"]);
+    let before = desk.log.len();
+    for second in 0..120 {
+        let runtime_problem = format!("connection cut ({second})");
+        desk.give(Input::Heartbeat { worker: id("a"), runtime_problem });
+        desk.wait(Duration::from_secs(1));
+    }
+    assert_eq!(desk.log.len() - before, 4, "one at once, then one each 30 s");
+    desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+    assert_eq!(desk.log.len() - before, 5, "its end is told at once");
+}
+
+#[test]
 fn a_hung_worker_holds_up_no_one_elses_work() {
     let mut desk = Desk::with(&["hung", "b"]);
     let (first, effects) = desk.submit(TaskSpec::default());
