@@ -23,10 +23,10 @@
 //! | [`tui`] | the dashboard: `update(&mut Model, Event) -> Vec<Action>`, `draw(&Model)` |
 //! | [`demo`] | an image made of this very program, and the demo's tasks |
 //! | [`node`] | one process's share of a cluster: data folder, listeners, manager, local worker |
-//! | [`client`] | the HTTP clients of both APIs; a manager wherever it runs |
+//! | [`client`] | a manager wherever it runs: embedded, or behind its API |
 //! | [`manager`] | decide (pure) · driver · committer and store · a link to each worker · API |
-//! | [`worker`] | core (pure) · driver · API · stats · runtimes: Docker, process, fake |
-//! | [`http`] | what both APIs share: serving, the door against browsers, refusals |
+//! | [`worker`] | core (pure) · driver · API and its client · stats · runtimes: Docker, process, fake |
+//! | [`http`] | what both APIs share, at either end: serving, the door against browsers, refusals, the one client |
 //! | [`scheduler`] | where a task runs, or every worker's reason why not there (pure) |
 //! | [`cluster`] | Cluster, Change, the fold (pure) |
 //! | [`task`] | Task, TaskEvent, State, task files, the JSON of the book's peers (pure) |

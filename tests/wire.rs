@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+#[path = "support/recording.rs"]
+mod recording;
+
+use std::collections::BTreeMap;
 
 use cube_tui::task::{
     ErrorBody, Node, RestartPolicy, Stats, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, parse_task_event,
@@ -10,58 +13,8 @@ use cube_tui::task::{
 };
 use jiff::Timestamp;
 use proptest::{collection, option, prelude::*};
+use recording::{Recording, as_ours, recording, recordings};
 use serde_json::{Value, json};
-
-/// One recorded exchange.
-struct Recording {
-    request: String,
-    request_body: String,
-    status: u16,
-    response_body: String,
-}
-
-fn recording(name: &str) -> Recording {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(name);
-    let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
-    let (request, response) = text.split_once("----- response -----\n").unwrap();
-    let (request_head, request_body) = request.split_once("\n\n").unwrap();
-    let (response_head, response_body) = response.split_once("\n\n").unwrap_or((response, ""));
-    Recording {
-        request: request_head.lines().next().unwrap().to_owned(),
-        request_body: request_body.trim_end().to_owned(),
-        status: response_head.split(' ').nth(1).unwrap().parse().unwrap(),
-        response_body: response_body.to_owned(),
-    }
-}
-
-fn recordings() -> Vec<String> {
-    let dir = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire")).unwrap();
-    let mut names: Vec<_> = dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    assert!(names.len() >= 26, "{names:?}");
-    names
-}
-
-/// Where our answers differ from the recorded ones on purpose: ports without bindings are left out, no ports
-/// is null, times are printed as Z, chapters 5 to 8 have fewer fields.
-fn as_ours(mut task: Value) -> Value {
-    let fields = task.as_object_mut().unwrap();
-    for (name, unset) in [("HostPorts", json!(null)), ("HealthCheck", json!("")), ("RestartCount", json!(0))]
-    {
-        fields.entry(name).or_insert(unset);
-    }
-    if let Some(ports) = fields["HostPorts"].as_object_mut() {
-        ports.retain(|_, bindings| bindings.as_array().is_some_and(|bindings| !bindings.is_empty()));
-        if ports.is_empty() {
-            fields["HostPorts"] = Value::Null;
-        }
-    }
-    for name in ["StartTime", "FinishTime"] {
-        let time: Timestamp = fields[name].as_str().unwrap().parse().unwrap();
-        fields[name] = time.to_string().into();
-    }
-    task
-}
 
 #[test]
 fn every_recorded_request_is_read_or_refused_as_documented() {
@@ -110,7 +63,7 @@ fn every_recorded_request_is_read_or_refused_as_documented() {
 fn what_we_understand_is_what_they_understood() {
     let mut compared = 0;
     for name in recordings() {
-        let Recording { request, request_body, status, response_body } = recording(&name);
+        let Recording { request, request_body, status, response_body, .. } = recording(&name);
         if !request.starts_with("POST") || status != 201 || name.contains("state_99") {
             continue;
         }

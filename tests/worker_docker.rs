@@ -25,7 +25,7 @@ use cube_tui::{
 use futures_util::{StreamExt as _, future::join_all};
 use libtest_mimic::{Completion, Trial};
 use support::{
-    Image, containers_with,
+    Image, Sweep, containers_with,
     engine_proxy::{EngineProxy, Mode},
     registry::{NO_REGISTRY, Registry},
     remove_containers, remove_volume, wait_for, with_engine,
@@ -110,36 +110,6 @@ where
         let stage = test(Stage { docker, image, identity, worker }).await;
         stage.worker.end().await;
     })
-}
-
-/// Removes containers and image when dropped. Blocking, through the engine's own client: a panic is no place for
-/// async.
-struct Sweep {
-    label: String,
-    image: String,
-}
-
-impl Drop for Sweep {
-    fn drop(&mut self) {
-        let (label, image) = (self.label.clone(), self.image.clone());
-        let is_panic = std::thread::panicking();
-        let sweep = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let Some(docker) = support::engine().await else { return };
-                // After a panic the worker may still be at a start.
-                let rounds = if is_panic { 10 } else { 1 };
-                for _ in 0..rounds {
-                    remove_containers(&docker, &label).await;
-                    if is_panic {
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
-                }
-                Image { name: image }.remove(&docker).await;
-            });
-        });
-        let _ = sweep.join();
-    }
 }
 
 async fn limits_and_labels(stage: Stage) -> Stage {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::StreamExt;
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::oneshot;
@@ -29,29 +30,30 @@ pub async fn dashboard<B: Behind>(
     title: Title,
     begin: impl Future<Output = Result<B, CliError>> + Send + 'static,
 ) -> (Option<B>, Result<Exit, CliError>) {
-    let (tell, behind) = oneshot::channel();
+    let (tell, manager) = oneshot::channel();
+    // Of its own, because it goes on when somebody quits before it is done: what it made has to be taken away again.
+    let behind = tokio::spawn(async move {
+        let behind = begin.await;
+        let manager = match &behind {
+            Ok(behind) => Ok(behind.manager().clone()),
+            Err(error) => Err(anyhow::anyhow!(error.message.clone())),
+        };
+        // Nobody listens if somebody quit before it began.
+        let _ = tell.send(manager);
+        behind
+    });
     let options = Options {
         theme: Theme { color: environment.color },
         title,
         home: environment.home.clone(),
-        ..Options::opening(async move {
-            let behind = begin.await;
-            let manager = match &behind {
-                Ok(behind) => Ok(behind.manager().clone()),
-                Err(error) => Err(anyhow::anyhow!(error.message.clone())),
-            };
-            // Nobody listens if somebody quit before it began.
-            let _ = tell.send(behind);
-            manager
-        })
+        ..Options::opening(async move { manager.await.context("the manager did not start")? })
     };
     let shown = tui::run(options).await;
-    match (behind.await, shown) {
-        (Ok(Err(error)), _) => (None, Err(error)),
-        (behind, shown) => {
-            let ended = shown.map(exit).map_err(|error| CliError::unreachable(format!("{error:#}")));
-            (behind.ok().and_then(Result::ok), ended)
-        }
+    let ended = shown.map(exit).map_err(|error| CliError::unreachable(format!("{error:#}")));
+    match behind.await {
+        Ok(Ok(behind)) => (Some(behind), ended),
+        Ok(Err(error)) => (None, Err(error)),
+        Err(panic) => (None, Err(CliError::unreachable(format!("the manager did not start: {panic}")))),
     }
 }
 

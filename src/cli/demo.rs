@@ -14,6 +14,7 @@ use super::exit::{CliError, Exit};
 use super::no_ui::print_until_signal;
 use super::node::{local_worker, manager_listener, print_listeners, stop};
 use super::print::Printer;
+use super::signals::StopSignals;
 use crate::client::ManagerHandle;
 use crate::cluster::Cause;
 use crate::demo::{self, DemoImage};
@@ -23,19 +24,24 @@ use crate::tui::Title;
 /// An engine on this machine answers at once.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
+/// Some tens of megabytes, to an engine that may be busy.
+const IMPORTED_WITHIN: Duration = Duration::from_mins(1);
+
 /// What the demo's image is called where plain processes stand in for it.
 const PROCESS_IMAGE: &str = "cube-tui-demo";
 
 pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output);
     if args.no_ui {
+        // From here on a signal no longer ends this on the spot: there may be an image to take away again.
+        let signals = StopSignals::new()?;
         let (begun, why) = begin(environment).await?;
         if let Some(why) = why {
             printer.remark(&why);
         }
         let events = demo::tasks(&begun.image_name(), Timestamp::now());
         let ended = match print_listeners(&begun.node, args.output) {
-            Ok(()) => print_until_signal(events, &begun.node.handle, &mut printer).await,
+            Ok(()) => print_until_signal(events, &begun.node.handle, &mut printer, signals).await,
             Err(error) => Err(error),
         };
         return begun.end(ended, &mut printer).await;
@@ -133,7 +139,10 @@ async fn import(docker_host: &str) -> Result<DemoImage, String> {
     let docker = bollard::Docker::connect_with_host(docker_host)
         .map_err(|error| format!("no container engine at {docker_host} ({error})"))?;
     match tokio::time::timeout(ENGINE_ANSWERS_WITHIN, docker.negotiate_version()).await {
-        Ok(Ok(docker)) => DemoImage::import(docker).await.map_err(|error| error.to_string()),
+        Ok(Ok(docker)) => match tokio::time::timeout(IMPORTED_WITHIN, DemoImage::import(docker)).await {
+            Ok(imported) => imported.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("the container engine at {docker_host} does not take the demo's image")),
+        },
         Ok(Err(error)) => Err(format!("no container engine answers at {docker_host} ({error})")),
         Err(_) => Err(format!("the container engine at {docker_host} does not answer")),
     }

@@ -70,6 +70,11 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// How a worker stands.
+    pub fn of_worker_record(worker: &'a WorkerRecord, cluster: &'a Cluster) -> Self {
+        Self::of_worker(worker, cluster.revision(), worker.since, None)
+    }
+
     fn of_worker(
         worker: &'a WorkerRecord,
         revision: Revision,

@@ -10,7 +10,7 @@ use super::print::Printer;
 use super::signals::StopSignals;
 use super::submit::{submit_and_wait, submit_only};
 use crate::client::ManagerHandle;
-use crate::cluster::{Change, Cluster};
+use crate::cluster::{Change, Cluster, WorkerHealth, WorkerRecord};
 use crate::manager::request::RequestError;
 use crate::task::TaskEvent;
 
@@ -25,16 +25,16 @@ pub async fn no_ui(
     if args.wait {
         return Ok(submit_and_wait(manager, events, args.timeout, printer, true).await?.exit());
     }
-    print_until_signal(events, manager, printer).await
+    print_until_signal(events, manager, printer, StopSignals::new()?).await
 }
 
-/// Submits, and prints what happens until a signal comes.
+/// Submits, and prints what happens until a signal comes, or at once if one has come already.
 pub async fn print_until_signal(
     events: Vec<TaskEvent>,
     manager: &ManagerHandle,
     printer: &mut Printer,
+    mut signals: StopSignals,
 ) -> Result<Exit, CliError> {
-    let mut signals = StopSignals::new()?;
     let printing = async {
         let watch = manager.watch().await?;
         if !events.is_empty() {
@@ -53,7 +53,12 @@ pub async fn print_until_signal(
 struct PrintObserver<'a>(&'a mut Printer);
 
 impl Observer for PrintObserver<'_> {
-    fn begin(&mut self, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+    /// What the workers told before anybody watched: that an engine is away is news to whoever starts this.
+    fn begin(&mut self, cluster: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        let known = |worker: &&WorkerRecord| worker.health != WorkerHealth::Connecting;
+        for worker in cluster.workers().iter().filter(known) {
+            self.0.line(&Line::of_worker_record(worker, cluster))?;
+        }
         Ok(ControlFlow::Continue(()))
     }
 

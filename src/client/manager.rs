@@ -7,9 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Watch;
-use super::error::{ClientError, checked};
-use super::lines::lines;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
+use crate::http::{ClientError, checked, read_lines};
 use crate::manager::request::{RequestError, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
@@ -67,7 +66,7 @@ impl ManagerClient {
         let response = response.map_err(|error| self.error(error.into()))?;
         let response = checked(response).await.map_err(|error| self.error(error))?;
         let this = self.clone();
-        Ok(lines(response.bytes_stream()).map_err(move |error| this.error(error)))
+        Ok(read_lines(response.bytes_stream()).map_err(move |error| this.error(error)))
     }
 
     async fn post<T: DeserializeOwned>(

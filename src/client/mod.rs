@@ -1,12 +1,11 @@
-//! The HTTP clients of both APIs, and the one handle through which dashboard and commands use a manager.
+//! The client of a manager's API, and the one handle through which dashboard and commands use a manager wherever it
+//! runs. (The client of a worker's API lies in the worker's room, since the manager uses it too.)
 
-mod error;
 mod handle;
-mod lines;
 mod manager;
-mod worker;
 
-pub use error::{ClientError, http_client};
 pub use handle::{ManagerHandle, Watch};
 pub use manager::ManagerClient;
-pub use worker::WorkerClient;
+
+pub use crate::http::{ClientError, http_client};
+pub use crate::worker::WorkerClient;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-/// Marks what the demo brought, for whoever wonders.
+/// Marks what the demo brought, with the process that did, for whoever wonders.
 const LABEL: &str = "cube.demo";
 
 /// An image in the engine, to be [removed](Self::remove) at the end.
@@ -42,7 +42,10 @@ impl DemoImage {
             .from_src("-")
             .repo(repo)
             .tag(tag)
-            .changes(vec![format!("ENTRYPOINT {entrypoint}"), format!("LABEL {LABEL}=1")])
+            .changes(vec![
+                format!("ENTRYPOINT {entrypoint}"),
+                format!("LABEL {LABEL}={}", std::process::id()),
+            ])
             .build();
         let body = bollard::body_try_stream(stream::iter(chunks(tar)).map(Ok::<_, io::Error>));
         docker.create_image(Some(options), Some(body), None).try_collect::<Vec<_>>().await?;

@@ -34,6 +34,10 @@ impl Program {
 
 /// Runs `program` until its end or SIGTERM: as PID 1 of a container nothing else ends it.
 pub async fn run(program: Program, port: u16, greeting: String) -> std::io::Result<ExitCode> {
+    // As a plain process it must not outlive a demo that was killed; as PID 1 it has no parent to lose.
+    if std::process::id() != 1 {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let work = async {
         match program {

@@ -1,8 +1,10 @@
-//! What the manager's and the worker's API have in common: serving, the door against browsers, refusals in the
-//! book's form, bodies of JSON lines. Knows neither's routes.
+//! What both APIs have in common, at either end: serving, the door against browsers, refusals in the book's form,
+//! bodies of JSON lines, the one client and why a request failed. Knows no routes.
 
+mod client;
 mod door;
 mod json_lines;
+mod read_lines;
 mod refusal;
 
 use std::time::Duration;
@@ -14,7 +16,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use client::{ClientError, checked, http_client};
 pub use json_lines::json_lines;
+pub use read_lines::read_lines;
 pub use refusal::Refusal;
 
 /// The largest body that is read: some ten thousand tasks in one request.

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::decide::{Answer, Wish};
-use super::driver::Reply;
 use super::feed::FeedSender;
 use super::link::Parcel;
+use super::message::Reply;
 use super::request::RequestError;
 use super::store::{Store, StoreError};
 use crate::cluster::{Change, Cluster};

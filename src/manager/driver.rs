@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::commit::{Batch, Committer, Work};
-use super::decide::{Answer, ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
+use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
 use super::feed::FeedSender;
 use super::link;
+use super::message::{FeedStream, Message, Reply};
 use super::request::RequestError;
 use super::store::{Store, StoreError};
-use crate::client::WorkerClient;
-use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::task::WorkerId;
+use crate::worker::WorkerClient;
 
 /// Messages that may wait for the driver; who finds it full waits.
 const MESSAGES: usize = 4_096;
@@ -26,29 +26,6 @@ const MESSAGES_A_TURN: usize = 512;
 
 /// After the store refused a write, before it is tried again: somebody has to make room first.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-
-/// What the driver is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    Input(Input),
-    Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
-    Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
-    Watch(oneshot::Sender<(Cluster, FeedStream)>),
-    Snapshot(oneshot::Sender<Cluster>),
-}
-
-pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;
-
-/// Wraps the stream for `Debug`'s sake.
-pub(super) struct FeedStream(
-    pub(super) futures_util::stream::BoxStream<'static, Result<FeedItem, RequestError>>,
-);
-
-impl std::fmt::Debug for FeedStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FeedStream")
-    }
-}
 
 /// What a manager needs to know at its start.
 #[derive(Debug)]

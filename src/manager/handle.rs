@@ -4,7 +4,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
-use super::driver::Message;
+use super::message::Message;
 use super::request::{RequestError, Stopping, Submitted};
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::task::{TaskEvent, TaskId};

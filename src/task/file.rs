@@ -226,6 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_files_are_fine() {
+        let samples = [
+            (include_str!("../../assets/tasks/web.json"), 1),
+            (include_str!("../../assets/tasks/batch.jsonl"), 2),
+            (include_str!("../../assets/tasks/event.json"), 1),
+        ];
+        for (text, tasks) in samples {
+            assert_eq!(names(text).len(), tasks, "{text}");
+        }
+    }
+
+    #[test]
     fn a_task_an_event_an_array_and_lines_are_all_fine() {
         let task = |name: &str| format!(r#"{{"Name":"{name}","Image":"i"}}"#);
         let event = |name: &str| format!(r#"{{"State":2,"Task":{}}}"#, task(name));

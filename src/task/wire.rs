@@ -143,6 +143,8 @@ impl TaskEvent {
     /// The same wish as a book's worker or manager understands it: a start has Task.State 1, and what is
     /// unset or none of its business is left out (its manager and its oldest workers refuse unknown fields).
     /// The restart policy stays here: the manager carries it out, and the peer's engine must not do so too.
+    /// Its worker names the container like the task and leaves it there when it has ended, so each generation
+    /// after the first has a name of its own.
     pub fn for_book_peer(&self) -> BookTaskEvent {
         let mut event = self.clone();
         event.task.status.state = if self.is_stop() { State::Completed } else { State::Scheduled };
@@ -193,7 +195,11 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     let mut out = serializer.serialize_struct("Task", TASK_FIELDS.len())?;
     out.serialize_field("ID", &task.id)?;
     out.serialize_field("ContainerID", &status.container_id)?;
-    out.serialize_field("Name", &spec.name)?;
+    if ours || status.generation == 0 || spec.name.is_empty() {
+        out.serialize_field("Name", &spec.name)?;
+    } else {
+        out.serialize_field("Name", &format!("{}-{}", spec.name, status.generation))?;
+    }
     out.serialize_field("State", &status.state)?;
     out.serialize_field("Image", &spec.image)?;
     out.serialize_field("Cpu", &GoFloat(spec.cpu))?;

@@ -91,7 +91,11 @@ impl Worker {
                 let known = &mut entry.task.status;
                 let is_this_container =
                     !task.status.container_id.is_empty() && task.status.container_id == known.container_id;
-                if generation < known.generation && !is_this_container {
+                // A book's manager knows no generations, but it knows how often it restarted the task.
+                let is_this_restart = generation == 0
+                    && task.status.restart_count > 0
+                    && task.status.restart_count >= known.restart_count;
+                if generation < known.generation && !is_this_container && !is_this_restart {
                     return EventAnswer::stop_accepted();
                 }
                 entry.wish = Wish::Stop;

@@ -4,7 +4,10 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State as Shared, rejection::BytesRejection},
+    extract::{
+        Path, State as Shared,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -60,13 +63,8 @@ impl Api {
     }
 }
 
-fn readable(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
-    body.map_err(|rejection| Refusal::new(rejection.status().as_u16(), rejection.body_text()))
-}
-
 async fn post_task(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let mut event =
-        parse_task_event(&readable(body)?).map_err(|error| Refusal::new(400, error.to_string()))?;
+    let mut event = parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
     if event.task.id.is_nil() {
         event.task.id = TaskId::random();
     }
@@ -83,7 +81,8 @@ async fn get_tasks(Shared(api): Shared<Api>) -> Answer {
     Ok(Json(api.ask(Command::Tasks).await?).into_response())
 }
 
-async fn delete_task(Shared(api): Shared<Api>, Path(id): Path<String>) -> Answer {
+async fn delete_task(Shared(api): Shared<Api>, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
     let id: TaskId =
         id.parse().map_err(|error| Refusal::new(400, format!("{id:?} is not the id of a task: {error}")))?;
     answer(api.ask(|answer| Command::Stop(id, answer)).await?)
@@ -117,7 +116,7 @@ fn check(event: &TaskEvent) -> Result<(), String> {
 
 /// Every event gets its own answer, an unreadable one too.
 async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body = readable(body)?;
+    let body = body?;
     // The common case in one pass.
     if let Ok(events) = serde_json::from_slice::<Vec<TaskEvent>>(&body)
         && events.iter().all(|event| check(event).is_ok())

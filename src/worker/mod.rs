@@ -2,6 +2,7 @@
 
 mod add_task;
 mod api;
+mod client;
 mod core;
 mod driver;
 mod effects;
@@ -15,5 +16,6 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use client::WorkerClient;
 pub use core::{Effect, Input, Limits, Output, Worker};
 pub use start::{Config, Started, WorkerError, start};

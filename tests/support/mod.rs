@@ -4,7 +4,10 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses its part of this")]
 
 pub mod engine_proxy;
+pub mod process;
+pub mod recording;
 pub mod registry;
+pub mod terminal;
 pub mod worker;
 
 use std::{
@@ -144,6 +147,38 @@ impl Image {
 
     pub async fn remove(&self, docker: &Docker) {
         let _ = docker.remove_image(&self.name, None::<RemoveImageOptions>, None).await;
+    }
+}
+
+/// Removes containers and image when dropped. Blocking, through the engine's own client: a panic is no place for
+/// async.
+#[derive(Debug)]
+pub struct Sweep {
+    pub label: String,
+    pub image: String,
+}
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        let (label, image) = (self.label.clone(), self.image.clone());
+        let is_panic = std::thread::panicking();
+        let sweep = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                let Some(docker) = engine().await else { return };
+                // After a panic the worker may still be at a start.
+                let rounds = if is_panic { 10 } else { 1 };
+                for _ in 0..rounds {
+                    remove_containers(&docker, &label).await;
+                    if is_panic {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                }
+                Image { name: image }.remove(&docker).await;
+            });
+        });
+        let _ = sweep.join();
     }
 }
 

@@ -2,21 +2,22 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 
 use super::Api;
-use crate::client::WorkerClient;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
 use crate::task::{Node, Task, TaskId, parse_task_event};
+use crate::worker::WorkerClient;
 
 pub(super) async fn post_task(
     Shared(api): Shared<Api>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Task>), Refusal> {
-    let mut event = parse_task_event(&body).map_err(|error| Refusal::new(400, error.to_string()))?;
+    let mut event = parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
     event.give_missing_ids();
     let mut task = event.task.clone();
     let outcomes = api.handle.submit(vec![event], Cause::Api).await?;
@@ -32,8 +33,9 @@ pub(super) async fn list_tasks(Shared(api): Shared<Api>) -> Result<Json<Vec<Task
 
 pub(super) async fn delete_task(
     Shared(api): Shared<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Refusal> {
+    let Path(id) = id?;
     let id: TaskId = id.parse().map_err(|error| Refusal::new(400, format!("{id} is no task ID: {error}")))?;
     api.handle.stop(vec![id], Cause::Api).await?;
     Ok(StatusCode::NO_CONTENT)

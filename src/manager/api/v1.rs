@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State as Shared};
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
@@ -28,10 +29,11 @@ fn api_request() -> Cause {
 /// All of them or none.
 pub(super) async fn submit(
     Shared(api): Shared<Api>,
-    Query(asking): Query<Asking>,
-    body: Bytes,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
-    let mut events: Vec<TaskEvent> = read(&body)?;
+    let Query(asking) = asking?;
+    let mut events: Vec<TaskEvent> = read(&body?)?;
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -49,10 +51,11 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 /// All of them or none.
 pub(super) async fn stop(
     Shared(api): Shared<Api>,
-    Query(asking): Query<Asking>,
-    body: Bytes,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Stopping>>, Refusal> {
-    let tasks: Vec<TaskId> = read(&body)?;
+    let Query(asking) = asking?;
+    let tasks: Vec<TaskId> = read(&body?)?;
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
 }
 
@@ -70,8 +73,9 @@ pub(super) struct Since {
 /// new snapshot is the way.
 pub(super) async fn changes(
     Shared(api): Shared<Api>,
-    Query(Since { since }): Query<Since>,
+    since: Result<Query<Since>, QueryRejection>,
 ) -> Result<Response, Refusal> {
+    let Query(Since { since }) = since?;
     let (cluster, items) = api.handle.watch().await?;
     let revision = cluster.revision();
     if since > revision {

@@ -177,6 +177,8 @@ pub struct Manager {
     in_flight: HashMap<WorkerId, InFlight>,
     /// When each worker of this run was last heard.
     last_seen: HashMap<WorkerId, Duration>,
+    /// When each worker's engine trouble was last told.
+    problem_told: HashMap<WorkerId, Duration>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
 }
@@ -270,5 +272,7 @@ impl Turn {
     }
 }
 
+#[cfg(test)]
+mod book_tests;
 #[cfg(test)]
 mod tests;

@@ -11,13 +11,13 @@ use super::{
 use crate::cluster::{Capacity, Cause, Cluster, Peer, What, WorkerHealth};
 use crate::task::{RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 
-struct Desk {
+pub(super) struct Desk {
     manager: Manager,
     since_start: Duration,
     log: Vec<Arc<crate::cluster::Change>>,
 }
 
-fn id(name: &str) -> WorkerId {
+pub(super) fn id(name: &str) -> WorkerId {
     WorkerId::from(name)
 }
 
@@ -30,7 +30,7 @@ fn event(spec: TaskSpec) -> TaskEvent {
 }
 
 impl Desk {
-    fn with(workers: &[&str]) -> Self {
+    pub(super) fn with(workers: &[&str]) -> Self {
         let mut desk = Self { manager: Manager::default(), since_start: Duration::ZERO, log: vec![] };
         desk.start(workers);
         for worker in workers {
@@ -39,7 +39,7 @@ impl Desk {
         desk
     }
 
-    fn start(&mut self, workers: &[&str]) {
+    pub(super) fn start(&mut self, workers: &[&str]) {
         let workers =
             workers.iter().map(|worker| ConfiguredWorker { id: id(worker), insecure: false }).collect();
         self.give(Input::Started { workers });
@@ -49,7 +49,7 @@ impl Desk {
         self.give(up(worker));
     }
 
-    fn give(&mut self, input: Input) -> Decision {
+    pub(super) fn give(&mut self, input: Input) -> Decision {
         let wall = Timestamp::UNIX_EPOCH + self.since_start;
         let decision = self.manager.handle(Now { wall, since_start: self.since_start }, input);
         self.log.extend(decision.changes.iter().cloned());
@@ -58,7 +58,7 @@ impl Desk {
     }
 
     /// Lets time pass, ticking whenever the manager asks for it.
-    fn wait(&mut self, wait: Duration) -> Vec<Effect> {
+    pub(super) fn wait(&mut self, wait: Duration) -> Vec<Effect> {
         let end = self.since_start + wait;
         let mut effects = vec![];
         while let Some(due) = self.manager.next_wake().filter(|due| *due <= end) {
@@ -69,14 +69,14 @@ impl Desk {
         effects
     }
 
-    fn submit(&mut self, spec: TaskSpec) -> (TaskId, Vec<Effect>) {
+    pub(super) fn submit(&mut self, spec: TaskSpec) -> (TaskId, Vec<Effect>) {
         let event = event(spec);
         let task = event.task.id;
         let decision = self.give(Input::Submit { request: 1, cause: Cause::Command, events: vec![event] });
         (task, decision.effects)
     }
 
-    fn sent(&mut self, worker: &str, task: TaskId, outcome: SendOutcome) -> Vec<Effect> {
+    pub(super) fn sent(&mut self, worker: &str, task: TaskId, outcome: SendOutcome) -> Vec<Effect> {
         let generation = self.task(task).task.status.generation;
         self.give(Input::Sent { worker: id(worker), task, generation, wish: Wish::Start, outcome }).effects
     }
@@ -91,7 +91,7 @@ impl Desk {
         self.give(Input::WorkerTask { worker: id(worker), task: report })
     }
 
-    fn stop(&mut self, task: TaskId) -> Vec<Effect> {
+    pub(super) fn stop(&mut self, task: TaskId) -> Vec<Effect> {
         self.give(Input::Stop { request: 2, cause: Cause::Command, tasks: vec![task] }).effects
     }
 
@@ -99,11 +99,11 @@ impl Desk {
         self.manager.cluster().task(task).unwrap()
     }
 
-    fn state(&self, task: TaskId) -> State {
+    pub(super) fn state(&self, task: TaskId) -> State {
         self.task(task).state()
     }
 
-    fn reason(&self, task: TaskId) -> &str {
+    pub(super) fn reason(&self, task: TaskId) -> &str {
         &self.task(task).task.status.reason
     }
 
@@ -274,6 +274,20 @@ fn a_worker_with_a_sick_engine_gets_nothing_new_until_it_is_well() {
     assert_eq!(desk.reason(task), "waiting: a runtime unhealthy (docker does not answer)");
     let well = Input::Heartbeat { worker: id("a"), runtime_problem: String::new() };
     assert_eq!(starts(&desk.give(well).effects), [("a", 0)]);
+}
+
+#[test]
+fn an_engine_that_fails_in_ever_new_words_does_not_fill_the_log() {
+    let mut desk = Desk::with(&["a"]);
+    let before = desk.log.len();
+    for second in 0..120 {
+        let runtime_problem = format!("connection cut ({second})");
+        desk.give(Input::Heartbeat { worker: id("a"), runtime_problem });
+        desk.wait(Duration::from_secs(1));
+    }
+    assert_eq!(desk.log.len() - before, 4, "one at once, then one each 30 s");
+    desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+    assert_eq!(desk.log.len() - before, 5, "its end is told at once");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::cluster::{Cause, Peer, TaskRecord, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// A book worker lists a task only once it took it off its queue, which it looks at every 10 s, one task a turn.
-/// A start that it has not listed for this long went missing.
+/// When nothing has happened there for this long, a start that it does not list went missing.
 const BOOK_LISTS_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
 
 impl Manager {
@@ -20,14 +20,21 @@ impl Manager {
         for task in tasks {
             self.update_task(turn, worker, task);
         }
+        let has_lost_them = is_book && self.stands_still(turn, worker);
         for task in self.assigned(worker) {
             // It may know the task and not yet this generation of it.
             let ours = self.cluster.task(task).map(|record| record.status().generation);
             let is_listed = listed.get(&task).is_some_and(|theirs| is_book || Some(*theirs) >= ours);
             if !is_listed {
-                self.not_listed(turn, worker, task);
+                self.not_listed(turn, worker, task, has_lost_them);
             }
         }
+    }
+
+    /// Whether none of the worker's tasks changed for a while: a long queue moves on, a lost one does not.
+    fn stands_still(&self, turn: &Turn, worker: &WorkerId) -> bool {
+        let mut records = self.cluster.tasks_of(worker).filter_map(|task| self.cluster.task(task));
+        records.all(|record| is_long_ago(turn, record))
     }
 
     fn is_book(&self, worker: &WorkerId) -> bool {
@@ -42,22 +49,26 @@ impl Manager {
     }
 
     /// A task was sent to `worker`, and `worker` does not know it.
-    fn not_listed(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
+    fn not_listed(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, is_lost: bool) {
         let Some(record) = self.cluster.task(task) else { return };
         if record.state().has_ended() || self.is_in_flight(worker, task) {
             return;
         }
         match record.state() {
-            State::Scheduled if self.is_book(worker) => {
-                if turn.now.wall.duration_since(record.changed) > BOOK_LISTS_WITHIN {
-                    self.send_start(turn, worker, task);
-                }
-            }
+            State::Scheduled if self.is_book(worker) && !is_lost => {}
             State::Scheduled | State::Running if record.is_stopping() => {
                 let reason = "stopped; its worker no longer has it".to_owned();
                 self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Completed, reason });
             }
-            State::Scheduled => self.send_start(turn, worker, task),
+            State::Scheduled => {
+                if is_lost {
+                    // Said, so that it is seen, and so that the next time is a while away.
+                    let generation = record.status().generation;
+                    let what = What::Scheduled { task, worker: worker.clone(), generation };
+                    self.change(turn, Cause::WorkerReport, what);
+                }
+                self.send_start(turn, worker, task);
+            }
             State::Running => {
                 let reason = format!("{worker} no longer has it");
                 self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Failed, reason });
@@ -80,7 +91,14 @@ impl Manager {
         // It reports the task, so it has the task, whatever becomes of the answer to the POST.
         self.landed(turn, worker, Wish::Start, report.id);
         let Some(record) = self.cluster.task(report.id) else { return };
-        if let Some(status) = news(record, report.status, turn.now.wall) {
+        let mut status = report.status;
+        if self.is_book(worker) {
+            if is_of_before_the_restart(turn, record, &status) {
+                return;
+            }
+            give_book_reason(record, &mut status);
+        }
+        if let Some(status) = news(record, status, turn.now.wall) {
             let (task, ended) = (report.id, status.state.has_ended());
             self.change(turn, Cause::WorkerReport, What::Observed { task, status });
             if ended {
@@ -106,6 +124,28 @@ impl Manager {
             leftover.status.generation = theirs;
             self.send(turn, worker, Wish::Stop, leftover);
         }
+    }
+}
+
+fn is_long_ago(turn: &Turn, record: &TaskRecord) -> bool {
+    turn.now.wall.duration_since(record.changed) > BOOK_LISTS_WITHIN
+}
+
+/// Until a book worker gets to the restart in its queue, it lists how the task ended before. For ever, if it is
+/// of a chapter that refuses to restart; so after a while its word counts.
+fn is_of_before_the_restart(turn: &Turn, record: &TaskRecord, report: &TaskStatus) -> bool {
+    report.state.has_ended()
+        && report.restart_count < record.status().restart_count
+        && !record.is_stopping()
+        && !is_long_ago(turn, record)
+}
+
+/// The book's tasks have no reason.
+fn give_book_reason(record: &TaskRecord, report: &mut TaskStatus) {
+    match report.state {
+        State::Completed if record.is_stopping() => "stopped".clone_into(&mut report.reason),
+        State::Failed => "its worker, one of the book's, does not say why".clone_into(&mut report.reason),
+        State::Pending | State::Scheduled | State::Running | State::Completed => {}
     }
 }
 

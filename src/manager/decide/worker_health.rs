@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfiguredWorker, Manager, Timer, Turn};
+use super::{ConfiguredWorker, Manager, Now, Timer, Turn};
 use crate::cluster::{Capacity, Cause, Peer, What, WorkerHealth, WorkerRecord};
 use crate::task::WorkerId;
 
@@ -11,6 +11,9 @@ pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// No word for this long: lost. Within the ten seconds that faults.md promises.
 pub const LOST_AFTER: Duration = Duration::from_secs(9);
+
+/// A worker's problem that only changes its words is told this often.
+const PROBLEM_AGAIN: Duration = Duration::from_secs(30);
 
 impl Manager {
     /// Takes in the workers of this run. Those of an earlier run that are not named now are lost, and say why.
@@ -61,13 +64,23 @@ impl Manager {
     pub(super) fn heartbeat(&mut self, turn: &mut Turn, worker: &WorkerId, runtime_problem: String) {
         self.seen(turn, worker);
         let Some(record) = self.cluster.worker(worker) else { return };
-        if record.health != WorkerHealth::Ready || record.runtime_problem != runtime_problem {
+        if record.health != WorkerHealth::Ready || self.is_news(turn.now, record, &runtime_problem) {
             let mut record = record.clone();
+            self.problem_told.insert(worker.clone(), turn.now.since_start);
             record.health = WorkerHealth::Ready;
             record.reason.clear();
             record.runtime_problem = runtime_problem;
             self.set_worker(turn, Cause::WorkerReport, record);
         }
+    }
+
+    /// Whether a problem is to be told: when it comes, when it goes, and when it is another one by now. An engine
+    /// whose every answer fails in other words must not fill the log.
+    fn is_news(&self, now: Now, record: &WorkerRecord, problem: &str) -> bool {
+        let before = &record.runtime_problem;
+        let told = self.problem_told.get(&record.id).copied().unwrap_or_default();
+        let is_late = now.since_start.saturating_sub(told) >= PROBLEM_AGAIN;
+        before != problem && (before.is_empty() || problem.is_empty() || is_late)
     }
 
     /// The link says it before the silence does: no new work goes there from now on.

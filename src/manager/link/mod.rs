@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::decide::{Input, MOST_IN_FLIGHT, Wish};
-use super::driver::Message;
 use super::feed::FeedSender;
-use crate::client::WorkerClient;
+use super::message::Message;
 use crate::cluster::Peer;
 use crate::task::{Task, WorkerId};
+use crate::worker::WorkerClient;
 
 /// Room for all that the core lets be under way at once, starts and stops.
 const OUTBOX: usize = 2 * MOST_IN_FLIGHT;

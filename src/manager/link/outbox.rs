@@ -3,8 +3,8 @@
 use tokio::sync::{mpsc, watch};
 
 use super::{Link, Parcel};
-use crate::client::ClientError;
 use crate::cluster::Peer;
+use crate::http::ClientError;
 use crate::manager::decide::{Input, SendOutcome, Wish};
 use crate::task::{EventId, State, TaskEvent};
 
@@ -54,6 +54,10 @@ async fn send_batch(link: &Link, parcels: &[Parcel]) -> Vec<SendOutcome> {
         Ok(answers) => {
             let reason = format!("{} events sent, {} answered", parcels.len(), answers.len());
             vec![SendOutcome::Failed { reason, may_have_arrived: true }; parcels.len()]
+        }
+        // Not a word about these events: a peer of the book answers here now, and the link is about to learn it.
+        Err(ClientError::Refused { status: 404 | 405, message }) => {
+            vec![SendOutcome::Failed { reason: message, may_have_arrived: false }; parcels.len()]
         }
         Err(error) => vec![outcome(error); parcels.len()],
     }

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::Link;
-use crate::client::ClientError;
 use crate::cluster::{Capacity, FeedItem, Peer, WorkerSample};
+use crate::http::ClientError;
 use crate::manager::decide::{Input, STALE_AFTER};
 use crate::worker::report::{Hello, Report};
 

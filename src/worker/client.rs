@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
-use super::error::{ClientError, checked};
-use super::lines::lines;
+use super::report::{EventAnswer, Report};
+use crate::http::{ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
-use crate::worker::report::{EventAnswer, Report};
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
@@ -32,7 +31,7 @@ impl WorkerClient {
         // The deadline is for the answer to begin; the stream itself has no end.
         let request = self.http.get(format!("{}/v1/reports", self.base)).send();
         let response = tokio::time::timeout(ANSWER_WITHIN, request).await.map_err(|_| no_answer())??;
-        Ok(lines(checked(response).await?.bytes_stream()))
+        Ok(read_lines(checked(response).await?.bytes_stream()))
     }
 
     /// Our own batch: each event's answer, in order.

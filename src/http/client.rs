@@ -68,8 +68,8 @@ fn innermost(error: &reqwest::Error) -> String {
     }
 }
 
-/// The answer if it is a success, or its error text.
-pub(super) async fn checked(response: reqwest::Response) -> Result<reqwest::Response, ClientError> {
+/// The answer if it is a success, or its error text (the book's form, or whatever it is).
+pub async fn checked(response: reqwest::Response) -> Result<reqwest::Response, ClientError> {
     #[derive(Deserialize)]
     struct Body {
         #[serde(rename = "Message")]

@@ -12,7 +12,7 @@ use super::ClientError;
 const LONGEST_LINE: usize = 256 << 20;
 
 /// Reads `body` line by line.
-pub(super) fn lines<T: DeserializeOwned>(
+pub fn read_lines<T: DeserializeOwned>(
     body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
 ) -> impl Stream<Item = Result<T, ClientError>> + Send {
     let reader = StreamReader::new(Box::pin(body.map_err(std::io::Error::other)));

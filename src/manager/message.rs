@@ -1,0 +1,30 @@
+//! What reaches the driver: inputs for the core, and requests that are answered. Plain values.
+
+use futures_util::stream::BoxStream;
+use tokio::sync::oneshot;
+
+use super::decide::{Answer, Input};
+use super::request::RequestError;
+use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::task::{TaskEvent, TaskId};
+
+/// What the driver is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Input(Input),
+    Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
+    Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
+    Watch(oneshot::Sender<(Cluster, FeedStream)>),
+    Snapshot(oneshot::Sender<Cluster>),
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;
+
+/// Wraps the stream for `Debug`'s sake.
+pub(super) struct FeedStream(pub(super) BoxStream<'static, Result<FeedItem, RequestError>>);
+
+impl std::fmt::Debug for FeedStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FeedStream")
+    }
+}
