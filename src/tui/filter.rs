@@ -13,12 +13,15 @@ pub(super) struct Filter {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "two say what was typed, two what need not be looked at")]
 struct Word {
     must_match: bool,
     only_state: bool,
     needle: String,
     /// Could be part of an id: worth spelling the id out for.
     is_hex: bool,
+    /// Is part of a word for how a task looks that is no state's name: worth finding out for.
+    is_in_looks: bool,
 }
 
 impl Filter {
@@ -48,16 +51,18 @@ impl Word {
         let (only_state, text) = text.strip_prefix("state:").map_or((false, text), |rest| (true, rest));
         let needle = text.to_ascii_lowercase();
         let is_hex = needle.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        (!needle.is_empty()).then_some(Self { must_match, only_state, needle, is_hex })
+        let is_in_looks = [Face::Stale, Face::Stopping].iter().any(|face| contains(face.word(), &needle));
+        (!needle.is_empty()).then_some(Self { must_match, only_state, needle, is_hex, is_in_looks })
     }
 
     /// What is at hand first, what has to be looked up last.
     fn is_in(&self, record: &TaskRecord, cluster: &Cluster) -> bool {
         let spec = &record.task.spec;
-        let worker = || cluster.worker_of(record.task.id);
+        // What waits was taken from the worker that was tried.
+        let worker = record.tried.as_ref().filter(|_| record.queued.is_none());
         let is_in_state = || {
             contains(record.state().name(), &self.needle)
-                || contains(Face::of(cluster, record).word(), &self.needle)
+                || self.is_in_looks && contains(Face::of(cluster, record).word(), &self.needle)
         };
         if self.only_state {
             return is_in_state();
@@ -65,7 +70,7 @@ impl Word {
         contains(&spec.name, &self.needle)
             || contains(&spec.image, &self.needle)
             || is_in_state()
-            || worker().is_some_and(|worker| contains(worker.as_str(), &self.needle))
+            || worker.is_some_and(|worker| contains(worker.as_str(), &self.needle))
             || self.is_hex && {
                 let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
                 record.task.id.0.hyphenated().encode_lower(&mut text).contains(self.needle.as_str())

@@ -97,11 +97,19 @@ impl TaskList {
     }
 
     fn refilter(&mut self, cluster: &Cluster) {
-        let mut shown = ShownSet::default();
-        for task in &self.order {
-            shown.push(self.passes(*task, cluster));
+        // In the order in which they lie in memory; only those that pass are looked up.
+        let mut passes = vec![self.filter.is_empty(); self.order.len()];
+        if !self.filter.is_empty() {
+            for record in cluster.task_db().filter(|record| self.filter.passes(record, cluster)) {
+                if let Some(row) = self.row_of.get(&record.task.id) {
+                    passes[*row] = true;
+                }
+            }
         }
-        self.shown = shown;
+        self.shown = ShownSet::default();
+        for passes in passes {
+            self.shown.push(passes);
+        }
     }
 
     fn passes(&self, task: TaskId, cluster: &Cluster) -> bool {
