@@ -1,6 +1,6 @@
 //! What a worker was sent and has yet to answer for: keeps a slow or hung one from swallowing the queue.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::{Effect, Manager, Now, Turn, Wish};
@@ -16,7 +16,8 @@ const SLOW_AFTER: Duration = Duration::from_millis(500);
 /// What is under way to one worker.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    starts: HashSet<TaskId>,
+    /// Each start, and whether its worker has shown a list without it meanwhile.
+    starts: HashMap<TaskId, bool>,
     stops: usize,
     /// Stops for which there was no room.
     waiting_stops: VecDeque<Task>,
@@ -32,8 +33,11 @@ impl Manager {
         })
     }
 
-    pub(super) fn is_in_flight(&self, worker: &WorkerId, task: TaskId) -> bool {
-        self.in_flight.get(worker).is_some_and(|flight| flight.starts.contains(&task))
+    /// The worker showed a list without `task`. True if its start is still under way: then it may not have
+    /// arrived yet, or the worker that took it is gone; the answer to the start will not tell which.
+    pub(super) fn doubt(&mut self, worker: &WorkerId, task: TaskId) -> bool {
+        let start = self.in_flight.get_mut(worker).and_then(|flight| flight.starts.get_mut(&task));
+        start.map(|is_doubted| *is_doubted = true).is_some()
     }
 
     pub(super) fn send(&mut self, turn: &mut Turn, worker: &WorkerId, wish: Wish, task: Task) {
@@ -47,7 +51,7 @@ impl Manager {
                 if flight.starts.is_empty() {
                     flight.since = turn.now.since_start;
                 }
-                flight.starts.insert(task.id);
+                flight.starts.insert(task.id, false);
             }
             Wish::Stop if flight.stops >= MOST_IN_FLIGHT => {
                 flight.waiting_stops.push_back(task);
@@ -58,19 +62,20 @@ impl Manager {
         turn.effect(Effect::Send { worker: worker.clone(), wish, task });
     }
 
-    /// The worker answered, or will not any more.
-    pub(super) fn landed(&mut self, turn: &mut Turn, worker: &WorkerId, wish: Wish, task: TaskId) {
-        let Some(flight) = self.in_flight.get_mut(worker) else { return };
+    /// The worker answered, or will not any more. True for a start that was [doubted](Self::doubt).
+    pub(super) fn landed(&mut self, turn: &mut Turn, worker: &WorkerId, wish: Wish, task: TaskId) -> bool {
+        let Some(flight) = self.in_flight.get_mut(worker) else { return false };
         match wish {
             Wish::Start => {
-                flight.starts.remove(&task);
                 flight.since = turn.now.since_start;
+                flight.starts.remove(&task).unwrap_or(false)
             }
             Wish::Stop => {
                 flight.stops = flight.stops.saturating_sub(1);
                 if let Some(next) = flight.waiting_stops.pop_front() {
                     self.send(turn, worker, Wish::Stop, next);
                 }
+                false
             }
         }
     }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::request::{RequestError, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
-use crate::task::{Task, TaskEvent, TaskId, WorkerId};
+use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
 pub use send_work::dispatch_backoff;
@@ -154,6 +154,8 @@ enum Timer {
     Retry(Place),
     /// A stop that did not reach its worker is due again.
     StopAgain(TaskId),
+    /// A stop of what an earlier dispatch left on a worker did not reach it.
+    LeftoverAgain(WorkerId, TaskId, u32),
     /// A worker may be late.
     Health(WorkerId),
 }
@@ -242,6 +244,10 @@ impl Manager {
             match timer {
                 Timer::Retry(place) => self.ready.push_back(place),
                 Timer::StopAgain(task) => self.send_stop(turn, task),
+                Timer::LeftoverAgain(worker, task, generation) => {
+                    let status = TaskStatus { generation, ..TaskStatus::default() };
+                    self.stop_leftover(turn, &worker, task, status);
+                }
                 Timer::Health(worker) => self.check_health(turn, &worker),
             }
         }

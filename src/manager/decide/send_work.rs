@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::restart_policy::LONGEST_BACKOFF;
+use super::stop_task::STOP_AGAIN;
 use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
 use crate::cluster::{Cause, What};
 use crate::scheduler::select_worker;
@@ -108,13 +109,21 @@ impl Manager {
         wish: Wish,
         outcome: SendOutcome,
     ) {
-        self.landed(turn, worker, wish, task);
-        let is_current = self.cluster.worker_of(task) == Some(worker)
-            && self.cluster.task(task).is_some_and(|record| record.status().generation == generation);
-        if !is_current {
+        let is_doubted = self.landed(turn, worker, wish, task);
+        if !self.is_current(worker, task, generation) {
+            if wish == Wish::Stop && matches!(outcome, SendOutcome::Failed { .. }) {
+                let again = Timer::LeftoverAgain(worker.clone(), task, generation);
+                self.wake_after(turn.now, STOP_AGAIN, again);
+            }
             return;
         }
         match wish {
+            Wish::Start if is_doubted && outcome == SendOutcome::Accepted && !self.is_book(worker) => {
+                // By a worker that may have been killed right after: the same start again is harmless.
+                if self.state_of(task) == State::Scheduled {
+                    self.send_start(turn, worker, task);
+                }
+            }
             Wish::Start => self.start_sent(turn, worker, task, outcome),
             Wish::Stop => self.stop_sent(turn, task, &outcome),
         }

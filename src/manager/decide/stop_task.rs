@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{Answer, Effect, Manager, RequestId, SendOutcome, Timer, Turn, Wish};
-use crate::cluster::{Cause, What};
+use crate::cluster::{Cause, What, WorkerHealth};
 use crate::manager::request::{RequestError, Stopping};
-use crate::task::{State, TaskId};
+use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// How soon a stop that did not reach its worker is sent again. The worker's return sends it at once.
-const STOP_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const STOP_AGAIN: Duration = Duration::from_secs(2);
 
 impl Manager {
     pub(super) fn stop(&mut self, turn: &mut Turn, request: RequestId, cause: Cause, tasks: &[TaskId]) {
@@ -59,6 +59,29 @@ impl Manager {
             let (worker, task) = (worker.clone(), record.task.clone());
             self.send(turn, &worker, Wish::Stop, task);
         }
+    }
+
+    /// Stops what an earlier dispatch or a move left on `worker`: at most one container a task. A worker that is
+    /// away lists it again when it is back.
+    pub(super) fn stop_leftover(
+        &mut self,
+        turn: &mut Turn,
+        worker: &WorkerId,
+        task: TaskId,
+        status: TaskStatus,
+    ) {
+        let Some(record) = self.cluster.task(task) else { return };
+        let is_ready = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Ready);
+        if is_ready && !self.is_current(worker, task, status.generation) {
+            let leftover = Task { id: task, spec: record.task.spec.clone(), status };
+            self.send(turn, worker, Wish::Stop, leftover);
+        }
+    }
+
+    /// Whether this is where and as what the task is to run now.
+    pub(super) fn is_current(&self, worker: &WorkerId, task: TaskId, generation: u32) -> bool {
+        self.cluster.worker_of(task) == Some(worker)
+            && self.cluster.task(task).is_some_and(|record| record.status().generation == generation)
     }
 
     pub(super) fn stop_sent(&mut self, turn: &mut Turn, task: TaskId, outcome: &SendOutcome) {

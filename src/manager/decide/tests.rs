@@ -333,6 +333,19 @@ fn a_start_whose_reply_was_lost_is_taken_back_when_its_worker_reports_it() {
 }
 
 #[test]
+fn a_start_that_was_accepted_by_a_worker_killed_right_after_is_sent_again() {
+    let mut desk = Desk::with(&["a"]);
+    let (task, _) = desk.submit(TaskSpec::default());
+    // It was killed and is back, and knows nothing, before its answer to the POST is read.
+    desk.give(Input::LinkDown { worker: id("a"), reason: "connection cut".into() });
+    desk.give(up("a"));
+    let list = Input::WorkerTasks { worker: id("a"), tasks: vec![] };
+    assert!(starts(&desk.give(list).effects).is_empty(), "it may be on its way");
+    assert_eq!(starts(&desk.sent("a", task, SendOutcome::Accepted)), [("a", 0)]);
+    assert!(starts(&desk.sent("a", task, SendOutcome::Accepted)).is_empty());
+}
+
+#[test]
 fn a_leftover_of_an_older_generation_is_stopped_and_changes_nothing() {
     let mut desk = Desk::with(&["a", "b"]);
     let (task, _) = desk.submit(TaskSpec::default());
@@ -346,6 +359,25 @@ fn a_leftover_of_an_older_generation_is_stopped_and_changes_nothing() {
     });
     assert!(decision.changes.is_empty());
     assert_eq!(stops(&decision.effects), [("a", 0)]);
+}
+
+#[test]
+fn the_stop_of_a_leftover_is_sent_again_until_it_arrives() {
+    let mut desk = Desk::with(&["a", "b"]);
+    let (task, _) = desk.submit(TaskSpec::default());
+    desk.sent("a", task, lost());
+    desk.wait(Duration::from_secs(1));
+    desk.sent("b", task, SendOutcome::Accepted);
+    let leftover = |task: &mut Task| {
+        task.status.state = State::Running;
+        task.status.generation = 0;
+    };
+    assert_eq!(stops(&desk.report_with("a", task, leftover).effects), [("a", 0)]);
+    let sent = |outcome| Input::Sent { worker: id("a"), task, generation: 0, wish: Wish::Stop, outcome };
+    desk.give(sent(lost()));
+    assert_eq!(stops(&desk.wait(Duration::from_secs(2))), [("a", 0)]);
+    desk.give(sent(SendOutcome::Accepted));
+    assert!(stops(&desk.wait(Duration::from_mins(1))).is_empty());
 }
 
 #[test]

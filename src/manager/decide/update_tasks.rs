@@ -37,7 +37,7 @@ impl Manager {
         records.all(|record| is_long_ago(turn, record))
     }
 
-    fn is_book(&self, worker: &WorkerId) -> bool {
+    pub(super) fn is_book(&self, worker: &WorkerId) -> bool {
         self.cluster.worker(worker).is_some_and(|worker| worker.peer == Peer::Book)
     }
 
@@ -51,9 +51,10 @@ impl Manager {
     /// A task was sent to `worker`, and `worker` does not know it.
     fn not_listed(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, is_lost: bool) {
         let Some(record) = self.cluster.task(task) else { return };
-        if record.state().has_ended() || self.is_in_flight(worker, task) {
+        if record.state().has_ended() || self.doubt(worker, task) {
             return;
         }
+        let Some(record) = self.cluster.task(task) else { return };
         match record.state() {
             State::Scheduled if self.is_book(worker) && !is_lost => {}
             State::Scheduled | State::Running if record.is_stopping() => {
@@ -119,10 +120,7 @@ impl Manager {
             self.change(turn, Cause::WorkerReport, what);
             self.update_task(turn, worker, report);
         } else if theirs <= ours && !report.status.state.has_ended() {
-            // Left over from a dispatch or a move: at most one container a task.
-            let mut leftover = Task { id: task, spec: record.task.spec.clone(), status: report.status };
-            leftover.status.generation = theirs;
-            self.send(turn, worker, Wish::Stop, leftover);
+            self.stop_leftover(turn, worker, task, TaskStatus { generation: theirs, ..report.status });
         }
     }
 }
