@@ -110,7 +110,7 @@ impl Manager {
         outcome: SendOutcome,
     ) {
         let is_doubted = self.landed(turn, worker, wish, task);
-        if !self.is_current(worker, task, generation) {
+        if !self.is_wanted(worker, task, generation) {
             if wish == Wish::Stop && matches!(outcome, SendOutcome::Failed { .. }) {
                 let again = Timer::LeftoverAgain(worker.clone(), task, generation);
                 self.wake_after(turn.now, STOP_AGAIN, again);

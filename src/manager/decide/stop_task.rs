@@ -61,7 +61,8 @@ impl Manager {
         }
     }
 
-    /// Stops what an earlier dispatch or a move left on `worker`: at most one container a task. A worker that is
+    /// Stops what an earlier dispatch, a move or a list from before a start left on `worker`: at most one container a
+    /// task, and none of one that has ended. A worker that is
     /// away lists it again when it is back.
     pub(super) fn stop_leftover(
         &mut self,
@@ -72,16 +73,19 @@ impl Manager {
     ) {
         let Some(record) = self.cluster.task(task) else { return };
         let is_ready = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Ready);
-        if is_ready && !self.is_current(worker, task, status.generation) {
+        if is_ready && !self.is_wanted(worker, task, status.generation) {
             let leftover = Task { id: task, spec: record.task.spec.clone(), status };
             self.send(turn, worker, Wish::Stop, leftover);
         }
     }
 
-    /// Whether this is where and as what the task is to run now.
-    pub(super) fn is_current(&self, worker: &WorkerId, task: TaskId, generation: u32) -> bool {
+    /// Whether this is where and as what the task is to run now, if it is to run at all.
+    pub(super) fn is_wanted(&self, worker: &WorkerId, task: TaskId, generation: u32) -> bool {
         self.cluster.worker_of(task) == Some(worker)
-            && self.cluster.task(task).is_some_and(|record| record.status().generation == generation)
+            && self
+                .cluster
+                .task(task)
+                .is_some_and(|record| record.status().generation == generation && !record.state().has_ended())
     }
 
     pub(super) fn stop_sent(&mut self, turn: &mut Turn, task: TaskId, outcome: &SendOutcome) {

@@ -381,6 +381,20 @@ fn the_stop_of_a_leftover_is_sent_again_until_it_arrives() {
 }
 
 #[test]
+fn what_still_runs_of_a_task_that_has_ended_is_stopped() {
+    let mut desk = Desk::with(&["a"]);
+    let (task, _) = desk.submit(TaskSpec::default());
+    desk.sent("a", task, SendOutcome::Accepted);
+    desk.stop(task);
+    // A list from before the start arrived.
+    desk.give(Input::WorkerTasks { worker: id("a"), tasks: vec![] });
+    assert_eq!(desk.state(task), State::Completed);
+    let decision = desk.report("a", task, State::Running);
+    assert!(decision.changes.is_empty(), "an end is an end");
+    assert_eq!(stops(&decision.effects), [("a", 0)]);
+}
+
+#[test]
 fn a_batch_job_that_exits_0_is_completed_and_not_run_again() {
     let mut desk = Desk::with(&["a"]);
     let spec = TaskSpec { restart_policy: RestartPolicy::OnFailure(Some(3)), ..TaskSpec::default() };

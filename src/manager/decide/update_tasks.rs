@@ -98,6 +98,10 @@ impl Manager {
                 return;
             }
             give_book_reason(record, &mut status);
+        } else if record.state().has_ended() && !status.state.has_ended() {
+            // It ended here by a list from before the start arrived; what the list did not show must not go on.
+            self.stop_leftover(turn, worker, report.id, status);
+            return;
         }
         if let Some(status) = news(record, status, turn.now.wall) {
             let (task, ended) = (report.id, status.state.has_ended());
