@@ -227,6 +227,7 @@ fn demo_of_processes() {
     let home = Home::without_engine();
     let mut terminal = Terminal::start(&home, "demo", USUAL);
     let line = terminal.line(&["hello-1", "Running", "→8080"]);
+    terminal.shows(&["plain processes instead of containers"]);
     let port = port_in(&line);
     assert_eq!(page_at(port), "hello from cube-tui");
     terminal.line(&["batch", "Completed"]);

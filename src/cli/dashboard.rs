@@ -22,6 +22,11 @@ const PICTURE_WITHIN: Duration = Duration::from_secs(6);
 /// What runs behind a dashboard, and its manager.
 pub trait Behind: Send + 'static {
     fn manager(&self) -> &ManagerHandle;
+
+    /// What somebody who looks at it should know first.
+    fn notice(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Shows the dashboard at once, while `begin` starts what it shows. Hands back what was behind, for its end.
@@ -31,23 +36,30 @@ pub async fn dashboard<B: Behind>(
     begin: impl Future<Output = Result<B, CliError>> + Send + 'static,
 ) -> (Option<B>, Result<Exit, CliError>) {
     let (tell, manager) = oneshot::channel();
-    // Of its own, because it goes on when somebody quits before it is done: what it made has to be taken away again.
-    let behind = tokio::spawn(async move {
-        let behind = begin.await;
-        let manager = match &behind {
-            Ok(behind) => Ok(behind.manager().clone()),
-            Err(error) => Err(anyhow::anyhow!(error.message.clone())),
-        };
-        // Nobody listens if somebody quit before it began.
-        let _ = tell.send(manager);
-        behind
-    });
     let options = Options {
         theme: Theme { color: environment.color },
         title,
         home: environment.home.clone(),
         ..Options::opening(async move { manager.await.context("the manager did not start")? })
     };
+    let notices = options.notices.0.clone();
+    // Of its own, because it goes on when somebody quits before it is done: what it made has to be taken away again.
+    let behind = tokio::spawn(async move {
+        let behind = begin.await;
+        let manager = match &behind {
+            Ok(behind) => {
+                if let Some(notice) = behind.notice() {
+                    // The first of them: there is room.
+                    let _ = notices.try_send(notice.to_owned());
+                }
+                Ok(behind.manager().clone())
+            }
+            Err(error) => Err(anyhow::anyhow!(error.message.clone())),
+        };
+        // Nobody listens if somebody quit before it began.
+        let _ = tell.send(manager);
+        behind
+    });
     let shown = tui::run(options).await;
     let ended = shown.map(exit).map_err(|error| CliError::unreachable(format!("{error:#}")));
     match behind.await {

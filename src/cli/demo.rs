@@ -35,9 +35,9 @@ pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, Cl
     if args.no_ui {
         // From here on a signal no longer ends this on the spot: there may be an image to take away again.
         let signals = StopSignals::new()?;
-        let (begun, why) = begin(environment).await?;
-        if let Some(why) = why {
-            printer.remark(&why);
+        let begun = begin(environment).await?;
+        if let Some(why) = &begun.why_processes {
+            printer.remark(why);
         }
         let events = demo::tasks(&begun.image_name(), Timestamp::now());
         let ended = match print_listeners(&begun.node, args.output) {
@@ -49,7 +49,7 @@ pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, Cl
     let title = Title { cluster: "demo".to_owned(), on_quit: "everything of the demo is removed".to_owned() };
     let own = environment.clone();
     let (begun, ended) = dashboard(environment, title, async move {
-        let (begun, _) = begin(&own).await?;
+        let begun = begin(&own).await?;
         let events = demo::tasks(&begun.image_name(), Timestamp::now());
         begun.node.handle.submit(events, Cause::Command).await?;
         Ok(begun)
@@ -65,11 +65,17 @@ pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, Cl
 struct Begun {
     node: Node,
     image: Option<DemoImage>,
+    /// Where its tasks are plain processes, why.
+    why_processes: Option<String>,
 }
 
 impl Behind for Begun {
     fn manager(&self) -> &ManagerHandle {
         &self.node.handle
+    }
+
+    fn notice(&self) -> Option<&str> {
+        self.why_processes.as_deref()
     }
 }
 
@@ -90,14 +96,15 @@ impl Begun {
     }
 }
 
-/// The demo's cluster and, where its tasks are plain processes, why.
-async fn begin(environment: &Environment) -> Result<(Begun, Option<String>), CliError> {
-    let (image, why) = match import(&environment.docker_host).await {
+async fn begin(environment: &Environment) -> Result<Begun, CliError> {
+    let (image, why_processes) = match import(&environment.docker_host).await {
         Ok(image) => (Some(image), None),
-        Err(why) => (None, Some(format!("{why}; the demo's tasks run as plain processes instead"))),
+        Err(why) => {
+            (None, Some(format!("the demo's tasks are plain processes instead of containers: {why}")))
+        }
     };
     let node = start(environment, image.as_ref()).await?;
-    Ok((Begun { node, image }, why))
+    Ok(Begun { node, image, why_processes })
 }
 
 /// One of the demo's own tasks.

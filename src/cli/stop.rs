@@ -5,7 +5,7 @@ use super::exit::{CliError, Exit};
 use super::line::{Line, name_of};
 use super::print::Printer;
 use super::resolve::task_id;
-use super::submit::{wait, within};
+use super::submit::{TASKS_GO_ON, wait, within};
 use super::wait::Waiting;
 use crate::client::ManagerHandle;
 use crate::cluster::{Cause, Cluster};
@@ -14,7 +14,7 @@ use crate::task::TaskId;
 
 pub async fn stop(args: &StopArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output.output);
-    within(args.wait.timeout, async {
+    within(args.wait.timeout, TASKS_GO_ON, async {
         let watch = manager.watch().await?;
         let tasks = task_ids(&watch.cluster, &args.ids)?;
         let outcomes = manager.stop(tasks.clone(), Cause::Command).await?;

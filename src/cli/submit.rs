@@ -68,7 +68,9 @@ pub async fn submit_and_wait(
         wait(manager, watch, &mut waiting, printer, everything).await?;
         Ok(waiting)
     };
-    within(timeout, submitting).await
+    // One that prints everything is a manager itself, and ends with the wait.
+    let then = if everything { "" } else { TASKS_GO_ON };
+    within(timeout, then, submitting).await
 }
 
 /// Waits until every task has ended for good. `watch` may be older than the submit.
@@ -83,9 +85,13 @@ pub async fn wait(
     follow(watch, async || manager.watch().await, &mut observer).await
 }
 
-/// Ends `work` after `timeout`, or when somebody wants this process to end.
+/// What becomes of the tasks of a manager elsewhere that are no longer waited for.
+pub const TASKS_GO_ON: &str = "; the tasks go on, see `cube-tui ps`";
+
+/// Ends `work` after `timeout`, saying what happens `then`, or when somebody wants this process to end.
 pub async fn within<T>(
     timeout: Option<Duration>,
+    then: &str,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
     let mut signals = StopSignals::new()?;
@@ -99,7 +105,7 @@ pub async fn within<T>(
         result = work => result,
         () = timed_out => {
             let after = humantime::format_duration(timeout.unwrap_or_default());
-            let message = format!("gave up waiting after {after}; the tasks go on, see `cube-tui ps`");
+            let message = format!("gave up waiting after {after}{then}");
             Err(CliError::new(Exit::TimedOut, message))
         }
         () = signals.received() => Err(CliError::new(Exit::Interrupted, "interrupted")),
@@ -119,4 +125,19 @@ async fn remark_known(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_tasks_of_a_manager_elsewhere_go_on_when_the_wait_is_given_up() {
+        let forever = || std::future::pending::<Result<(), CliError>>();
+        let message =
+            async |then| within(Some(Duration::from_secs(3)), then, forever()).await.unwrap_err().message;
+        assert_eq!(message("").await, "gave up waiting after 3s");
+        let elsewhere = message(TASKS_GO_ON).await;
+        assert!(elsewhere.ends_with("the tasks go on, see `cube-tui ps`"), "{elsewhere}");
+    }
 }

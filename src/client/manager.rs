@@ -92,7 +92,7 @@ impl ManagerClient {
     fn error(&self, error: ClientError) -> RequestError {
         match error {
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
-            ClientError::Refused { message, .. } => RequestError::Store(message),
+            ClientError::Refused { message, .. } => RequestError::from_answer(&message),
             ClientError::Unreachable { reason, .. } => self.unreachable(&reason),
         }
     }

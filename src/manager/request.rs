@@ -45,12 +45,32 @@ pub enum RequestError {
     Unreachable(String),
 }
 
+/// How a `Store` begins in words, and so how it is known again in a manager's answer.
+const NOT_STORED: &str = "not stored: ";
+
 impl RequestError {
+    /// What a manager that could not store something answered.
+    pub fn from_answer(message: &str) -> Self {
+        Self::Store(message.strip_prefix(NOT_STORED).unwrap_or(message).to_owned())
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => false,
             Self::Store(_) | Self::Unreachable(_) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_error_says_so_once_also_from_a_manager_elsewhere() {
+        let error = RequestError::Store("the disk is full".to_owned());
+        assert_eq!(RequestError::from_answer(&error.to_string()), error);
+        assert_eq!(RequestError::from_answer("busy").to_string(), "not stored: busy");
     }
 }

@@ -51,6 +51,8 @@ pub struct Options {
     pub clock: fn() -> Timestamp,
     /// Ends the dashboard from outside, as a signal does.
     pub shutdown: CancellationToken,
+    /// What is said at the bottom, and the way to say it from outside.
+    pub notices: (mpsc::Sender<String>, mpsc::Receiver<String>),
 }
 
 impl std::fmt::Debug for Options {
@@ -77,6 +79,7 @@ impl Options {
             home: None,
             clock: Timestamp::now,
             shutdown: CancellationToken::new(),
+            notices: mpsc::channel(16),
         }
     }
 }
@@ -99,7 +102,7 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         anyhow::bail!("the dashboard needs a terminal; for scripts there is --no-ui");
     }
-    let (notice_sender, notices) = mpsc::channel(16);
+    let (notice_sender, notices) = options.notices;
     let guard = TerminalGuard::take(notice_sender).context("cannot take the terminal over")?;
     let (width, height) = terminal::size().unwrap_or((80, 24));
     let now = (options.clock)();

@@ -456,6 +456,21 @@ fn a_stop_is_sent_and_done_when_the_worker_says_so() {
 }
 
 #[test]
+fn a_task_whose_worker_was_away_while_it_was_stopped_was_stopped_and_did_not_fail() {
+    let mut desk = Desk::with(&["a"]);
+    let (task, _) = desk.submit(TaskSpec { restart_policy: RestartPolicy::Always, ..TaskSpec::default() });
+    desk.report("a", task, State::Running);
+    desk.stop(task);
+    desk.report_with("a", task, |task| {
+        task.status.state = State::Failed;
+        task.status.reason = "exit code 137".to_owned();
+        task.status.exit_code = Some(137);
+    });
+    assert_eq!((desk.state(task), desk.reason(task)), (State::Completed, "stopped"));
+    assert!(starts(&desk.wait(Duration::from_mins(10))).is_empty());
+}
+
+#[test]
 fn a_stop_wins_over_a_start_that_is_still_under_way() {
     let mut desk = Desk::with(&[]);
     let (pending, _) = desk.submit(TaskSpec::default());

@@ -103,6 +103,9 @@ impl Manager {
             self.stop_leftover(turn, worker, report.id, status);
             return;
         }
+        if record.is_stopping() && status.exit_code.is_some() {
+            count_as_stopped(&mut status);
+        }
         if let Some(status) = news(record, status, turn.now.wall) {
             let (task, ended) = (report.id, status.state.has_ended());
             self.change(turn, Cause::WorkerReport, What::Observed { task, status });
@@ -148,6 +151,14 @@ fn give_book_reason(record: &TaskRecord, report: &mut TaskStatus) {
         State::Completed if record.is_stopping() => "stopped".clone_into(&mut report.reason),
         State::Failed => "its worker, one of the book's, does not say why".clone_into(&mut report.reason),
         State::Pending | State::Scheduled | State::Running | State::Completed => {}
+    }
+}
+
+/// A worker that was away while its container ended knows of no stop; the exit is what the stop was meant to bring.
+fn count_as_stopped(report: &mut TaskStatus) {
+    if report.state.has_ended() {
+        report.state = State::Completed;
+        "stopped".clone_into(&mut report.reason);
     }
 }
 

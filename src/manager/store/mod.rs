@@ -22,7 +22,10 @@ pub trait Store: Send + 'static {
 /// Why the store can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("cannot open the store {}: {why}", path.display())]
+    #[error(
+        "cannot open the store {}: {why}; if it is damaged, move it away: containers keep running, but the tasks in it are forgotten",
+        path.display()
+    )]
     Open { path: PathBuf, why: String },
     #[error("the store {} is damaged at revision {revision}: {why}", path.display())]
     Damaged { path: PathBuf, revision: Revision, why: String },
@@ -97,7 +100,7 @@ mod tests {
         let path = folder.path().join("changes.redb");
         std::fs::write(&path, "my shopping list").unwrap();
         let error = RedbStore::open(&path).unwrap_err().to_string();
-        assert!(error.contains("changes.redb"), "{error}");
+        assert!(error.contains("changes.redb") && error.contains("move it away"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "my shopping list");
     }
 }

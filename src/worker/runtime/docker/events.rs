@@ -27,10 +27,16 @@ const KILLED: i64 = 137;
 impl Docker {
     /// Until `signs` is closed.
     pub(super) async fn watch_events(&self, signs: &mpsc::Sender<Sign>) {
+        let mut told = String::new();
         loop {
             let Err(error) = self.session(signs).await else { return };
-            tracing::warn!(%error, "the container engine can't be used");
-            if signs.send(Sign::Health(error.to_string())).await.is_err() {
+            let problem = error.to_string();
+            // Every second anew, for as long as the engine is away: only news is worth a line of the log.
+            if problem != told {
+                tracing::warn!(%error, "the container engine can't be used");
+            }
+            told.clone_from(&problem);
+            if signs.send(Sign::Health(problem)).await.is_err() {
                 return;
             }
             sleep(RETRY_EVERY).await;
