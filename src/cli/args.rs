@@ -28,7 +28,7 @@ const AFTER_HELP: &str = concat!(
     "CUBE_MANAGER_HOST, CUBE_MANAGER_PORT (the manager's API, localhost:5556), DOCKER_HOST, NO_COLOR, RUST_LOG.",
     "\n\n",
     "Exit codes: 0 done, 1 a task failed or could not be placed, 2 usage or bad input, 3 timed out, ",
-    "4 manager, worker or engine can't be reached, 5 refused, 130 interrupted. ",
+    "4 manager, worker or engine can't be reached, 130 interrupted. ",
     "`run --wait` exits with the task's own code, and with 125 when cube-tui itself failed.",
 );
 

@@ -13,8 +13,6 @@ pub enum Exit {
     TimedOut,
     /// Manager, worker or engine can't be reached.
     Unreachable,
-    /// Not authorised.
-    Refused,
     Interrupted,
     /// `run --wait`: the task's own code.
     OfTask(u8),
@@ -30,7 +28,6 @@ impl Exit {
             Self::Usage => 2,
             Self::TimedOut => 3,
             Self::Unreachable => 4,
-            Self::Refused => 5,
             Self::Interrupted => 130,
             Self::OfTask(code) => code,
             Self::RunFailed => 125,
