@@ -523,6 +523,25 @@ fn after_a_restart_of_the_manager_tasks_can_be_stopped_and_lost_dispatches_are_m
 }
 
 #[test]
+fn a_worker_that_lists_only_an_older_generation_is_sent_the_current_one() {
+    let mut desk = Desk::with(&["a"]);
+    let (task, _) = desk.submit(TaskSpec { restart_policy: RestartPolicy::Always, ..TaskSpec::default() });
+    desk.report("a", task, State::Running);
+    desk.report("a", task, State::Failed);
+    let mut listed = desk.task(task).task.clone();
+    (listed.status.generation, listed.status.state) = (0, State::Failed);
+    assert_eq!(starts(&desk.wait(Duration::from_secs(1))), [("a", 1)]);
+
+    // The manager is killed between storing that and sending it.
+    let cluster = desk.manager.cluster().clone();
+    let mut desk = Desk { manager: Manager::new(cluster), since_start: Duration::ZERO, log: desk.log };
+    desk.start(&["a"]);
+    desk.give(up("a"));
+    let list = Input::WorkerTasks { worker: id("a"), tasks: vec![listed] };
+    assert_eq!(starts(&desk.give(list).effects), [("a", 1)]);
+}
+
+#[test]
 fn a_running_task_that_its_worker_no_longer_knows_has_failed() {
     let mut desk = Desk::with(&["a"]);
     let (task, _) = desk.submit(TaskSpec::default());
