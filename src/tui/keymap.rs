@@ -190,6 +190,9 @@ impl From<KeyEvent> for Chord {
         let code = match key.code {
             KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
             KeyCode::Char(char) if modifiers.contains(KeyModifiers::CONTROL) => {
+                // Terminals send Alt as an Esc before the key: Esc and ^C that arrive together look like one
+                // chord, and ^C has to end the program all the same.
+                modifiers = KeyModifiers::CONTROL;
                 KeyCode::Char(char.to_ascii_lowercase())
             }
             code => code,
@@ -235,5 +238,11 @@ mod tests {
         assert_eq!(command(&[Context::Panes], back_tab), Some(Command::PreviousPane));
         let control = KeyEvent::new(KeyCode::Char('C'), KeyModifiers::CONTROL | KeyModifiers::SHIFT);
         assert_eq!(command(&[Context::Form, Context::Everywhere], control), Some(Command::Interrupt));
+    }
+
+    #[test]
+    fn an_escape_right_before_it_does_not_hide_a_control_key() {
+        let together = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL | KeyModifiers::ALT);
+        assert_eq!(command(&[Context::Panes, Context::Everywhere], together), Some(Command::Interrupt));
     }
 }
