@@ -114,9 +114,6 @@ impl TaskSpec {
     /// Passing these over would be a promise that nobody keeps.
     fn check_not_yet(&self) -> Result<(), FieldError> {
         let not_yet = |field| Err(FieldError::new(field, "not supported yet; leave it out"));
-        if self.exclusive {
-            return not_yet("Exclusive");
-        }
         if !self.constraints.is_empty() {
             return not_yet("Constraints");
         }
@@ -338,7 +335,6 @@ mod tests {
 
     #[test]
     fn what_nobody_would_keep_is_refused() {
-        refused("Exclusive", |spec| spec.exclusive = true);
         refused("Constraints", |spec| spec.constraints = vec!["node==a".into()]);
         refused("Priority", |spec| spec.priority = 1);
         refused("Labels", |spec| drop(spec.labels.insert("cube.task".into(), "x".into())));

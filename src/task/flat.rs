@@ -17,7 +17,7 @@ use super::{EventId, HostPort, State, Task, TaskEvent, TaskId, TaskSpec, TaskSta
 pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// The fields of a Task in the order in which the book's peers print them, then ours.
-pub(super) const TASK_FIELDS: [&str; 30] = [
+pub(super) const TASK_FIELDS: [&str; 31] = [
     "ID",
     "ContainerID",
     "Name",
@@ -48,6 +48,7 @@ pub(super) const TASK_FIELDS: [&str; 30] = [
     "Generation",
     "ExitCode",
     "Reason",
+    "Interrupted",
 ];
 
 pub(super) const TASK_EVENT_FIELDS: [&str; 4] = ["ID", "State", "Timestamp", "Task"];
@@ -92,6 +93,8 @@ pub(super) struct FlatTask {
     generation: u32,
     exit_code: Option<i64>,
     reason: String,
+    #[serde(rename = "Interrupted")]
+    is_interrupted: bool,
 
     #[serde(flatten)]
     rest: Rest,
@@ -224,6 +227,7 @@ impl FlatTask {
             "Generation" => self.generation = raw.count()?,
             "ExitCode" => self.exit_code = Some(raw.whole()?),
             "Reason" => self.reason = raw.text()?,
+            "Interrupted" => self.is_interrupted = raw.flag()?,
             other => return Err(FieldError::new(other, "unknown field")),
         }
         Ok(())
@@ -298,6 +302,7 @@ impl FlatTask {
             finish_time: self.finish_time,
             exit_code: self.exit_code,
             reason: self.reason,
+            is_interrupted: self.is_interrupted,
         };
         Ok(Task { id: self.id, spec: Arc::new(spec), status })
     }

@@ -61,11 +61,20 @@ pub struct TaskStatus {
     /// Why it is in this state, for people; empty where the state says it all.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// It ended through no doing of its own and is still wanted: it is started again whatever its restart policy says,
+    /// and not counted as a restart.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_interrupted: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// One published port, in the engine's words.

@@ -234,6 +234,7 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     optional(&mut out, "Generation", &status.generation, ours && status.generation != 0)?;
     optional(&mut out, "ExitCode", &status.exit_code, ours && status.exit_code.is_some())?;
     optional(&mut out, "Reason", &status.reason, ours && !status.reason.is_empty())?;
+    optional(&mut out, "Interrupted", &status.is_interrupted, ours && status.is_interrupted)?;
     out.end()
 }
 
@@ -441,6 +442,7 @@ mod tests {
             "Entrypoint": ["b"], "Env": ["A=1"], "PullPolicy": "never", "NetworkMode": "host",
             "Mounts": ["data:/d"], "Labels": {"a": "b"}, "StopTimeout": 1, "Exclusive": true,
             "Constraints": ["c"], "Priority": 1, "Generation": 1, "ExitCode": 3, "Reason": "r",
+            "Interrupted": true,
         });
         serde_json::from_value(task).unwrap()
     }
@@ -479,7 +481,7 @@ mod tests {
         let stop = serde_json::to_value(event.for_book_peer()).unwrap();
         assert_eq!((&stop["State"], &stop["Task"]["State"]), (&json!(3), &json!(3)));
         assert_eq!(stop["Task"]["RestartPolicy"], "");
-        for field in ["Generation", "ExitCode", "Reason"] {
+        for field in ["Generation", "ExitCode", "Reason", "Interrupted"] {
             assert_eq!(stop["Task"].get(field), None, "{field}");
         }
     }

@@ -64,6 +64,9 @@ impl Worker {
         if !self.runtime_problem.is_empty() {
             return EventAnswer::refused(503, self.runtime_problem.clone());
         }
+        if task.spec.exclusive && !self.has_lease() {
+            return EventAnswer::refused(503, "this worker has no lease for Exclusive tasks at the moment");
+        }
         if self.queue.len() >= self.limits.queue {
             return EventAnswer::refused(
                 503,
@@ -111,7 +114,11 @@ impl Worker {
 
     fn insert(&mut self, task: Task, generation: u32, wish: Wish) {
         let task = asked_for(task, generation);
-        let entry = Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, task };
+        let entry =
+            Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, has_lapsed: false, task };
+        if entry.task.spec.exclusive {
+            self.put_under_lease(entry.task.id);
+        }
         self.task_db.insert(entry.task.id, entry);
     }
 
@@ -123,6 +130,11 @@ impl Worker {
         entry.wish = Wish::Run;
         entry.is_pulled = false;
         entry.attempts = 0;
+        entry.has_lapsed = false;
+        let (id, is_exclusive) = (entry.task.id, entry.task.spec.exclusive);
+        if is_exclusive {
+            self.put_under_lease(id);
+        }
         if let Some(position) = self.kept.iter().position(|kept| kept.container == named_container) {
             self.kept.remove(position);
             self.out.effects.push(Effect::Remove { container: named_container });

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
+use super::api::Renewal;
 use super::report::{EventAnswer, Report};
 use crate::http::{ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
@@ -38,6 +39,13 @@ impl WorkerClient {
     pub async fn post_events(&self, events: &[TaskEvent]) -> Result<Vec<EventAnswer>, ClientError> {
         let request = self.http.post(format!("{}/v1/events", self.base)).json(events).timeout(ANSWER_WITHIN);
         Ok(checked(request.send().await?).await?.json().await?)
+    }
+
+    /// Renews the lease by a reading of the worker's own clock.
+    pub async fn renew_lease(&self, since_boot_ms: u64) -> Result<(), ClientError> {
+        let renewal = Renewal { since_boot_ms };
+        let request = self.http.post(format!("{}/v1/lease", self.base)).json(&renewal).timeout(ANSWER_WITHIN);
+        checked(request.send().await?).await.map(drop)
     }
 
     /// The book's start.

@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    lease::Lease,
     report::{EventAnswer, Report},
     runtime::{Exit, Found, Run, RuntimeError, Sign, Started},
 };
@@ -20,6 +21,10 @@ pub enum Input {
     Event(TaskEvent),
     /// The book's DELETE: stop whatever runs for this task. Answered.
     Stop(TaskId),
+    /// A manager heard this reading of the lease's clock (time since boot). Answered.
+    RenewLease(Duration),
+    /// The time of [`Worker::lease_ends`] has come.
+    LeaseEnds,
 
     Started {
         run: Run,
@@ -107,7 +112,7 @@ pub enum Effect {
 /// What follows from one input.
 #[derive(Debug, Default, PartialEq)]
 pub struct Output {
-    /// Set for `Event` and `Stop`.
+    /// Set for `Event`, `Stop` and `RenewLease`.
     pub answer: Option<EventAnswer>,
     pub reports: Vec<Report>,
     pub effects: Vec<Effect>,
@@ -151,6 +156,7 @@ pub struct Worker {
     pub(super) kept: VecDeque<Kept>,
     /// Ended tasks, the oldest first; entries that live again are passed over.
     pub(super) ended: VecDeque<Run>,
+    pub(super) lease: Lease,
     pub(super) runtime_problem: String,
     /// Whether the engine's containers are known; before that nothing can be said about any task.
     pub(super) has_adopted: bool,
@@ -169,6 +175,8 @@ pub(super) struct Entry {
     pub is_pulled: bool,
     /// Attempts that failed for a temporary reason, since the last success.
     pub attempts: u32,
+    /// Its lease ended before it did.
+    pub has_lapsed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +230,7 @@ impl Worker {
             pulls: HashMap::new(),
             kept: VecDeque::new(),
             ended: VecDeque::new(),
+            lease: Lease::default(),
             runtime_problem: STILL_LOOKING.to_owned(),
             has_adopted: false,
             out: Output::default(),
@@ -232,9 +241,13 @@ impl Worker {
     /// Takes one input; says what to report and what to do.
     pub fn handle(&mut self, now: Timestamp, input: Input) -> Output {
         self.now = now;
+        self.check_lease();
         match input {
             Input::Event(event) => self.out.answer = Some(self.add_task(event)),
             Input::Stop(task) => self.out.answer = Some(self.stop_task(task)),
+            Input::RenewLease(reading) => self.out.answer = Some(self.renew_lease(reading)),
+            // Looked at before every input.
+            Input::LeaseEnds => {}
             Input::Started { run, started } => self.started(run, started),
             Input::StartFailed { run, error } => self.start_failed(run, error),
             Input::PullProgress { image, text } => self.pull_progress(&image, &text),

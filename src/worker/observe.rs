@@ -115,7 +115,17 @@ impl Worker {
             ..TaskStatus::default()
         };
         let task = Task { status, ..found.task.clone() };
-        let entry = Entry { task, wish: Wish::Run, phase: Phase::None, is_pulled: false, attempts: 0 };
+        let entry = Entry {
+            task,
+            wish: Wish::Run,
+            phase: Phase::None,
+            is_pulled: false,
+            attempts: 0,
+            has_lapsed: false,
+        };
+        if entry.task.spec.exclusive {
+            self.adopt_under_lease(id);
+        }
         match found.state {
             FoundState::Running => {
                 let phase =

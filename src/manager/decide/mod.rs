@@ -3,6 +3,7 @@
 
 mod add_task;
 mod busy;
+mod lease;
 mod moves;
 mod restart_policy;
 mod send_work;
@@ -19,8 +20,11 @@ use jiff::Timestamp;
 use super::request::{RequestError, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
+use crate::worker::report::LeaseClock;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
+pub use lease::LEASE_IS_OVER_AFTER;
+use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
 pub use send_work::dispatch_backoff;
@@ -81,6 +85,15 @@ pub enum Input {
         worker: WorkerId,
         runtime_problem: String,
     },
+    /// A worker told the reading of its lease's clock.
+    LeaseClock {
+        worker: WorkerId,
+        clock: LeaseClock,
+    },
+    /// A worker's host is there, and no worker on it.
+    NobodyListens {
+        worker: WorkerId,
+    },
     /// The link to a worker broke or could not be made.
     LinkDown {
         worker: WorkerId,
@@ -105,6 +118,11 @@ pub enum Effect {
         worker: WorkerId,
         wish: Wish,
         task: Task,
+    },
+    /// Send a worker's reading of its clock back. Goes out before the starts that are decided after it.
+    RenewLease {
+        worker: WorkerId,
+        since_boot_ms: u64,
     },
     Answer {
         request: RequestId,
@@ -155,6 +173,8 @@ pub struct Decision {
 enum Timer {
     /// A backoff in `pending` is over.
     Retry(Place),
+    /// The start of an Exclusive task is due again at the same worker.
+    StartAgain(TaskId),
     /// A stop that did not reach its worker is due again.
     StopAgain(TaskId),
     /// A stop of what an earlier dispatch left on a worker did not reach it.
@@ -184,6 +204,7 @@ pub struct Manager {
     /// Waiting tasks that no worker could take; tried again when a worker gets better.
     blocked: VecDeque<Place>,
     leaving: Leaving,
+    leases: Leases,
     in_flight: HashMap<WorkerId, InFlight>,
     /// When each worker of this run was last heard.
     last_seen: HashMap<WorkerId, Duration>,
@@ -227,6 +248,8 @@ impl Manager {
             Input::Heartbeat { worker, runtime_problem } => {
                 self.heartbeat(&mut turn, &worker, runtime_problem);
             }
+            Input::LeaseClock { worker, clock } => self.lease_clock(&mut turn, worker, clock),
+            Input::NobodyListens { worker } => self.nobody_listens(worker),
             Input::LinkDown { worker, reason } => self.link_down(&mut turn, &worker, reason),
             Input::Tick => self.tick(&mut turn),
         }
@@ -253,6 +276,7 @@ impl Manager {
             let Some((_, timer)) = self.timers.pop_first() else { break };
             match timer {
                 Timer::Retry(place) => self.ready.push_back(place),
+                Timer::StartAgain(task) => self.start_again(turn, task),
                 Timer::StopAgain(task) => self.send_stop(turn, task),
                 Timer::LeftoverAgain(worker, task, generation) => {
                     let status = TaskStatus { generation, ..TaskStatus::default() };

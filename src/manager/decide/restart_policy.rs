@@ -16,11 +16,30 @@ fn restart_backoff(count: u32) -> Duration {
 }
 
 impl Manager {
+    /// Wanted as before: it starts again at once as a new generation, and no restart is counted.
+    fn start_over(&mut self, turn: &mut Turn, task: TaskId) {
+        let Some(record) = self.cluster.task(task) else { return };
+        let status = record.status();
+        let what = What::Restarting {
+            task,
+            generation: status.generation + 1,
+            restart_count: status.restart_count,
+            reason: status.reason.clone(),
+            retry_at: turn.now.wall,
+        };
+        self.change(turn, Cause::Manager, what);
+        self.queue(turn.now, task);
+    }
+
     /// To be called once a task's end was folded in.
     pub(super) fn after_end(&mut self, turn: &mut Turn, task: TaskId) {
         let Some(record) = self.cluster.task(task) else { return };
         let status = record.status();
         if record.desired != State::Running || !status.state.has_ended() {
+            return;
+        }
+        if status.is_interrupted {
+            self.start_over(turn, task);
             return;
         }
         let count = status.restart_count + 1;

@@ -69,6 +69,9 @@ impl Manager {
             ..TaskStatus::default()
         };
         let task = Task { id: task, spec: record.task.spec.clone(), status };
+        if task.spec.exclusive {
+            self.renew_before_start(turn, worker);
+        }
         self.send(turn, worker, Wish::Start, task);
     }
 
@@ -148,9 +151,13 @@ impl Manager {
                     self.stopped_before_start(turn, task, Cause::WorkerLink);
                 }
             }
-            SendOutcome::Failed { reason, may_have_arrived: _ } => {
+            SendOutcome::Failed { reason, may_have_arrived } => {
                 let wait = dispatch_backoff(record.attempts);
                 let reason = format!("could not send it to {worker}: {reason}");
+                if may_have_arrived && record.task.spec.exclusive {
+                    self.send_exclusive_again(turn, task, reason);
+                    return;
+                }
                 let retry_at = turn.now.wall + wait;
                 self.change(turn, Cause::WorkerLink, What::Returned { task, reason, retry_at });
                 self.queue(turn.now, task);
