@@ -1,5 +1,6 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
+mod flapping;
 mod moves;
 
 use std::sync::Arc;
