@@ -178,7 +178,8 @@ impl Worker {
     /// started again, or one whose start was given up too early.
     pub(super) fn up(&mut self, run: Run, container: String) {
         let is_ours = self.task_db.get(&run.task).is_some_and(|entry| match &entry.phase {
-            Phase::Starting { .. } => true,
+            // One of another generation is a start that an earlier life of this worker asked for.
+            Phase::Starting { generation, .. } => *generation == run.generation,
             Phase::Live { container: known, .. } | Phase::Stopping { container: known, .. } => {
                 *known == container
             }

@@ -9,6 +9,7 @@ mod restart_policy;
 mod send_work;
 mod stop_task;
 mod update_tasks;
+mod watch;
 mod worker_health;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -28,6 +29,7 @@ use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
 pub use send_work::dispatch_backoff;
+use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
 /// The present, told twice: what the wall clock says is only written down; what waits and times out goes by the
@@ -206,10 +208,8 @@ pub struct Manager {
     leaving: Leaving,
     leases: Leases,
     in_flight: HashMap<WorkerId, InFlight>,
-    /// When each worker of this run was last heard.
-    last_seen: HashMap<WorkerId, Duration>,
-    /// When each worker's engine trouble was last told.
-    problem_told: HashMap<WorkerId, Duration>,
+    /// How the link to each worker does.
+    watches: HashMap<WorkerId, Watch>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
 }

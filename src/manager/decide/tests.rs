@@ -1,6 +1,7 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
 mod lease;
+mod flapping;
 mod moves;
 
 use std::sync::Arc;
