@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The reason when the other host is there, and the program on it is not.
-const NOBODY_LISTENS: &str = "connection refused";
-
 /// Connecting to a living host takes milliseconds, even far away.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The one HTTP client of a process.
 ///
@@ -38,11 +35,6 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// The other host is there and says that nobody listens.
-    pub fn nobody_listens(&self) -> bool {
-        matches!(self, Self::Unreachable { reason, .. } if reason == NOBODY_LISTENS)
-    }
-
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -68,7 +60,7 @@ fn innermost(error: &reqwest::Error) -> String {
         return "no answer in time".to_owned();
     }
     match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::ConnectionRefused) => NOBODY_LISTENS.to_owned(),
+        Some(std::io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
         Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
             "connection cut".to_owned()
         }

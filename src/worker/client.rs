@@ -1,12 +1,14 @@
 //! The client of a worker's API: ours (batches, a stream of reports) and the book's routes.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use futures_util::Stream;
+use tokio::net::TcpStream;
 
 use super::api::Renewal;
 use super::report::{EventAnswer, Report};
-use crate::http::{ClientError, checked, read_lines};
+use crate::http::{CONNECT_WITHIN, ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
@@ -33,6 +35,17 @@ impl WorkerClient {
         let request = self.http.get(format!("{}/v1/reports", self.base)).send();
         let response = tokio::time::timeout(ANSWER_WITHIN, request).await.map_err(|_| no_answer())??;
         Ok(read_lines(checked(response).await?.bytes_stream()))
+    }
+
+    /// Whether the worker's host takes a connection, or says that nobody is there to take it: then it runs, and so may
+    /// its containers.
+    pub async fn host_is_there(&self) -> bool {
+        let address = self.base.trim_start_matches("http://");
+        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
+            Err(_) => false,
+        }
     }
 
     /// Our own batch: each event's answer, in order.

@@ -15,6 +15,7 @@ pub fn always(world: &World) {
     what_was_acknowledged_is_stored(world);
     at_most_one_live_container_a_run(world);
     maps_name_the_same_pairs(world.manager_cluster());
+    exclusive_tasks_never_overlap(world);
 }
 
 /// Invariant 1.
@@ -37,6 +38,18 @@ fn at_most_one_live_container_a_run(world: &World) {
         for found in engine.live() {
             if let Some(other) = live.insert(found.run, &found.container) {
                 panic!("{:?} runs twice: {other} and {}", found.run, found.container);
+            }
+        }
+    }
+}
+
+/// What `Exclusive` promises.
+fn exclusive_tasks_never_overlap(world: &World) {
+    let mut live: BTreeMap<TaskId, Run> = BTreeMap::new();
+    for host in world.workers.iter().filter(|host| !host.is_excused) {
+        for found in host.engine.live().filter(|found| found.task.spec.exclusive) {
+            if let Some(other) = live.insert(found.run.task, found.run) {
+                panic!("Exclusive, and runs twice: {other:?} and {:?} on {}", found.run, host.id);
             }
         }
     }
@@ -99,7 +112,8 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
             assert!(record.state().has_ended(), "{change:?}");
             assert_eq!(record.desired, State::Running, "{change:?}");
             assert_eq!(*generation, record.status().generation + 1, "{change:?}");
-            assert_eq!(*restart_count, record.status().restart_count + 1, "{change:?}");
+            let is_counted = !record.status().is_interrupted;
+            assert_eq!(*restart_count, record.status().restart_count + u32::from(is_counted), "{change:?}");
         }
         What::Ended { state, .. } => assert!(record().state().can_become(*state), "{change:?}"),
         What::Returned { .. } => assert_eq!(record().state(), State::Scheduled, "{change:?}"),

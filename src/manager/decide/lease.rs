@@ -22,12 +22,20 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// By then a worker has stopped its Exclusive tasks, counted from the last reading that was heard of it.
 pub const LEASE_IS_OVER_AFTER: Duration = LEASE.saturating_add(LEASE_GRACE).saturating_add(MARGIN);
 
+/// The last reading of a worker's clock.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    since_boot_ms: u64,
+    at: Duration,
+    is_renewed: bool,
+}
+
 /// What is known of the workers' leases.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    /// The last reading of each worker's clock, and when it was heard.
-    heard: HashMap<WorkerId, (u64, Duration)>,
-    /// Workers whose host answers that nobody listens there: what they ran may run on, and nobody is left to stop it.
+    heard: HashMap<WorkerId, Heard>,
+    /// Workers that do not answer on a host that does: gone, or standing still. What they ran may run on, and nobody is
+    /// left there to stop it.
     deserted: HashSet<WorkerId>,
 }
 
@@ -38,7 +46,7 @@ impl Leases {
             return None;
         }
         // Never heard in this run: an earlier one may have renewed it up to this one's start.
-        let heard = self.heard.get(worker).map_or(Duration::ZERO, |(_, at)| *at);
+        let heard = self.heard.get(worker).map_or(Duration::ZERO, |heard| heard.at);
         Some((heard + LEASE_IS_OVER_AFTER).saturating_sub(now.since_start))
     }
 
@@ -51,7 +59,8 @@ impl Manager {
     pub(super) fn lease_clock(&mut self, turn: &mut Turn, worker: WorkerId, clock: LeaseClock) {
         let LeaseClock { since_boot_ms, is_needed } = clock;
         self.leases.deserted.remove(&worker);
-        self.leases.heard.insert(worker.clone(), (since_boot_ms, turn.now.since_start));
+        let heard = Heard { since_boot_ms, at: turn.now.since_start, is_renewed: is_needed };
+        self.leases.heard.insert(worker.clone(), heard);
         if is_needed {
             turn.effect(Effect::RenewLease { worker, since_boot_ms });
         }
@@ -68,14 +77,16 @@ impl Manager {
         (!wait.is_zero()).then_some(wait)
     }
 
-    pub(super) fn nobody_listens(&mut self, worker: WorkerId) {
+    pub(super) fn host_is_there(&mut self, worker: WorkerId) {
         self.leases.deserted.insert(worker);
     }
 
     /// Before the first Exclusive task of a worker arrives there, its lease has to.
-    pub(super) fn renew_before_start(&self, turn: &mut Turn, worker: &WorkerId) {
-        if let Some((since_boot_ms, _)) = self.leases.heard.get(worker) {
-            turn.effect(Effect::RenewLease { worker: worker.clone(), since_boot_ms: *since_boot_ms });
+    pub(super) fn renew_before_start(&mut self, turn: &mut Turn, worker: &WorkerId) {
+        if let Some(heard) = self.leases.heard.get_mut(worker).filter(|heard| !heard.is_renewed) {
+            heard.is_renewed = true;
+            let since_boot_ms = heard.since_boot_ms;
+            turn.effect(Effect::RenewLease { worker: worker.clone(), since_boot_ms });
         }
     }
 

@@ -92,8 +92,8 @@ pub enum Input {
         worker: WorkerId,
         clock: LeaseClock,
     },
-    /// A worker's host is there, and no worker on it.
-    NobodyListens {
+    /// A worker does not answer, and its host does: the process is gone, or stands still.
+    HostIsThere {
         worker: WorkerId,
     },
     /// The link to a worker broke or could not be made.
@@ -249,7 +249,7 @@ impl Manager {
                 self.heartbeat(&mut turn, &worker, runtime_problem);
             }
             Input::LeaseClock { worker, clock } => self.lease_clock(&mut turn, worker, clock),
-            Input::NobodyListens { worker } => self.nobody_listens(worker),
+            Input::HostIsThere { worker } => self.host_is_there(worker),
             Input::LinkDown { worker, reason } => self.link_down(&mut turn, &worker, reason),
             Input::Tick => self.tick(&mut turn),
         }

@@ -132,7 +132,7 @@ impl Manager {
         let Some((from, record)) = self.on_lost_worker(task) else { return };
         let reason = if self.leases.is_deserted(from) {
             format!(
-                "Exclusive, and may still run: the host of {from} is there, but no worker on it; start that worker again"
+                "Exclusive, and may still run: the host of {from} is there, but its worker does not answer; start that worker again"
             )
         } else {
             format!("Exclusive: waits until {from} must have stopped it")

@@ -1,7 +1,7 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
-mod lease;
 mod flapping;
+mod lease;
 mod moves;
 
 use std::sync::Arc;

@@ -26,8 +26,8 @@ pub(super) async fn run(link: Link, peer: watch::Sender<Peer>) {
             () = link.cancel.cancelled() => return,
             end = follow(&link, &peer, &mut retry) => end,
         };
-        let End::Broken { reason, nobody_listens } = end else { return };
-        if nobody_listens && !link.tell(Input::NobodyListens { worker: link.worker.clone() }).await {
+        let End::Broken { reason, host_is_there } = end else { return };
+        if host_is_there && !link.tell(Input::HostIsThere { worker: link.worker.clone() }).await {
             return;
         }
         if !link.tell(Input::LinkDown { worker: link.worker.clone(), reason }).await {
@@ -42,12 +42,12 @@ pub(super) async fn run(link: Link, peer: watch::Sender<Peer>) {
 }
 
 enum End {
-    Broken { reason: String, nobody_listens: bool },
+    Broken { reason: String, host_is_there: bool },
     DriverGone,
 }
 
 fn broken(reason: impl Into<String>) -> End {
-    End::Broken { reason: reason.into(), nobody_listens: false }
+    End::Broken { reason: reason.into(), host_is_there: false }
 }
 
 async fn follow(link: &Link, peer: &watch::Sender<Peer>, retry: &mut Duration) -> End {
@@ -60,7 +60,9 @@ async fn follow(link: &Link, peer: &watch::Sender<Peer>, retry: &mut Duration) -
             peer.send_replace(Peer::Book);
             poll(link, retry).await
         }
-        Err(error) => End::Broken { nobody_listens: error.nobody_listens(), reason: error.to_string() },
+        Err(error) => {
+            End::Broken { reason: error.to_string(), host_is_there: link.client.host_is_there().await }
+        }
     }
 }
 

@@ -74,7 +74,7 @@ fn a_lost_workers_exclusive_task_is_replaced_once_the_worker_must_have_stopped_i
 fn one_whose_worker_process_is_gone_from_a_living_host_is_not_replaced() {
     let mut desk = Desk::with(&["a", "b"]);
     let task = desk.exclusive_on_a();
-    desk.give(Input::NobodyListens { worker: id("a") });
+    desk.give(Input::HostIsThere { worker: id("a") });
     let effects = desk.only_hears("b", Duration::from_mins(10));
     assert!(starts(&effects).is_empty(), "{effects:?}");
     assert!(desk.reason(task).contains("start that worker again"), "{}", desk.reason(task));
