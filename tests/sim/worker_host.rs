@@ -189,7 +189,13 @@ impl World {
             let wait = if let worker::Effect::Later { after, .. } = &effect {
                 *after
             } else {
-                let usual = Duration::from_millis(self.rng.u64(1..400));
+                let mut usual = Duration::from_millis(self.rng.u64(1..400));
+                if let worker::Effect::Stop { grace, .. } = &effect
+                    && self.misfortune(30)
+                {
+                    // A program that does not care for SIGTERM.
+                    usual += *grace;
+                }
                 let host = &self.workers[worker];
                 let (slow_until, hangs_until) = (host.engine_is_slow_until, host.engine_hangs_until);
                 let slow = if self.now < slow_until { self.within(Duration::from_secs(20)) } else { usual };
@@ -257,6 +263,10 @@ impl World {
                 if fails {
                     self.harmed.insert(task.id);
                 }
+                let since_boot = self.since_boot(worker);
+                let host = &mut self.workers[worker];
+                // An engine that was so slow that the lease ended meanwhile; its worker stops it at once.
+                host.is_excused |= task.spec.exclusive && host.lease_end.is_none_or(|end| end <= since_boot);
                 let run = Run::of(&task);
                 let started = self.start_container(worker, &task);
                 if fails {
