@@ -159,13 +159,13 @@ async fn browsers_stay_outside_on_every_route() {
     worker.end().await;
 }
 
-/// The next report that is not a sample or a heartbeat.
+/// The next report that does not come by the clock.
 macro_rules! next {
     ($reports:expr) => {
         loop {
             let next = tokio::time::timeout(PATIENCE, $reports.next()).await.expect("a report in time");
             match next.expect("the stream goes on").unwrap() {
-                Report::Sample(_) | Report::Heartbeat { .. } => {}
+                Report::Sample(_) | Report::LeaseClock(_) | Report::Heartbeat { .. } => {}
                 report => break report,
             }
         }

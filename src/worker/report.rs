@@ -13,7 +13,7 @@ use crate::task::Task;
 /// stale, five before it is lost (within the ten seconds that faults.md allows).
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// One line of the report stream. The first is `Hello`, the second is `Tasks`; then whatever happens.
+/// One line of the report stream. It begins with `LeaseClock`, `Hello` and `Tasks`; then whatever happens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
