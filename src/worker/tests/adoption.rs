@@ -125,3 +125,19 @@ fn a_container_of_an_earlier_generation_that_comes_up_while_a_newer_one_starts_i
     desk.started(&new, "new");
     assert_eq!(desk.status(&new).container_id, "new");
 }
+
+#[test]
+fn the_stop_of_a_stray_container_is_tried_again_until_it_is_gone() {
+    let mut desk = Desk::new();
+    let task = desk.running();
+    desk.exited(&task, "c", 0);
+    let stop = stop_of(&task, "c");
+    assert_eq!(desk.give(Input::Found(found(&task, "c", FoundState::Running))).effects, [stop.clone()]);
+    for seconds in [1, 2, 4] {
+        let later = Effect::Later { task: task.id, after: std::time::Duration::from_secs(seconds) };
+        assert_eq!(desk.stopped(&task, "c", Err(away())).effects, [later]);
+        assert_eq!(desk.give(Input::Wake(task.id)).effects, [stop.clone()]);
+    }
+    assert_eq!(desk.stopped(&task, "c", Ok(())).effects, []);
+    assert_eq!(desk.give(Input::Wake(task.id)).effects, []);
+}
