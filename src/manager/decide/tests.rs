@@ -2,6 +2,7 @@
 
 mod flapping;
 mod moves;
+mod reports;
 
 use std::sync::Arc;
 use std::time::Duration;
