@@ -402,6 +402,19 @@ fn a_manager_that_stood_still_for_a_minute_moves_nothing() {
 }
 
 #[test]
+fn a_worker_that_goes_by_another_name_after_a_restart_of_the_manager_keeps_its_containers() {
+    let (mut world, tasks) = World::with_tasks(2, 6);
+    let before = world.containers();
+    world.kill_manager();
+    world.workers[0].id = "renamed".into();
+    world.manager_start();
+    world.pass(Duration::from_mins(1));
+    assert_eq!(world.containers(), before);
+    assert!(world.all_run(&tasks));
+    assert_eq!(tasks.iter().filter(|task| world.is_on(**task, 0)).count(), 3);
+}
+
+#[test]
 fn a_disk_that_is_full_for_a_minute_touches_no_container() {
     let (mut world, _) = World::with_tasks(3, 9);
     let before = world.containers();
