@@ -94,8 +94,14 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         }
         What::Scheduled { worker, generation, .. } => {
             let record = record();
-            assert!(record.queued.is_some(), "it has a place already: {change:?} {record:?}");
-            assert_eq!(*generation, next_generation(record, worker), "{change:?}");
+            if record.queued.is_some() {
+                assert_eq!(*generation, next_generation(record, worker), "{change:?}");
+            } else {
+                // Its worker goes by another name now.
+                let home = before.worker_of(record.task.id).and_then(|home| before.worker(home));
+                assert!(home.is_some_and(|home| home.health == WorkerHealth::Lost), "{change:?} {record:?}");
+                assert_eq!(*generation, record.status().generation, "{change:?}");
+            }
         }
         What::Moved { task, from, worker, generation, .. } => {
             let record = record();

@@ -10,6 +10,7 @@ mod faults;
 mod invariants;
 mod manager_host;
 mod network;
+mod scenarios;
 mod users;
 mod worker_host;
 mod world;

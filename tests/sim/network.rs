@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::event::{Direction, Event, Trouble};
 use crate::world::World;
 
+/// At most; the link's own retries begin with a tenth of it.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How long the manager's client waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
@@ -186,7 +187,7 @@ impl World {
                     self.manage(Input::HostIsThere { worker: worker_id.clone() });
                 }
                 self.manage(Input::LinkDown { worker: worker_id, reason });
-                self.after(RECONNECT, Event::Connect { worker, life });
+                self.connect_again(worker);
                 return;
             }
         };
@@ -249,6 +250,11 @@ impl World {
         self.workers[worker].session = 0;
         let id = self.workers[worker].id.clone();
         self.manage(Input::LinkDown { worker: id, reason: "connection cut".into() });
-        self.after(RECONNECT, Event::Connect { worker, life: self.manager.life });
+        self.connect_again(worker);
+    }
+
+    fn connect_again(&mut self, worker: usize) {
+        let wait = RECONNECT / 10 + self.within(RECONNECT * 9 / 10);
+        self.after(wait, Event::Connect { worker, life: self.manager.life });
     }
 }

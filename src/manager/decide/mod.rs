@@ -171,7 +171,7 @@ pub struct Decision {
 }
 
 /// Something to look at again later.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Timer {
     /// A backoff in `pending` is over.
     Retry(Place),
@@ -190,7 +190,7 @@ enum Timer {
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Place {
     position: Revision,
     task: TaskId,
@@ -212,6 +212,8 @@ pub struct Manager {
     watches: HashMap<WorkerId, Watch>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
+    /// Those of the timers of which one at a time is enough.
+    single_timers: HashSet<Timer>,
 }
 
 impl Manager {
@@ -274,6 +276,7 @@ impl Manager {
                 break;
             }
             let Some((_, timer)) = self.timers.pop_first() else { break };
+            self.single_timers.remove(&timer);
             match timer {
                 Timer::Retry(place) => self.ready.push_back(place),
                 Timer::StartAgain(task) => self.start_again(turn, task),
@@ -292,6 +295,13 @@ impl Manager {
 
     fn wake_after(&mut self, now: Now, wait: Duration, timer: Timer) {
         self.timers.insert((now.since_start + wait, timer));
+    }
+
+    /// The same, unless it waits already: what failed twice is tried again once.
+    fn wake_once_after(&mut self, now: Now, wait: Duration, timer: Timer) {
+        if self.single_timers.insert(timer.clone()) {
+            self.wake_after(now, wait, timer);
+        }
     }
 
     /// Decides a Change: gives it its revision, folds it in, and hands it on.

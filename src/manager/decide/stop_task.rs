@@ -100,7 +100,7 @@ impl Manager {
                 self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Completed, reason });
             }
             SendOutcome::Refused { .. } | SendOutcome::Failed { .. } => {
-                self.wake_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));
+                self.wake_once_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));
             }
         }
     }
