@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::{Cause, Change, Cluster, What, WorkerRecord};
+use crate::cluster::{Cause, Change, Cluster, Crashes, What, WorkerRecord};
 use crate::task::{EventId, RestartPolicy, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 
 /// The id that starts with these eight digits.
@@ -62,10 +62,13 @@ impl History {
     }
 
     pub fn restart(&mut self, task: TaskId) -> Arc<Change> {
-        let status = self.cluster.task(task).unwrap().status();
+        let record = self.cluster.task(task).unwrap();
+        let (status, in_a_row) = (record.status(), record.crashes.in_a_row + 1);
+        let crashes = Crashes { in_a_row, failed: true, last: status.reason.clone() };
         let (generation, restart_count) = (status.generation + 1, status.restart_count + 1);
         let retry_at = Timestamp::UNIX_EPOCH;
-        let what = What::Restarting { task, generation, restart_count, reason: "restart".into(), retry_at };
+        let reason = "restart".into();
+        let what = What::Restarting { task, generation, restart_count, crashes, reason, retry_at };
         self.change(Cause::RestartPolicy, what)
     }
 

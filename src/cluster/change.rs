@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::WorkerRecord;
+use super::{Crashes, WorkerRecord};
 use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
 
 /// Counts the Changes of a cluster: 1, 2, 3 … without a gap.
@@ -76,7 +76,16 @@ pub enum What {
     /// Ended without (or against) a worker's word.
     Ended { task: TaskId, state: State, reason: String },
     /// Starts again: back in `pending` as a new generation, not before `retry_at`.
-    Restarting { task: TaskId, generation: u32, restart_count: u32, reason: String, retry_at: Timestamp },
+    Restarting {
+        task: TaskId,
+        generation: u32,
+        restart_count: u32,
+        /// With this end in it. A log of before it was counted starts at none.
+        #[serde(default)]
+        crashes: Crashes,
+        reason: String,
+        retry_at: Timestamp,
+    },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
 }

@@ -1,6 +1,7 @@
 //! Cluster: what a manager knows, and `apply`, the one fold that changes it. Decides nothing, knows no IO.
 
 mod change;
+mod crashes;
 mod event_db;
 mod feed;
 mod sample;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use change::{Cause, Change, Revision, What};
+pub use crashes::Crashes;
 pub use event_db::EventDb;
 pub use feed::FeedItem;
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
@@ -59,6 +61,9 @@ pub struct TaskRecord {
     pub tried: Option<WorkerId>,
     /// Dispatches that did not arrive, since the last one that did; sets the backoff.
     pub attempts: u32,
+    /// Its ends soon after a start; sets the backoff before the next one.
+    #[serde(default)]
+    pub crashes: Crashes,
 }
 
 impl TaskRecord {
@@ -217,7 +222,7 @@ impl Cluster {
                     status.finish_time.get_or_insert(now);
                 });
             }
-            What::Restarting { task, generation, restart_count, reason, retry_at } => {
+            What::Restarting { task, generation, restart_count, crashes, reason, retry_at } => {
                 self.unassign(*task);
                 self.update(*task, now, |record| {
                     record.task.status = TaskStatus {
@@ -228,6 +233,7 @@ impl Cluster {
                         ..TaskStatus::default()
                     };
                     record.tried = None;
+                    record.crashes.clone_from(crashes);
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
             }
@@ -248,6 +254,7 @@ impl Cluster {
             queued: None,
             tried: None,
             attempts: 0,
+            crashes: Crashes::default(),
         };
         if let Some(before) = self.task_db.insert(id, record) {
             self.counts[usize::from(before.state().number())] -= 1;

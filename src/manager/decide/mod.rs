@@ -281,4 +281,6 @@ impl Turn {
 #[cfg(test)]
 mod book_tests;
 #[cfg(test)]
+mod restart_tests;
+#[cfg(test)]
 mod tests;
