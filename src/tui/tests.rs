@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::event::{Action, Event};
-use super::fixture::{Log, at, busy, busy_log, empty, feed, loading, many, press, screen, start, task_id};
+use super::fixture::{
+    Log, at, busy, busy_log, crash_looping, empty, feed, loading, many, press, screen, start, task_id,
+};
 use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
@@ -128,6 +130,29 @@ fn the_filter_knows_stale_when_a_worker_falls_silent_and_when_it_is_back() {
     assert_eq!(shown(&model), Vec::<String>::new());
     feed(&mut model, log.worker("worker-1:5555", WorkerHealth::Lost, |_| {}));
     assert_eq!(shown(&model), ["api-1", "web-1"]);
+}
+
+#[test]
+fn a_crash_loop_is_found_counts_down_and_is_over_once_it_runs() {
+    let mut model = crash_looping(140, 36, 38);
+    assert!(screen(&model).contains("↻ CrashLoop") && screen(&model).contains("again in 38s: failed 7"));
+    press(&mut model, "/state:crash<Enter>");
+    assert_eq!(shown(&model), ["queue-1"]);
+    press(&mut model, "<Enter>");
+    let text = screen(&model);
+    assert!(text.contains("crash loop: failed 7 times in a row, last: exit code 3"), "{text}");
+    assert!(text.contains("next start  in 38s"), "{text}");
+    seconds_later(&mut model, 30);
+    assert!(screen(&model).contains("next start  in 8s"));
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.schedule(2, "worker-1:5555"));
+    feed(&mut model, log.run(2));
+    let text = screen(&model);
+    assert!(
+        text.contains("▸ Running") && text.contains("failed 7 times in a row"),
+        "still to be seen: {text}"
+    );
+    assert!(!text.contains("next start") && shown(&model).is_empty());
 }
 
 #[test]
