@@ -86,12 +86,14 @@ pub enum What {
         reason: String,
         retry_at: Timestamp,
     },
+    /// Ended long enough ago, or too many ended since: forgotten. Submitted again, they are new tasks.
+    Collected { tasks: Vec<TaskId> },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
 }
 
 impl What {
-    /// The task this is about, if it is about one.
+    /// The task this is about, if it is about one and not about many.
     pub fn task_id(&self) -> Option<TaskId> {
         match self {
             Self::Submitted { task, .. } => Some(task.id),
@@ -102,7 +104,7 @@ impl What {
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),
-            Self::Worker { .. } => None,
+            Self::Collected { .. } | Self::Worker { .. } => None,
         }
     }
 }

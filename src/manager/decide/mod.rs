@@ -3,6 +3,7 @@
 
 mod add_task;
 mod busy;
+mod collect;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -20,6 +21,7 @@ use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
+use collect::Kept;
 pub use send_work::dispatch_backoff;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
@@ -158,6 +160,8 @@ enum Timer {
     LeftoverAgain(WorkerId, TaskId, u32),
     /// A worker may be late.
     Health(WorkerId),
+    /// An ended task may have been kept for long enough.
+    Collect,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -183,6 +187,9 @@ pub struct Manager {
     problem_told: HashMap<WorkerId, Duration>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
+    kept: Kept,
+    /// When [`Timer::Collect`] is due, if it lies among the timers.
+    collect_at: Option<Duration>,
 }
 
 impl Manager {
@@ -223,6 +230,7 @@ impl Manager {
             Input::Tick => self.tick(&mut turn),
         }
         self.send_work(&mut turn);
+        self.collect(&mut turn);
         turn.decision
     }
 
@@ -249,6 +257,8 @@ impl Manager {
                     self.stop_leftover(turn, &worker, task, status);
                 }
                 Timer::Health(worker) => self.check_health(turn, &worker),
+                // Every turn ends with it.
+                Timer::Collect => self.collect_at = None,
             }
         }
     }
@@ -280,6 +290,8 @@ impl Turn {
 
 #[cfg(test)]
 mod book_tests;
+#[cfg(test)]
+mod collect_tests;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::task::{RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, Worke
 pub(super) struct Desk {
     pub(super) manager: Manager,
     pub(super) since_start: Duration,
-    log: Vec<Arc<crate::cluster::Change>>,
+    pub(super) log: Vec<Arc<crate::cluster::Change>>,
 }
 
 pub(super) fn id(name: &str) -> WorkerId {

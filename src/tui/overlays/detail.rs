@@ -38,7 +38,7 @@ pub(super) fn inside(area: Rect) -> Rect {
 pub(super) fn lines(model: &Model, detail: &Detail, width: usize) -> Vec<Line> {
     let mut lines = Lines { lines: Vec::new(), width: width.saturating_sub(LABEL + 2) };
     match model.cluster.task(detail.task) {
-        None => lines.add("", "this task is no longer known", Tone::Warn),
+        None => lines.add("", "it ended long ago, or many others ended since: it was collected", Tone::Warn),
         Some(record) => {
             standing(model, record, &mut lines);
             wish(record, &mut lines);
