@@ -123,8 +123,7 @@ impl Worker {
         entry.wish = Wish::Run;
         entry.is_pulled = false;
         entry.attempts = 0;
-        if let Some(position) = self.kept.iter().position(|kept| kept.container == named_container) {
-            self.kept.remove(position);
+        if self.kept.forget(&named_container) {
             self.out.effects.push(Effect::Remove { container: named_container });
         }
     }
