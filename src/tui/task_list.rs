@@ -97,7 +97,9 @@ impl TaskList {
         if self.order.len() > 2 * self.row_of.len() + GONE {
             let shown: Vec<bool> = self.close_up().into_iter().map(|row| self.shown.contains(row)).collect();
             self.shown = ShownSet::default();
-            shown.into_iter().for_each(|is_shown| self.shown.push(is_shown));
+            for is_shown in shown {
+                self.shown.push(is_shown);
+            }
         }
     }
 

@@ -67,6 +67,6 @@ impl Kept {
 }
 
 /// By a clock that may have been set back meanwhile: then it is not.
-pub(super) fn is_longer_ago(then: Timestamp, now: Timestamp, than: Duration) -> bool {
-    Duration::try_from(now.duration_since(then)).is_ok_and(|ago| ago > than)
+pub(super) fn is_longer_ago(then: Timestamp, now: Timestamp, limit: Duration) -> bool {
+    Duration::try_from(now.duration_since(then)).is_ok_and(|ago| ago > limit)
 }

@@ -18,13 +18,13 @@ const LOOK_AGAIN: Duration = Duration::from_hours(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
     pub(super) tasks: usize,
-    pub(super) kept_for: Duration,
+    pub(super) no_longer_than: Duration,
     pub(super) batch: usize,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { tasks: ENDED_TASKS, kept_for: ENDED_KEPT_FOR, batch: BATCH }
+        Self { tasks: ENDED_TASKS, no_longer_than: ENDED_KEPT_FOR, batch: BATCH }
     }
 }
 
@@ -41,7 +41,7 @@ impl Manager {
             Duration::ZERO
         } else {
             // A part of a second more, so that it is over then.
-            let left = self.kept.kept_for.saturating_sub(age(oldest, turn.now.wall));
+            let left = self.kept.no_longer_than.saturating_sub(age(oldest, turn.now.wall));
             (left + Duration::from_millis(1)).min(LOOK_AGAIN)
         };
         let due = turn.now.since_start + wait;
@@ -58,12 +58,12 @@ impl Manager {
     fn collectable(&self, now: Timestamp) -> Vec<TaskId> {
         let ended = self.cluster.ended();
         let are_too_many = ended.len() > self.kept.tasks;
-        let is_due = |at: &Timestamp| are_too_many || age(*at, now) > self.kept.kept_for;
+        let is_due = |at: &Timestamp| are_too_many || age(*at, now) > self.kept.no_longer_than;
         ended.take(self.kept.batch).take_while(|(at, _)| is_due(at)).map(|(_, task)| task).collect()
     }
 
     fn is_over(&self, oldest: Timestamp, now: Timestamp) -> bool {
-        self.cluster.ended().len() > self.kept.tasks || age(oldest, now) > self.kept.kept_for
+        self.cluster.ended().len() > self.kept.tasks || age(oldest, now) > self.kept.no_longer_than
     }
 }
 

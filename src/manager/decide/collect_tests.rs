@@ -68,7 +68,7 @@ fn after_the_time_they_go_by_themselves_without_anything_else_happening() {
     let day = Duration::from_hours(24);
     wait(&mut desk, 3 * day);
     let second = done(&mut desk);
-    wait(&mut desk, 4 * day - Duration::from_secs(10));
+    wait(&mut desk, (4 * day).saturating_sub(Duration::from_secs(10)));
     assert_eq!(ids(&desk), [first, second]);
     wait(&mut desk, Duration::from_secs(20));
     assert_eq!(ids(&desk), [second]);
@@ -118,7 +118,7 @@ proptest! {
     fn whatever_happens_no_live_task_is_let_go_and_no_more_than_the_limit_are_kept(
         steps in proptest::collection::vec((0..6_u8, any::<proptest::sample::Index>()), 1..60)
     ) {
-        let mut desk = desk(Kept { tasks: 3, kept_for: Duration::from_secs(40), batch: 2 });
+        let mut desk = desk(Kept { tasks: 3, no_longer_than: Duration::from_secs(40), batch: 2 });
         let mut tasks: Vec<TaskId> = Vec::new();
         for (step, index) in steps {
             let task = (!tasks.is_empty()).then(|| *index.get(&tasks));

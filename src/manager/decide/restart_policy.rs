@@ -27,7 +27,7 @@ fn jittered(backoff: Duration, task: TaskId, generation: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     (task, generation).hash(&mut hasher);
     let share = u32::try_from(hasher.finish() % 1_000).unwrap_or(0);
-    backoff - backoff / 4 * share / 1_000
+    backoff.saturating_sub(backoff / 4 * share / 1_000)
 }
 
 /// Whether the run that ended had lasted a healthy while, by its worker's clock alone. What never ran had not.
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_jitter_is_within_a_quarter_spreads_and_is_the_same_every_time() {
-        let backoff = Duration::from_secs(300);
+        let backoff = LONGEST_BACKOFF;
         let tasks: Vec<_> = (0..100).map(|number| TaskId(uuid::Uuid::from_u128(number))).collect();
         let waits: Vec<_> = tasks.iter().map(|task| jittered(backoff, *task, 7)).collect();
         assert!(waits.iter().all(|wait| (225..=300).contains(&wait.as_secs())), "{waits:?}");
