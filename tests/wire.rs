@@ -167,6 +167,7 @@ prop_compose! {
             state: cube_tui::task::State::from_number(state).unwrap(),
             generation, container_id, start_time, finish_time, exit_code, reason,
             restart_count: generation / 2,
+            is_interrupted: generation % 2 == 1,
             host_ports: BTreeMap::new(),
         };
         Task { id: TaskId(uuid::Uuid::from_u128(id)), spec: spec.into(), status }

@@ -23,11 +23,22 @@ pub struct Line<'a> {
     /// A stop is under way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopping: bool,
+    /// Only of a task that is held back after it crashed several times in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crash_loop: Option<CrashLoop<'a>>,
     /// Where a manager or worker listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<&'a Task>,
+}
+
+/// How often in a row it ended, how it did last, and when it is started again.
+#[derive(Clone, Debug, Serialize)]
+struct CrashLoop<'a> {
+    in_a_row: u32,
+    last: &'a str,
+    next_start: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,6 +76,11 @@ impl<'a> Line<'a> {
             reason: unless_empty(&status.reason),
             exit_code: status.exit_code,
             stopping: record.is_stopping(),
+            crash_loop: record.crash_loop().map(|crashes| CrashLoop {
+                in_a_row: crashes.in_a_row,
+                last: &crashes.last,
+                next_start: record.queued.and_then(|queued| queued.retry_at),
+            }),
             address: None,
             task: Some(&record.task),
         }
@@ -97,6 +113,7 @@ impl<'a> Line<'a> {
             reason: unless_empty(reason),
             exit_code: None,
             stopping: false,
+            crash_loop: None,
             address: None,
             task: None,
         }
@@ -124,6 +141,7 @@ impl<'a> Line<'a> {
             reason: None,
             exit_code: None,
             stopping: false,
+            crash_loop: None,
             address: Some(address),
             task: None,
         }
@@ -137,7 +155,13 @@ impl<'a> Line<'a> {
     /// The same for people: `08:00:03  Failed     web (55ab01fe) on localhost:5555: exit 3`.
     pub fn text(&self, zone: &TimeZone) -> String {
         let time = zone.to_datetime(self.time).strftime("%H:%M:%S").to_string();
-        let state = if self.stopping { "Stopping" } else { self.state };
+        let state = if self.stopping {
+            "Stopping"
+        } else if self.crash_loop.is_some() {
+            "CrashLoop"
+        } else {
+            self.state
+        };
         let subject = match (self.task, self.kind) {
             (Some(task), _) => name_of(task),
             (None, Kind::Worker) => "worker".to_owned(),
@@ -158,7 +182,12 @@ impl<'a> Line<'a> {
             (None, Some(code)) if code != 0 => format!(": exit {code}"),
             (None, _) => String::new(),
         };
-        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}"))
+        let next_start = self.crash_loop.as_ref().and_then(|crash_loop| crash_loop.next_start);
+        let next = match next_start.map(|at| at.duration_since(self.time).as_secs()) {
+            Some(seconds) if seconds > 0 => format!("; next start in {seconds} s"),
+            _ => String::new(),
+        };
+        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}{next}"))
     }
 }
 
@@ -210,7 +239,7 @@ mod tests {
     use super::super::fixture::{History, id};
     use super::Line;
     use crate::cluster::{Change, Cluster, What, WorkerHealth};
-    use crate::task::{HostPort, State};
+    use crate::task::{HostPort, RestartPolicy, State};
 
     fn json_of(change: &Change, after: &Cluster) -> Value {
         serde_json::from_str(&Line::of_change(change, after).unwrap().json()).unwrap()
@@ -279,6 +308,31 @@ mod tests {
         assert_eq!(json_of(&change, &history.cluster)["stopping"], true);
         let change = history.observe(web, State::Failed, Some(3), "");
         assert!(text_of(&change, &history.cluster).ends_with("localhost:5555: exit 3"));
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_with_its_count_its_last_end_and_its_next_start() {
+        let mut history = History::default();
+        let web = id("55ab01fe");
+        history.submit_with(web, "web", RestartPolicy::Always);
+        for _ in 0..2 {
+            history.schedule(web);
+            history.observe(web, State::Failed, Some(3), "exit code 3");
+            let change = history.restart(web);
+            let line = json_of(&change, &history.cluster);
+            assert_eq!((&line["state"], line.get("crash_loop")), (&json!("Pending"), None));
+        }
+        history.schedule(web);
+        history.observe(web, State::Failed, Some(3), "exit code 3");
+        let change = history.restart(web);
+        let expected =
+            json!({ "in_a_row": 3, "last": "exit code 3", "next_start": "2026-11-24T07:00:48.123Z" });
+        let line = json_of(&change, &history.cluster);
+        assert_eq!((&line["state"], &line["crash_loop"]), (&json!("Pending"), &expected));
+        assert_eq!(
+            text_of(&change, &history.cluster),
+            "07:00:10  CrashLoop  web (55ab01fe): restart; next start in 38 s"
+        );
     }
 
     #[test]

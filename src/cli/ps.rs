@@ -56,11 +56,19 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
     table.set_header(["ID", "NAME", "STATE", "WORKER", "PORTS", "RST", "AGE", "IMAGE", "REASON"]);
     for record in records {
         let (task, status) = (&record.task, record.status());
-        let state = if record.is_stopping() { "Stopping" } else { status.state.name() };
+        let state = match record.crash_loop() {
+            _ if record.is_stopping() => "Stopping",
+            Some(_) => "CrashLoop",
+            None => status.state.name(),
+        };
         let worker = cluster.worker_of(task.id).map_or_else(String::new, ToString::to_string);
         let reason = match status.exit_code {
             Some(code) if status.reason.is_empty() && code != 0 => format!("exit {code}"),
             _ => status.reason.clone(),
+        };
+        let reason = match next_start(record, now) {
+            Some(seconds) => format!("{reason}; next start in {seconds} s"),
+            None => reason,
         };
         let mut row = comfy_table::Row::from([
             task.id.short(),
@@ -80,6 +88,13 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
     lines.join("\n")
 }
 
+/// The seconds that a task in a crash loop is held back yet.
+fn next_start(record: &TaskRecord, now: Timestamp) -> Option<u128> {
+    record.crash_loop()?;
+    let at = record.queued?.retry_at.filter(|at| *at > now)?;
+    Some(at.duration_since(now).as_millis().unsigned_abs().div_ceil(1_000))
+}
+
 /// `5s`, `12m`, `3h`, `2d`.
 fn age(seconds: i64) -> String {
     match seconds.max(0) {
@@ -94,6 +109,7 @@ fn age(seconds: i64) -> String {
 mod tests {
     use super::super::fixture::{History, id};
     use super::*;
+    use crate::task::RestartPolicy;
 
     fn history() -> History {
         let mut history = History::default();
@@ -137,6 +153,27 @@ mod tests {
         let text = table(&records, &history.cluster, now, None);
         for part in ["55ab01fe", "Running", "localhost:5555", "1h", "fit in 80 columns"] {
             assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_in_state_and_reason_and_counts_down() {
+        let mut history = History::default();
+        let web = id("55ab01fe");
+        history.submit_with(web, "web", RestartPolicy::Always);
+        for _ in 0..3 {
+            history.schedule(web);
+            history.observe(web, State::Failed, Some(3), "exit code 3");
+            history.restart(web);
+        }
+        let records = listed(&history.cluster, &[]);
+        for (now, end) in [
+            ("2026-11-24T07:00:11Z", "restart; next start in 38 s"),
+            ("2026-11-24T07:00:48Z", "restart; next start in 1 s"),
+            ("2026-11-24T07:00:49Z", "restart"),
+        ] {
+            let text = table(&records, &history.cluster, now.parse().unwrap(), None);
+            assert!(text.contains("CrashLoop") && text.ends_with(end), "{text}");
         }
     }
 

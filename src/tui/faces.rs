@@ -4,7 +4,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::event::Event;
-use super::fixture::{busy, empty, loading, press};
+use super::fixture::{busy, crash_looping, empty, loading, press};
 use super::model::Model;
 use super::update::update;
 use super::view::draw;
@@ -128,6 +128,17 @@ fn countdown_and_messages() {
         );
         model
     });
+}
+
+#[test]
+fn crash_loops() {
+    for (name, keys) in [("tasks", "j"), ("pending", "2z"), ("detail", "j<Enter>")] {
+        check(&format!("crash_loop_{name}"), |width, height| {
+            let mut model = crash_looping(width, height, 38);
+            press(&mut model, keys);
+            model
+        });
+    }
 }
 
 #[test]

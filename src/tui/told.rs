@@ -3,7 +3,7 @@
 use crate::cluster::{Change, What, WorkerHealth};
 use crate::task::{State, TaskStatus};
 
-use super::format::bytes;
+use super::format::{bytes, count};
 use super::theme::{Face, Tone};
 
 /// A Change in words.
@@ -23,7 +23,7 @@ pub(super) fn tell(change: &Change) -> Told {
             told(Face::Pending, "submitted", format!("{} by {}", task.spec.image, change.cause.words()))
         }
         What::Scheduled { worker, generation, .. } => {
-            let again = if *generation == 0 { String::new() } else { format!(", start {}", generation + 1) };
+            let again = if *generation == 0 { String::new() } else { format!(", generation {generation}") };
             told(Face::Scheduled, "scheduled", format!("-> {worker}{again}"))
         }
         What::Returned { reason, .. } => {
@@ -53,6 +53,12 @@ pub(super) fn tell(change: &Change) -> Told {
         What::Restarting { reason, .. } => {
             Told { glyph: '↻', tone: Tone::Warn, verb: "restarting", rest: reason.clone() }
         }
+        What::Collected { tasks } => Told {
+            glyph: '·',
+            tone: Tone::Dim,
+            verb: "collected",
+            rest: format!("{} that ended first", count(tasks.len(), "task")),
+        },
         What::Worker { worker } if !worker.runtime_problem.is_empty() => Told {
             glyph: '!',
             tone: Tone::Bad,

@@ -135,8 +135,7 @@ impl Worker {
         if is_exclusive {
             self.put_under_lease(id);
         }
-        if let Some(position) = self.kept.iter().position(|kept| kept.container == named_container) {
-            self.kept.remove(position);
+        if self.kept.forget(&named_container) {
             self.out.effects.push(Effect::Remove { container: named_container });
         }
     }

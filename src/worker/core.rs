@@ -9,9 +9,11 @@ use jiff::Timestamp;
 
 use super::{
     lease::Lease,
+    kept::{Kept, is_longer_ago},
     report::{EventAnswer, Report},
     runtime::{Exit, Found, Run, RuntimeError, Sign, Started},
 };
+use crate::cluster::{ENDED_KEPT_FOR, ENDED_TASKS};
 use crate::task::{State, Task, TaskEvent, TaskId};
 
 /// What a worker hears.
@@ -75,6 +77,8 @@ pub enum Input {
     },
     /// Why the engine can't be used; empty when it can.
     RuntimeHealth(String),
+    /// Time has passed: what was kept for long enough is let go.
+    Tick,
 }
 
 impl From<Sign> for Input {
@@ -123,18 +127,32 @@ pub struct Output {
 pub struct Limits {
     /// Containers created and started at the same time; an engine is no faster with more.
     pub start_concurrency: usize,
-    /// Ended containers kept for their logs, the oldest removed first.
+    /// Ended containers kept for their logs, the oldest removed first; of each task only the last.
     pub kept_containers: usize,
+    /// And no longer than this.
+    pub containers_kept_for: Duration,
     /// Ended tasks remembered, so that a manager that was away learns how they ended.
     pub ended_tasks: usize,
+    /// And no longer than this.
+    pub tasks_kept_for: Duration,
     /// Starts that may wait; beyond it the answer is 503.
     pub queue: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // 4: measured, create+start gains nothing beyond about two per CPU.
-        Self { start_concurrency: 4, kept_containers: 50, ended_tasks: 10_000, queue: 100_000 }
+        Self {
+            // Measured: create+start gains nothing beyond about two per CPU.
+            start_concurrency: 4,
+            // An engine's own lists stay readable, and what the containers wrote to their disks stays small.
+            kept_containers: 50,
+            // What broke on a Friday evening is still there on Monday.
+            containers_kept_for: Duration::from_hours(72),
+            // The same as the manager's: longer than it asks, nobody needs them.
+            ended_tasks: ENDED_TASKS,
+            tasks_kept_for: ENDED_KEPT_FOR,
+            queue: 100_000,
+        }
     }
 }
 
@@ -152,13 +170,12 @@ pub struct Worker {
     pub(super) starting: usize,
     /// Image → the tasks that wait for it.
     pub(super) pulls: HashMap<String, Vec<TaskId>>,
-    /// Ended containers, the oldest first.
-    pub(super) kept: VecDeque<Kept>,
     /// Live containers that nobody wants and that are yet to be stopped.
     pub(super) strays: Vec<Stray>,
-    /// Ended tasks, the oldest first; entries that live again are passed over.
-    pub(super) ended: VecDeque<Run>,
     pub(super) lease: Lease,
+    pub(super) kept: Kept,
+    /// Ended tasks and since when this is known, the oldest first; entries that live again are passed over.
+    pub(super) ended: VecDeque<(Timestamp, Run)>,
     pub(super) runtime_problem: String,
     /// Whether the engine's containers are known; before that nothing can be said about any task.
     pub(super) has_adopted: bool,
@@ -214,13 +231,6 @@ pub(super) enum Phase {
     },
 }
 
-/// An ended container that is still there.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub container: String,
-    pub task: TaskId,
-}
-
 /// A live container that must go; its stop is under way, or waits for the next try.
 #[derive(Debug)]
 pub(super) struct Stray {
@@ -239,7 +249,7 @@ impl Worker {
             queue: VecDeque::new(),
             starting: 0,
             pulls: HashMap::new(),
-            kept: VecDeque::new(),
+            kept: Kept::default(),
             strays: Vec::new(),
             ended: VecDeque::new(),
             lease: Lease::default(),
@@ -273,6 +283,7 @@ impl Worker {
             Input::Exited { run, container, exit } => self.exited(run, container, exit),
             Input::Gone { run, container } => self.gone(run, container),
             Input::RuntimeHealth(problem) => self.runtime_health(problem),
+            Input::Tick => self.collect(),
         }
         self.fill_slots();
         std::mem::take(&mut self.out)
@@ -354,30 +365,44 @@ impl Worker {
 
     /// Keeps the list of ended tasks within its limit.
     pub(super) fn remember_ended(&mut self, run: Run) {
-        self.ended.push_back(run);
+        self.ended.push_back((self.now, run));
         while self.ended.len() > self.limits.ended_tasks {
-            let Some(oldest) = self.ended.pop_front() else { return };
-            let is_over = self.task_db.get(&oldest.task).is_some_and(|entry| {
-                Run::of(&entry.task) == oldest
-                    && entry.task.status.state.has_ended()
-                    && entry.phase == Phase::None
-            });
-            if is_over {
-                self.task_db.remove(&oldest.task);
-            }
+            self.forget_oldest();
         }
     }
 
-    /// Keeps an ended container for its logs, and the number of them within its limit.
-    pub(super) fn keep(&mut self, container: String, task: TaskId) {
-        if self.kept.iter().any(|kept| kept.container == container) {
-            return;
+    /// Forgets the task that ended first, unless it lives again.
+    fn forget_oldest(&mut self) {
+        let Some((_, oldest)) = self.ended.pop_front() else { return };
+        let is_over = self.task_db.get(&oldest.task).is_some_and(|entry| {
+            Run::of(&entry.task) == oldest
+                && entry.task.status.state.has_ended()
+                && entry.phase == Phase::None
+        });
+        if is_over {
+            self.task_db.remove(&oldest.task);
         }
-        self.kept.push_back(Kept { container, task });
-        while self.kept.len() > self.limits.kept_containers {
-            if let Some(oldest) = self.kept.pop_front() {
-                self.out.effects.push(Effect::Remove { container: oldest.container });
-            }
+    }
+
+    /// Keeps an ended container for its logs, and what is kept within its limits.
+    pub(super) fn keep(&mut self, run: Run, container: String, exit: Exit) {
+        let ended = exit.at.unwrap_or(self.now);
+        let gone = self.kept.keep(run, container, ended, &self.limits);
+        self.remove(gone);
+    }
+
+    /// Lets go of what was kept for long enough.
+    fn collect(&mut self) {
+        let gone = self.kept.expired(self.now, self.limits.containers_kept_for);
+        self.remove(gone);
+        let (now, kept_for) = (self.now, self.limits.tasks_kept_for);
+        while self.ended.front().is_some_and(|(since, _)| is_longer_ago(*since, now, kept_for)) {
+            self.forget_oldest();
         }
+    }
+
+    fn remove(&mut self, containers: Vec<String>) {
+        let effects = containers.into_iter().map(|container| Effect::Remove { container });
+        self.out.effects.extend(effects);
     }
 }

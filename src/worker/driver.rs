@@ -156,7 +156,10 @@ impl<R: Runtime> Driver<R> {
                         self.done(done);
                     }
                 }
-                Turn::Heartbeat => self.heartbeat(),
+                Turn::Heartbeat => {
+                    self.heartbeat();
+                    self.input(Input::Tick);
+                }
                 Turn::Sample => self.sample(),
                 Turn::End => break,
             }

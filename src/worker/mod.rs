@@ -7,6 +7,7 @@ mod core;
 mod driver;
 mod effects;
 mod lease;
+mod kept;
 mod observe;
 pub mod report;
 mod report_stream;

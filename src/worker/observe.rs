@@ -93,14 +93,14 @@ impl Worker {
         match found.state {
             FoundState::Running => {
                 let grace = found.task.spec.stop_timeout();
-                self.kept.retain(|kept| kept.container != found.container);
+                self.kept.forget(&found.container);
                 self.strays.retain(|stray| stray.container != found.container);
                 let (task, container) = (found.run.task, found.container);
                 self.strays.push(Stray { task, container: container.clone(), grace, attempts: 0 });
                 self.out.effects.push(Effect::Stop { task, container, grace });
             }
             FoundState::Created => self.out.effects.push(Effect::Remove { container: found.container }),
-            FoundState::Exited(_) => self.keep(found.container, found.run.task),
+            FoundState::Exited(exit) => self.keep(found.run, found.container, exit),
             FoundState::Removing => {}
         }
     }
@@ -158,7 +158,7 @@ impl Worker {
                     entry.task.status.start_time = found.started;
                 }
                 self.ended_by_itself(id, exit);
-                self.keep(found.container, id);
+                self.keep(found.run, found.container, exit);
             }
             // The worker died between create and start: the start finds this container by its labels.
             FoundState::Created => {
@@ -233,7 +233,7 @@ impl Worker {
             }
             Phase::Live { container: live, .. } if *live == container => {
                 entry.phase = Phase::None;
-                self.keep(container, run.task);
+                self.keep(run, container, exit);
                 if run.generation == generation {
                     self.ended_by_itself(run.task, exit);
                 }
@@ -262,7 +262,7 @@ impl Worker {
 
     /// A container is no more.
     pub(super) fn gone(&mut self, run: Run, container: String) {
-        self.kept.retain(|kept| kept.container != container);
+        self.kept.forget(&container);
         self.strays.retain(|stray| stray.container != container);
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
         let generation = entry.task.status.generation;
@@ -281,7 +281,7 @@ impl Worker {
 
     /// Every container that this worker answers for, live or kept.
     pub fn containers(&self) -> impl Iterator<Item = (TaskId, &str)> {
-        self.live().chain(self.kept.iter().map(|kept| (kept.task, kept.container.as_str())))
+        self.live().chain(self.kept.iter())
     }
 }
 

@@ -5,6 +5,7 @@ mod add_task;
 mod busy;
 mod lease;
 mod moves;
+mod collect;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -28,6 +29,7 @@ pub use lease::LEASE_IS_OVER_AFTER;
 use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
+use collect::Kept;
 pub use send_work::dispatch_backoff;
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
@@ -187,6 +189,8 @@ enum Timer {
     Move(TaskId),
     /// There were more tasks to move than one turn takes.
     MoveOn,
+    /// An ended task may have been kept for long enough.
+    Collect,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -214,6 +218,9 @@ pub struct Manager {
     timers: BTreeSet<(Duration, Timer)>,
     /// Those of the timers of which one at a time is enough.
     single_timers: HashSet<Timer>,
+    kept: Kept,
+    /// When [`Timer::Collect`] is due, if it lies among the timers.
+    collect_at: Option<Duration>,
 }
 
 impl Manager {
@@ -257,6 +264,7 @@ impl Manager {
         }
         self.move_tasks(&mut turn);
         self.send_work(&mut turn);
+        self.collect(&mut turn);
         turn.decision
     }
 
@@ -289,6 +297,8 @@ impl Manager {
                 Timer::Move(task) => self.leaving.due_again(task),
                 // This turn goes on with them.
                 Timer::MoveOn => {}
+                // Every turn ends with it.
+                Timer::Collect => self.collect_at = None,
             }
         }
     }
@@ -327,5 +337,9 @@ impl Turn {
 
 #[cfg(test)]
 mod book_tests;
+#[cfg(test)]
+mod collect_tests;
+#[cfg(test)]
+mod restart_tests;
 #[cfg(test)]
 mod tests;

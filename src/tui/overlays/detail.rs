@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
 use crate::tui::clean::clean;
-use crate::tui::format::{age, bytes, moment, percent};
+use crate::tui::format::{age, bytes, moment, next_start, percent};
 use crate::tui::layout::centered;
 use crate::tui::model::{Detail, Model};
 use crate::tui::row::wrap;
@@ -38,7 +38,7 @@ pub(super) fn inside(area: Rect) -> Rect {
 pub(super) fn lines(model: &Model, detail: &Detail, width: usize) -> Vec<Line> {
     let mut lines = Lines { lines: Vec::new(), width: width.saturating_sub(LABEL + 2) };
     match model.cluster.task(detail.task) {
-        None => lines.add("", "this task is no longer known", Tone::Warn),
+        None => lines.add("", "it ended long ago, or many others ended since: it was collected", Tone::Warn),
         Some(record) => {
             standing(model, record, &mut lines);
             wish(record, &mut lines);
@@ -89,6 +89,7 @@ fn standing(model: &Model, record: &TaskRecord, lines: &mut Lines) {
     }
     lines.add("state", &state, face.tone());
     lines.add_some("reason", &status.reason);
+    crashes(model, record, face, lines);
     if let Some(progress) = model.progress.get(&record.task.id) {
         lines.add("under way", progress, Tone::Busy);
     }
@@ -113,6 +114,21 @@ fn standing(model: &Model, record: &TaskRecord, lines: &mut Lines) {
             let text = format!("{} ({} ago)", moment(time, model.now, &model.zone), age(time, model.now));
             lines.add_some(label, &text);
         }
+    }
+}
+
+/// How often in a row it ended too soon, and when it is started again. Not of what has ended: there it is history.
+fn crashes(model: &Model, record: &TaskRecord, face: Face, lines: &mut Lines) {
+    let told_by_reason = face == Face::CrashLoop && record.status().reason.contains(&record.crashes.words());
+    if record.crashes.in_a_row > 0 && !record.state().has_ended() && !told_by_reason {
+        lines.add(
+            "crashes",
+            &record.crashes.words(),
+            if face == Face::CrashLoop { Tone::Bad } else { Tone::Plain },
+        );
+    }
+    if let Some(wait) = next_start(record, model.now) {
+        lines.add("next start", &format!("in {wait}"), face.tone());
     }
 }
 

@@ -5,6 +5,7 @@ mod at_random;
 mod ends;
 mod generations;
 mod lease;
+mod kept;
 mod starts;
 
 use std::{collections::BTreeMap, sync::Arc};

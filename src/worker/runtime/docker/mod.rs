@@ -76,12 +76,14 @@ impl Docker {
         }
     }
 
-    async fn remove_container(&self, container: &str) -> Result<(), RuntimeError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    /// With force also one that runs.
+    async fn remove_container(&self, container: &str, force: bool) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::default().force(force).v(true).build();
         let client = self.client()?;
         match self.call(CHANGE, client.remove_container(container, Some(options))).await {
             Ok(()) => Ok(()),
-            // Gone, or somebody is removing it right now.
+            // Gone, or somebody is removing it right now; or, without force, somebody started it again, and that is
+            // told as an event of its own.
             Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
             Err(error) => Err(self.call_failed(error)),
         }
@@ -103,7 +105,7 @@ impl Runtime for Docker {
         if let Err(error) = self.start_container(&made.container).await {
             if !error.is_temporary() {
                 // A container that can't start (a port is taken, the program is missing) is of no use.
-                self.remove_container(&made.container).await?;
+                self.remove_container(&made.container, true).await?;
             }
             return Err(error);
         }
@@ -125,12 +127,12 @@ impl Runtime for Docker {
             Err(error) => return Err(self.call_failed(error)),
         }
         self.cgroups.forget(container);
-        self.remove_container(container).await
+        self.remove_container(container, true).await
     }
 
     async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
         self.cgroups.forget(container);
-        self.remove_container(container).await
+        self.remove_container(container, false).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {
