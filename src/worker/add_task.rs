@@ -64,7 +64,7 @@ impl Worker {
         if !self.runtime_problem.is_empty() {
             return EventAnswer::refused(503, self.runtime_problem.clone());
         }
-        if task.spec.exclusive && !self.has_lease() {
+        if task.spec.exclusive && !self.may_start_exclusive(&task) {
             return EventAnswer::refused(503, "this worker has no lease for Exclusive tasks at the moment");
         }
         if self.queue.len() >= self.limits.queue {

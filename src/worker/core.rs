@@ -8,8 +8,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    lease::Lease,
     kept::{Kept, is_longer_ago},
+    lease::Lease,
     report::{EventAnswer, Report},
     runtime::{Exit, Found, Run, RuntimeError, Sign, Started},
 };

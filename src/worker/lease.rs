@@ -1,18 +1,21 @@
 //! The lease of Exclusive tasks: without a manager's word that renews it they are stopped here, so that the manager
 //! may start them elsewhere. Knows no clock but the readings it is given.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
     core::{Entry, Wish, Worker},
     report::{EventAnswer, LEASE, LeaseClock},
 };
-use crate::task::{State, TaskId};
+use crate::task::{State, Task, TaskId};
 
 /// How such an end is told.
 const LAPSED: &str =
     "stopped because it is Exclusive and no manager renewed its lease for 5 s; it may run elsewhere by now";
+
+/// Refusals remembered; more than can be under way at once.
+const MOST_REFUSED: usize = 10_000;
 
 /// One lease for all of a worker's Exclusive tasks.
 #[derive(Debug, Default)]
@@ -23,6 +26,9 @@ pub(super) struct Lease {
     ends: Option<Duration>,
     /// The Exclusive tasks that may run; entries that have ended are passed over.
     tasks: BTreeSet<TaskId>,
+    /// Generations that were refused for want of a lease. Their managers look elsewhere, so a start of such a one that
+    /// was sent before, and arrives after, must not be taken.
+    refused: BTreeMap<TaskId, u32>,
 }
 
 impl Worker {
@@ -56,8 +62,22 @@ impl Worker {
         EventAnswer::stop_accepted()
     }
 
-    /// Whether an Exclusive task may be started now.
-    pub(super) fn has_lease(&self) -> bool {
+    /// Whether this generation of an Exclusive task may be started; once refused it stays so.
+    pub(super) fn may_start_exclusive(&mut self, task: &Task) -> bool {
+        let generation = task.status.generation;
+        let refused = self.lease.refused.get(&task.id).copied();
+        if self.has_lease() && refused.is_none_or(|refused| generation > refused) {
+            self.lease.refused.remove(&task.id);
+            return true;
+        }
+        if self.lease.refused.len() >= MOST_REFUSED {
+            self.lease.refused.pop_first();
+        }
+        self.lease.refused.insert(task.id, refused.unwrap_or(0).max(generation));
+        false
+    }
+
+    fn has_lease(&self) -> bool {
         self.lease.ends.is_some_and(|ends| ends > self.lease.since_boot)
     }
 

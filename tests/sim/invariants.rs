@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cube_tui::cluster::{Change, Cluster, TaskRecord, What, WorkerHealth};
-use cube_tui::manager::decide::Effect;
+use cube_tui::cluster::{Cause, Change, Cluster, TaskRecord, What, WorkerHealth};
+use cube_tui::manager::decide::{Effect, must_be_new};
 use cube_tui::task::{RestartPolicy, State, TaskId, WorkerId};
 use cube_tui::worker::runtime::{FoundState, Run};
 
@@ -95,7 +95,11 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         What::Scheduled { worker, generation, .. } => {
             let record = record();
             if record.queued.is_some() {
-                assert_eq!(*generation, next_generation(record, worker), "{change:?}");
+                // One that runs although its start was given up is taken back as it is.
+                let is_taken_back = change.cause == Cause::WorkerReport;
+                let expected =
+                    if is_taken_back { record.status().generation } else { next_generation(record, worker) };
+                assert_eq!(*generation, expected, "{change:?}");
             } else {
                 // Its worker goes by another name now.
                 let home = before.worker_of(record.task.id).and_then(|home| before.worker(home));
@@ -130,7 +134,7 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
 /// Each generation is given to one worker only.
 fn next_generation(record: &TaskRecord, worker: &WorkerId) -> u32 {
     let moves = record.tried.as_ref().is_some_and(|tried| tried != worker);
-    record.status().generation + u32::from(moves)
+    record.status().generation + u32::from(moves || must_be_new(record))
 }
 
 /// Invariant 6: whether what is wanted is so, and if not, what is not.

@@ -3,9 +3,9 @@
 
 mod add_task;
 mod busy;
+mod collect;
 mod lease;
 mod moves;
-mod collect;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -25,12 +25,12 @@ use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
+use collect::Kept;
 pub use lease::LEASE_IS_OVER_AFTER;
 use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
-use collect::Kept;
-pub use send_work::dispatch_backoff;
+pub use send_work::{dispatch_backoff, must_be_new};
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 

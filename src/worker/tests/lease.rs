@@ -54,7 +54,8 @@ fn without_a_lease_an_exclusive_task_is_not_taken() {
     assert_eq!(status_of(&leased.after(SECOND).start(&exclusive(1))), 503);
     assert_eq!(status_of(&leased.after(SECOND).start(&task(2))), 201, "others need none");
     leased.renewed();
-    assert_eq!(status_of(&leased.after(SECOND).start(&exclusive(1))), 201);
+    assert_eq!(status_of(&leased.after(SECOND).start(&exclusive(1))), 503, "what was refused stays refused");
+    assert_eq!(status_of(&leased.after(SECOND).start(&generation(&exclusive(1), 1))), 201);
     assert_eq!(status_of(&leased.after(LEASE).start(&exclusive(3))), 503, "it has ended by then");
 }
 

@@ -4,8 +4,8 @@ mod adoption;
 mod at_random;
 mod ends;
 mod generations;
-mod lease;
 mod kept;
+mod lease;
 mod starts;
 
 use std::{collections::BTreeMap, sync::Arc};
