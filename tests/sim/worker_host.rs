@@ -265,8 +265,9 @@ impl World {
                 }
                 let since_boot = self.since_boot(worker);
                 let host = &mut self.workers[worker];
-                // An engine that was so slow that the lease ended meanwhile; its worker stops it at once.
-                host.is_excused |= task.spec.exclusive && host.lease_end.is_none_or(|end| end <= since_boot);
+                // An engine that was so slow that the lease ended meanwhile, or the worker that asked for it.
+                let is_late = host.life != life || host.lease_end.is_none_or(|end| end <= since_boot);
+                host.is_excused |= task.spec.exclusive && is_late;
                 let run = Run::of(&task);
                 let started = self.start_container(worker, &task);
                 if fails {
