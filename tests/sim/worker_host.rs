@@ -21,6 +21,8 @@ pub struct WorkerHost {
     pub life: u32,
     /// The machine is on; the worker's process may still be down.
     pub is_on: bool,
+    /// It crashed and nobody repairs it.
+    pub is_gone_for_good: bool,
     pub engine: Engine,
     pub net: Net,
     /// The report stream to the manager; 0 is none.
@@ -44,6 +46,7 @@ impl WorkerHost {
             core: None,
             life: 0,
             is_on: true,
+            is_gone_for_good: false,
             engine: Engine::default(),
             net: Net::default(),
             session: 0,
@@ -59,6 +62,9 @@ impl WorkerHost {
 
 impl World {
     pub fn worker_start(&mut self, worker: usize) {
+        if self.workers[worker].is_gone_for_good {
+            return;
+        }
         self.workers[worker].is_on = true;
         if self.workers[worker].core.is_some() {
             return;
