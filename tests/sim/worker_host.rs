@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cube_tui::task::WorkerId;
 use cube_tui::worker::report::{EventAnswer, Report};
-use cube_tui::worker::runtime::{Exit, FoundState, Run, RuntimeError, Started};
+use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use jiff::SignedDuration;
 
@@ -258,9 +258,8 @@ impl World {
         let engine = &mut self.workers[worker].engine;
         if let Some((container, found)) = engine.containers.pop_first() {
             self.is_touched = true;
-            if found.state == FoundState::Running {
-                self.harmed.insert(found.run.task);
-            }
+            // Also of one that has ended: its worker may not have heard of it.
+            self.harmed.insert(found.run.task);
             self.sign(worker, worker::Input::Gone { run: found.run, container });
         }
     }
