@@ -141,6 +141,23 @@ fn row_5_a_host_that_is_gone_while_the_manager_is_down_is_noticed_after_its_star
     });
 }
 
+#[test]
+fn row_5_a_worker_that_is_back_takes_the_tasks_of_a_host_that_is_gone() {
+    let (mut world, tasks) = World::with_tasks(2, 6);
+    world.partition(1, Direction::Both);
+    world.crash_host(0);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(
+        tasks.iter().map(|task| world.moves_of(*task).len()).sum::<usize>(),
+        0,
+        "there was none to go to"
+    );
+    world.end_partition(1, Direction::Both);
+    world.until("all run there", RUNNING_WITHIN, |world| {
+        world.all_run(&tasks) && tasks.iter().all(|task| world.is_on(*task, 1))
+    });
+}
+
 /// For a minute worker 0 is cut off; then the cluster heals.
 fn partition(direction: Direction) -> (World, Vec<TaskId>) {
     let (mut world, tasks) = World::with_tasks(3, 9);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cube_tui::task::{TaskId, WorkerId};
 use cube_tui::worker::report::{EventAnswer, LeaseClock, Report};
-use cube_tui::worker::runtime::{Exit, FoundState, Run, RuntimeError, Started};
+use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use jiff::SignedDuration;
 
@@ -21,6 +21,8 @@ pub struct WorkerHost {
     pub life: u32,
     /// The machine is on; the worker's process may still be down.
     pub is_on: bool,
+    /// It crashed and nobody repairs it.
+    pub is_gone_for_good: bool,
     pub engine: Engine,
     pub net: Net,
     /// The report stream to the manager; 0 is none.
@@ -50,6 +52,7 @@ impl WorkerHost {
             core: None,
             life: 0,
             is_on: true,
+            is_gone_for_good: false,
             engine: Engine::default(),
             net: Net::default(),
             session: 0,
@@ -68,6 +71,9 @@ impl WorkerHost {
 
 impl World {
     pub fn worker_start(&mut self, worker: usize) {
+        if self.workers[worker].is_gone_for_good {
+            return;
+        }
         if !self.workers[worker].is_on {
             self.workers[worker].is_on = true;
             self.workers[worker].booted = self.now;
@@ -327,9 +333,8 @@ impl World {
         let engine = &mut self.workers[worker].engine;
         if let Some((container, found)) = engine.containers.pop_first() {
             self.is_touched = true;
-            if found.state == FoundState::Running {
-                self.harmed.insert(found.run.task);
-            }
+            // Also of one that has ended: its worker may not have heard of it.
+            self.harmed.insert(found.run.task);
             self.sign(worker, worker::Input::Gone { run: found.run, container });
         }
     }
