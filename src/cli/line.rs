@@ -38,7 +38,8 @@ pub struct Line<'a> {
 struct CrashLoop<'a> {
     in_a_row: u32,
     last: &'a str,
-    next_start: Option<Timestamp>,
+    #[serde(serialize_with = "with_milliseconds")]
+    next_start: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,11 +77,7 @@ impl<'a> Line<'a> {
             reason: unless_empty(&status.reason),
             exit_code: status.exit_code,
             stopping: record.is_stopping(),
-            crash_loop: record.crash_loop().map(|crashes| CrashLoop {
-                in_a_row: crashes.in_a_row,
-                last: &crashes.last,
-                next_start: record.queued.and_then(|queued| queued.retry_at),
-            }),
+            crash_loop: CrashLoop::of(record),
             address: None,
             task: Some(&record.task),
         }
@@ -182,13 +179,25 @@ impl<'a> Line<'a> {
             (None, Some(code)) if code != 0 => format!(": exit {code}"),
             (None, _) => String::new(),
         };
-        let next_start = self.crash_loop.as_ref().and_then(|crash_loop| crash_loop.next_start);
-        let next = match next_start.map(|at| at.duration_since(self.time).as_secs()) {
-            Some(seconds) if seconds > 0 => format!("; next start in {seconds} s"),
-            _ => String::new(),
-        };
+        let next =
+            self.crash_loop.as_ref().and_then(|crash_loop| seconds_until(crash_loop.next_start, self.time));
+        let next = next.map(|seconds| format!("; next start in {seconds} s")).unwrap_or_default();
         printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}{next}"))
     }
+}
+
+impl<'a> CrashLoop<'a> {
+    fn of(record: &'a TaskRecord) -> Option<Self> {
+        let crashes = record.crash_loop()?;
+        // Never held back: then it is next.
+        let next_start = record.queued.and_then(|queued| queued.retry_at).unwrap_or(record.changed);
+        Some(Self { in_a_row: crashes.in_a_row, last: &crashes.last, next_start })
+    }
+}
+
+/// A part of a second is a second: of what is yet to come it is never said that it is in 0 s.
+pub fn seconds_until(at: Timestamp, now: Timestamp) -> Option<u128> {
+    (at > now).then(|| at.duration_since(now).as_millis().unsigned_abs().div_ceil(1_000))
 }
 
 /// `web (55ab01fe)`; without a name, the image's.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::args::PsArgs;
 use super::exit::{CliError, Exit};
-use super::line::{Line, printable, published_ports};
+use super::line::{Line, printable, published_ports, seconds_until};
 use super::print::Printer;
 use crate::client::ManagerHandle;
 use crate::cluster::{Cause, Cluster, TaskRecord};
@@ -91,8 +91,7 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
 /// The seconds that a task in a crash loop is held back yet.
 fn next_start(record: &TaskRecord, now: Timestamp) -> Option<u128> {
     record.crash_loop()?;
-    let at = record.queued?.retry_at.filter(|at| *at > now)?;
-    Some(at.duration_since(now).as_millis().unsigned_abs().div_ceil(1_000))
+    seconds_until(record.queued?.retry_at?, now)
 }
 
 /// `5s`, `12m`, `3h`, `2d`.
