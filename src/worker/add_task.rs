@@ -111,7 +111,7 @@ impl Worker {
 
     fn insert(&mut self, task: Task, generation: u32, wish: Wish) {
         let task = asked_for(task, generation);
-        let entry = Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, task };
+        let entry = Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, checks: None, task };
         self.task_db.insert(entry.task.id, entry);
     }
 
@@ -123,6 +123,7 @@ impl Worker {
         entry.wish = Wish::Run;
         entry.is_pulled = false;
         entry.attempts = 0;
+        entry.checks = None;
         if let Some(position) = self.kept.iter().position(|kept| kept.container == named_container) {
             self.kept.remove(position);
             self.out.effects.push(Effect::Remove { container: named_container });

@@ -115,7 +115,8 @@ impl Worker {
             ..TaskStatus::default()
         };
         let task = Task { status, ..found.task.clone() };
-        let entry = Entry { task, wish: Wish::Run, phase: Phase::None, is_pulled: false, attempts: 0 };
+        let entry =
+            Entry { task, wish: Wish::Run, phase: Phase::None, is_pulled: false, attempts: 0, checks: None };
         match found.state {
             FoundState::Running => {
                 let phase =
@@ -158,7 +159,10 @@ impl Worker {
         status.container_id = found.container;
         status.host_ports = found.host_ports;
         status.start_time = status.start_time.or(found.started).or(Some(self.now));
-        if *status != before {
+        if entry.wish == Wish::Run {
+            self.begin_checks(found.run.task);
+        }
+        if self.task(found.run.task).is_some_and(|task| task.status != before) {
             self.report(found.run.task);
         }
         self.run_task(found.run.task);

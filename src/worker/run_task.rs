@@ -32,7 +32,7 @@ impl Worker {
                 }
             }
             (Wish::Run, Phase::Live { generation: live, container }) => {
-                if *live < generation {
+                if *live < generation || entry.unhealthy().is_some() {
                     let container = container.clone();
                     self.stop_container(id, container);
                 }
@@ -162,6 +162,7 @@ impl Worker {
             status.start_time = Some(self.now);
             status.reason.clear();
             let is_worth_a_look = was_there || publishes_ports(&entry.task.spec);
+            self.begin_checks(run.task);
             self.report(run.task);
             if is_worth_a_look {
                 self.out.effects.push(Effect::Inspect { run, container });
@@ -265,10 +266,14 @@ impl Worker {
             self.report(id);
             return;
         }
+        let unhealthy = entry.unhealthy().map(str::to_owned);
+        let is_current = entry.task.status.generation == generation;
         entry.phase = Phase::None;
         entry.attempts = 0;
         if entry.wish == Wish::Stop {
             self.end(id, State::Completed, None, "stopped".to_owned());
+        } else if let Some(reason) = unhealthy.filter(|_| is_current) {
+            self.end(id, State::Failed, None, reason);
         }
         self.run_task(id);
     }

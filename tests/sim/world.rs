@@ -11,7 +11,7 @@ use cube_tui::manager::decide::{
 };
 use cube_tui::task::{EventId, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 use cube_tui::worker::report::Report;
-use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
+use cube_tui::worker::runtime::{Exit, Probed, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -658,7 +658,7 @@ impl World {
         }
         for effect in output.effects {
             let wait = match &effect {
-                worker::Effect::Later { after, .. } => *after,
+                worker::Effect::Later { after, .. } | worker::Effect::ProbeLater { after, .. } => *after,
                 _ => Duration::from_millis(self.rng.u64(1..400)),
             };
             self.after(wait, Event::Engine { worker, life, effect: Box::new(effect) });
@@ -710,6 +710,11 @@ impl World {
                 None => worker::Input::Gone { run, container },
             },
             worker::Effect::Later { task, .. } => worker::Input::Wake(task),
+            worker::Effect::ProbeLater { run, container, .. } => worker::Input::ProbeDue { run, container },
+            worker::Effect::Probe { run, container, .. } => {
+                let result = if fails { Probed::Failed("no".into()) } else { Probed::Passed };
+                worker::Input::Probed { run, container, took: Duration::ZERO, result }
+            }
         };
         if self.workers[worker].life == life {
             self.work(worker, input);
