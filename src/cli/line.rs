@@ -153,12 +153,14 @@ impl<'a> Line<'a> {
         };
         let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
         let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
+        let health = self.task.filter(is_running).and_then(|task| task.status.health.as_deref());
+        let health = health.map(|health| format!(", {}", health.verdict.name())).unwrap_or_default();
         let why = match (self.reason, self.exit_code) {
             (Some(reason), _) => format!(": {reason}"),
             (None, Some(code)) if code != 0 => format!(": exit {code}"),
             (None, _) => String::new(),
         };
-        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}"))
+        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{health}{why}"))
     }
 }
 
@@ -210,7 +212,7 @@ mod tests {
     use super::super::fixture::{History, id};
     use super::Line;
     use crate::cluster::{Change, Cluster, What, WorkerHealth};
-    use crate::task::{HostPort, State};
+    use crate::task::{Health, HostPort, State, Verdict};
 
     fn json_of(change: &Change, after: &Cluster) -> Value {
         serde_json::from_str(&Line::of_change(change, after).unwrap().json()).unwrap()
@@ -271,10 +273,16 @@ mod tests {
             text_of(&change, &history.cluster),
             "07:00:03  Running    web (55ab01fe) on localhost:5555, port 8080->80/tcp"
         );
+        let mut status = history.cluster.task(web).unwrap().status().clone();
+        status.health = Some(Box::new(Health { verdict: Verdict::Healthy, failure: String::new() }));
+        let change =
+            history.change(crate::cluster::Cause::WorkerReport, What::Observed { task: web, status });
+        let text = text_of(&change, &history.cluster);
+        assert!(text.ends_with("localhost:5555, port 8080->80/tcp, healthy"), "{text}");
         let change = history.change(crate::cluster::Cause::Command, What::StopRequested { task: web });
         assert_eq!(
             text_of(&change, &history.cluster),
-            "07:00:04  Stopping   web (55ab01fe) on localhost:5555"
+            "07:00:05  Stopping   web (55ab01fe) on localhost:5555"
         );
         assert_eq!(json_of(&change, &history.cluster)["stopping"], true);
         let change = history.observe(web, State::Failed, Some(3), "");

@@ -65,7 +65,7 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
         let mut row = comfy_table::Row::from([
             task.id.short(),
             printable(&task.spec.name),
-            state.to_owned(),
+            with_health(state, record),
             printable(&worker),
             published_ports(task).join(" "),
             status.restart_count.to_string(),
@@ -78,6 +78,14 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
+}
+
+/// `Running (healthy)`, as Docker has it.
+fn with_health(state: &str, record: &TaskRecord) -> String {
+    match record.status().health.as_deref() {
+        Some(health) if record.state() == State::Running => format!("{state} ({})", health.verdict.name()),
+        _ => state.to_owned(),
+    }
 }
 
 /// `5s`, `12m`, `3h`, `2d`.
@@ -94,6 +102,8 @@ fn age(seconds: i64) -> String {
 mod tests {
     use super::super::fixture::{History, id};
     use super::*;
+    use crate::cluster::What;
+    use crate::task::{Health, Verdict};
 
     fn history() -> History {
         let mut history = History::default();
@@ -138,6 +148,21 @@ mod tests {
         for part in ["55ab01fe", "Running", "localhost:5555", "1h", "fit in 80 columns"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn health_is_shown_of_what_runs_and_has_a_check() {
+        let mut history = history();
+        let shown = |history: &History, id| {
+            let record = history.cluster.task(id).unwrap();
+            with_health(record.state().name(), record)
+        };
+        assert_eq!(shown(&history, id("55ab01fe")), "Running");
+        let mut status = history.cluster.task(id("55ab01fe")).unwrap().status().clone();
+        status.health = Some(Box::new(Health { verdict: Verdict::Healthy, failure: String::new() }));
+        history.change(Cause::WorkerReport, What::Observed { task: id("55ab01fe"), status });
+        assert_eq!(shown(&history, id("55ab01fe")), "Running (healthy)");
+        assert_eq!(shown(&history, id("11111111")), "Failed");
     }
 
     #[test]

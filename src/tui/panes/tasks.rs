@@ -3,7 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
-use crate::task::TaskId;
+use crate::task::{TaskId, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, percent};
 use crate::tui::layout::{Pane, window_top};
@@ -183,7 +183,11 @@ fn note(model: &Model, task: TaskId, record: &TaskRecord, face: Face) -> (String
     }
     match face {
         Face::Pending | Face::Scheduled => (status.reason.clone(), Tone::Wait),
-        Face::Running => (ports(status), Tone::Dim),
+        Face::Running => match status.health.as_deref().map(|health| health.verdict) {
+            Some(Verdict::Starting) => (format!("starting {}", ports(status)), Tone::Wait),
+            Some(Verdict::Unhealthy) => (status.reason.clone(), Tone::Bad),
+            Some(Verdict::Healthy) | None => (ports(status), Tone::Dim),
+        },
         Face::Stopping => (String::new(), Tone::Warn),
         Face::Stale => ("its worker is silent".to_owned(), Tone::Warn),
         Face::Completed | Face::Failed => {
