@@ -9,7 +9,9 @@ use cube_tui::cluster::{Capacity, Cause, Cluster, Peer};
 use cube_tui::manager::decide::{
     Answer, ConfiguredWorker, Decision, Effect, Input, Manager, Now, SendOutcome, Wish,
 };
-use cube_tui::task::{EventId, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
+use cube_tui::task::{
+    EventId, HealthCheck, Probe, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId,
+};
 use cube_tui::worker::report::Report;
 use cube_tui::worker::runtime::{Exit, Probed, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
@@ -304,6 +306,13 @@ impl World {
             name: format!("{kind}-{}", self.submitted.len()),
             image: "sim:1".into(),
             restart_policy,
+            // Every third; its probes fail in the bad times.
+            health_check: (self.submitted.len() % 3 == 0).then(|| HealthCheck {
+                interval_s: 8,
+                retries: 2,
+                start_period_s: 5,
+                ..HealthCheck::new(Probe::Tcp { port: Some(1) })
+            }),
             ..TaskSpec::default()
         };
         let task = Task { id: TaskId(self.uuid()), spec: spec.into(), ..Task::default() };
@@ -712,7 +721,7 @@ impl World {
             worker::Effect::Later { task, .. } => worker::Input::Wake(task),
             worker::Effect::ProbeLater { run, container, .. } => worker::Input::ProbeDue { run, container },
             worker::Effect::Probe { run, container, .. } => {
-                let result = if fails { Probed::Failed("no".into()) } else { Probed::Passed };
+                let result = if self.misfortune(40) { Probed::Failed("no".into()) } else { Probed::Passed };
                 worker::Input::Probed { run, container, took: Duration::ZERO, result }
             }
         };
