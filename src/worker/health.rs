@@ -34,10 +34,10 @@ impl Entry {
         self.checks.as_ref()?.unhealthy.as_deref()
     }
 
-    /// What is checked for this run, if it still is.
-    fn checked(&mut self, run: Run, container: &str) -> Option<(&mut Checks, HealthCheck)> {
+    /// What is checked in this container, if it still is. Checks go with a newer generation.
+    fn checked(&mut self, container: &str) -> Option<(&mut Checks, HealthCheck)> {
         let is_live = matches!(&self.phase, Phase::Live { container: live, .. } if live == container);
-        let is_wanted = self.wish == Wish::Run && self.task.status.generation == run.generation;
+        let is_wanted = self.wish == Wish::Run;
         let checks = self.checks.as_mut().filter(|checks| checks.container == container)?;
         let is_due = is_live && is_wanted && checks.unhealthy.is_none();
         is_due.then(|| Some((checks, self.task.spec.health_check.clone()?)))?
@@ -66,7 +66,7 @@ impl Worker {
 
     pub(super) fn probe_due(&mut self, run: Run, container: String) {
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
-        let Some((checks, check)) = entry.checked(run, &container) else { return };
+        let Some((checks, check)) = entry.checked(&container) else { return };
         checks.count += 1;
         let timeout = check.timeout();
         if let Some(probe) = entry.task.spec.probe() {
@@ -76,7 +76,7 @@ impl Worker {
 
     pub(super) fn probed(&mut self, run: Run, container: String, took: Duration, result: Probed) {
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
-        let Some((checks, check)) = entry.checked(run, &container) else { return };
+        let Some((checks, check)) = entry.checked(&container) else { return };
         checks.elapsed += took;
         match result {
             Probed::Passed => {

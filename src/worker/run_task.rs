@@ -267,12 +267,11 @@ impl Worker {
             return;
         }
         let unhealthy = entry.unhealthy().map(str::to_owned);
-        let is_current = entry.task.status.generation == generation;
         entry.phase = Phase::None;
         entry.attempts = 0;
         if entry.wish == Wish::Stop {
             self.end(id, State::Completed, None, "stopped".to_owned());
-        } else if let Some(reason) = unhealthy.filter(|_| is_current) {
+        } else if let Some(reason) = unhealthy {
             self.end(id, State::Failed, None, reason);
         }
         self.run_task(id);

@@ -1,6 +1,6 @@
 //! What a probe shows, and how one goes over the network, whatever the runtime. Knows no container.
 
-use std::{error::Error as _, io, net::SocketAddr, time::Duration};
+use std::{error::Error as _, io, net::SocketAddr, sync::OnceLock, time::Duration};
 
 use reqwest::{header, redirect};
 use rustix::io::Errno;
@@ -40,23 +40,22 @@ impl Probed {
 }
 
 /// Asks over the network. One for a runtime's life.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Prober {
-    client: reqwest::Client,
+    /// Made when it is first needed: most workers never need it.
+    client: OnceLock<reqwest::Client>,
 }
 
-impl Default for Prober {
-    fn default() -> Self {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            // Where it points to is not what was asked about.
-            .redirect(redirect::Policy::none())
-            // A new connection each time: that a container accepts them is part of the question.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("cube-tui/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { client: client.expect("a client without TLS has nothing that can fail") }
-    }
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        // Where it points to is not what was asked about.
+        .redirect(redirect::Policy::none())
+        // A new connection each time: that a container accepts them is part of the question.
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("cube-tui/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .expect("a client without TLS has nothing that can fail")
 }
 
 impl Prober {
@@ -69,7 +68,11 @@ impl Prober {
     }
 
     async fn http(&self, address: SocketAddr, path: &str, timeout: Duration) -> Probed {
-        let request = self.client.get(format!("http://{address}{path}")).header(header::ACCEPT, "*/*");
+        let request = self
+            .client
+            .get_or_init(client)
+            .get(format!("http://{address}{path}"))
+            .header(header::ACCEPT, "*/*");
         // The head is enough; the body is left where it is.
         let answer = match within(timeout, request.send()).await {
             Ok(Ok(answer)) => answer,

@@ -230,6 +230,13 @@ fn a_stop_of_the_users_wins() {
     desk.stop(&task);
     assert_eq!(desk.due(&task), Output::default());
 
+    // While its stop has failed and is yet to be repeated.
+    let mut desk = Desk::new();
+    desk.run_checked(&task);
+    desk.stop(&task);
+    desk.stopped(&task, "c", Err(away()));
+    assert_eq!(desk.due(&task), Output::default());
+
     // While it is being stopped for its health.
     let mut desk = Desk::new();
     desk.run_checked(&task);
