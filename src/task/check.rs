@@ -379,11 +379,11 @@ mod tests {
 
     #[test]
     fn health_checks_can_be_carried_out() {
-        fn check(probe: &str) -> Option<HealthCheck> {
-            Some(HealthCheck::new(probe.parse().unwrap()))
+        fn check(probe: &str) -> HealthCheck {
+            HealthCheck::new(probe.parse().unwrap())
         }
-        fn exposed(ports: &[&str]) -> Option<Vec<String>> {
-            Some(ports.iter().map(|port| (*port).to_owned()).collect())
+        fn exposed(ports: &[&str]) -> Vec<String> {
+            ports.iter().map(|port| (*port).to_owned()).collect()
         }
         for (probe, ports, is_fine) in [
             ("/health", &["80/tcp"][..], true),
@@ -394,22 +394,22 @@ mod tests {
             ("tcp:53", &[], true),
         ] {
             let change = |spec: &mut TaskSpec| {
-                spec.health_check = check(probe);
-                spec.exposed_ports = exposed(ports);
+                spec.health_check = Some(check(probe));
+                spec.exposed_ports = Some(exposed(ports));
             };
             if is_fine { accepted(change) } else { refused("HealthCheck", change) }
         }
         accepted(|spec| {
-            spec.health_check = check("tcp:81");
+            spec.health_check = Some(check("tcp:81"));
             spec.port_bindings = Some([("81/tcp".into(), "0".into())].into());
         });
         accepted(|spec| {
-            spec.health_check = check("tcp:82");
-            spec.exposed_ports = exposed(&["80/tcp"]);
+            spec.health_check = Some(check("tcp:82"));
+            spec.exposed_ports = Some(exposed(&["80/tcp"]));
             spec.network_mode = NetworkMode::Host;
         });
         refused("HealthCheck", |spec| {
-            spec.health_check = check("/");
+            spec.health_check = Some(check("/"));
             spec.network_mode = NetworkMode::None;
         });
         let command = |words: &[&str]| {
@@ -424,7 +424,7 @@ mod tests {
         }
         let paced = |change: fn(&mut HealthCheck)| {
             move |spec: &mut TaskSpec| {
-                spec.health_check = check("/");
+                spec.health_check = Some(check("/"));
                 change(spec.health_check.as_mut().unwrap());
             }
         };

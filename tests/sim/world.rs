@@ -307,7 +307,7 @@ impl World {
             image: "sim:1".into(),
             restart_policy,
             // Every third; its probes fail in the bad times.
-            health_check: (self.submitted.len() % 3 == 0).then(|| HealthCheck {
+            health_check: self.submitted.len().is_multiple_of(3).then(|| HealthCheck {
                 interval_s: 8,
                 retries: 2,
                 start_period_s: 5,

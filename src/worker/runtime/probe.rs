@@ -227,7 +227,9 @@ mod tests {
             (&[""], ""),
         ] {
             let mut line = FirstLine::default();
-            output.iter().for_each(|part| line.push(part.as_bytes()));
+            for part in output {
+                line.push(part.as_bytes());
+            }
             assert_eq!(line.text(), expected);
         }
         let mut line = FirstLine::default();

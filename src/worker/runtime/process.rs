@@ -173,12 +173,12 @@ async fn run_beside(spec: &TaskSpec, words: &[String], timeout: Duration) -> Pro
     let end = async {
         let read_out = async {
             if let Some(stdout) = stdout {
-                out.read(stdout).await
+                out.read(stdout).await;
             }
         };
         let read_err = async {
             if let Some(stderr) = stderr {
-                err.read(stderr).await
+                err.read(stderr).await;
             }
         };
         tokio::join!(child.wait(), read_out, read_err).0
