@@ -174,6 +174,8 @@ impl<'a> Line<'a> {
         };
         let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
         let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
+        let health = self.task.filter(is_running).and_then(|task| task.status.health.as_deref());
+        let health = health.map(|health| format!(", {}", health.verdict.name())).unwrap_or_default();
         let why = match (self.reason, self.exit_code) {
             (Some(reason), _) => format!(": {reason}"),
             (None, Some(code)) if code != 0 => format!(": exit {code}"),
@@ -182,7 +184,7 @@ impl<'a> Line<'a> {
         let next =
             self.crash_loop.as_ref().and_then(|crash_loop| seconds_until(crash_loop.next_start, self.time));
         let next = next.map(|seconds| format!("; next start in {seconds} s")).unwrap_or_default();
-        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}{next}"))
+        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{health}{why}{next}"))
     }
 }
 
@@ -248,7 +250,7 @@ mod tests {
     use super::super::fixture::{History, id};
     use super::Line;
     use crate::cluster::{Change, Cluster, What, WorkerHealth};
-    use crate::task::{HostPort, RestartPolicy, State};
+    use crate::task::{Health, HostPort, RestartPolicy, State, Verdict};
 
     fn json_of(change: &Change, after: &Cluster) -> Value {
         serde_json::from_str(&Line::of_change(change, after).unwrap().json()).unwrap()
@@ -309,10 +311,16 @@ mod tests {
             text_of(&change, &history.cluster),
             "07:00:03  Running    web (55ab01fe) on localhost:5555, port 8080->80/tcp"
         );
+        let mut status = history.cluster.task(web).unwrap().status().clone();
+        status.health = Some(Box::new(Health { verdict: Verdict::Healthy, failure: String::new() }));
+        let change =
+            history.change(crate::cluster::Cause::WorkerReport, What::Observed { task: web, status });
+        let text = text_of(&change, &history.cluster);
+        assert!(text.ends_with("localhost:5555, port 8080->80/tcp, healthy"), "{text}");
         let change = history.change(crate::cluster::Cause::Command, What::StopRequested { task: web });
         assert_eq!(
             text_of(&change, &history.cluster),
-            "07:00:04  Stopping   web (55ab01fe) on localhost:5555"
+            "07:00:05  Stopping   web (55ab01fe) on localhost:5555"
         );
         assert_eq!(json_of(&change, &history.cluster)["stopping"], true);
         let change = history.observe(web, State::Failed, Some(3), "");

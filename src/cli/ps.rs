@@ -73,7 +73,7 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
         let mut row = comfy_table::Row::from([
             task.id.short(),
             printable(&task.spec.name),
-            state.to_owned(),
+            with_health(state, record),
             printable(&worker),
             published_ports(task).join(" "),
             status.restart_count.to_string(),
@@ -94,6 +94,14 @@ fn next_start(record: &TaskRecord, now: Timestamp) -> Option<u128> {
     seconds_until(record.queued?.retry_at?, now)
 }
 
+/// `Running (healthy)`, as Docker has it.
+fn with_health(state: &str, record: &TaskRecord) -> String {
+    match record.status().health.as_deref() {
+        Some(health) if record.state() == State::Running => format!("{state} ({})", health.verdict.name()),
+        _ => state.to_owned(),
+    }
+}
+
 /// `5s`, `12m`, `3h`, `2d`.
 fn age(seconds: i64) -> String {
     match seconds.max(0) {
@@ -108,7 +116,8 @@ fn age(seconds: i64) -> String {
 mod tests {
     use super::super::fixture::{History, id};
     use super::*;
-    use crate::task::RestartPolicy;
+    use crate::cluster::What;
+    use crate::task::{Health, RestartPolicy, Verdict};
 
     fn history() -> History {
         let mut history = History::default();
@@ -174,6 +183,21 @@ mod tests {
             let text = table(&records, &history.cluster, now.parse().unwrap(), None);
             assert!(text.contains("CrashLoop") && text.ends_with(end), "{text}");
         }
+    }
+
+    #[test]
+    fn health_is_shown_of_what_runs_and_has_a_check() {
+        let mut history = history();
+        let shown = |history: &History, id| {
+            let record = history.cluster.task(id).unwrap();
+            with_health(record.state().name(), record)
+        };
+        assert_eq!(shown(&history, id("55ab01fe")), "Running");
+        let mut status = history.cluster.task(id("55ab01fe")).unwrap().status().clone();
+        status.health = Some(Box::new(Health { verdict: Verdict::Healthy, failure: String::new() }));
+        history.change(Cause::WorkerReport, What::Observed { task: id("55ab01fe"), status });
+        assert_eq!(shown(&history, id("55ab01fe")), "Running (healthy)");
+        assert_eq!(shown(&history, id("11111111")), "Failed");
     }
 
     #[test]

@@ -320,7 +320,7 @@ fn the_form_submits_a_task_and_selects_it_when_it_comes_back() {
 #[test]
 fn enter_goes_on_and_submits_at_the_last_field() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nx<Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter>"), []);
+    assert_eq!(press(&mut model, "nx<Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter>"), []);
     assert!(matches!(press(&mut model, "<Enter>")[..], [Action::Submit(_)]));
 }
 
@@ -342,9 +342,27 @@ fn a_refused_submit_loses_nothing_and_says_why() {
 #[test]
 fn a_wrong_field_is_told_at_the_field() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up>often<F2>"), []);
+    assert_eq!(press(&mut model, "nweb<Up><Up><Up>often<F2>"), []);
     let text = screen(&model);
     assert!(text.contains("▸restart    often") && text.contains("! expected \"\", \"no\""), "{text}");
+}
+
+#[test]
+fn a_health_check_of_the_form_is_read_and_checked_against_its_ports() {
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "nweb<Up><Up>health<F2>"), []);
+    let text = screen(&model);
+    assert!(text.contains("▸health     health") && text.contains("! expected a path such as"), "{text}");
+
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "nweb<Up><Up>tcp:81<Up><Up><Up><Up>80<F2>"), []);
+    assert!(screen(&model).contains("! expected a port that the task exposes (80), found 81"));
+
+    let mut model = empty(80, 24);
+    let actions = press(&mut model, "nweb<Up><Up>http:80/up<F2>");
+    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
+    let check = events[0].task.spec.health_check.as_ref().unwrap();
+    assert_eq!(check.probe.wire(), "http:80/up");
 }
 
 #[test]

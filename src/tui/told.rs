@@ -1,7 +1,7 @@
 //! How a Change is told in one line: glyph, verb, whom it is about, and the rest. Knows no screen.
 
 use crate::cluster::{Change, What, WorkerHealth};
-use crate::task::{State, TaskStatus};
+use crate::task::{State, TaskStatus, Verdict};
 
 use super::format::{bytes, count};
 use super::theme::{Face, Tone};
@@ -95,6 +95,10 @@ fn observed(status: &TaskStatus) -> String {
         parts.push(status.reason.clone());
     }
     if !status.state.has_ended() {
+        // An unhealthy one has a reason that says so.
+        if let Some(health) = status.health.as_deref().filter(|health| health.verdict != Verdict::Unhealthy) {
+            parts.push(health.verdict.name().to_owned());
+        }
         if !status.container_id.is_empty() {
             parts.push(format!("container {}", short_container(&status.container_id)));
         }

@@ -114,8 +114,15 @@ impl Worker {
 
     fn insert(&mut self, task: Task, generation: u32, wish: Wish) {
         let task = asked_for(task, generation);
-        let entry =
-            Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, has_lapsed: false, task };
+        let entry = Entry {
+            wish,
+            phase: Phase::None,
+            is_pulled: false,
+            attempts: 0,
+            checks: None,
+            has_lapsed: false,
+            task,
+        };
         if entry.task.spec.exclusive {
             self.put_under_lease(entry.task.id);
         }
@@ -130,6 +137,7 @@ impl Worker {
         entry.wish = Wish::Run;
         entry.is_pulled = false;
         entry.attempts = 0;
+        entry.checks = None;
         entry.has_lapsed = false;
         let (id, is_exclusive) = (entry.task.id, entry.task.spec.exclusive);
         if is_exclusive {

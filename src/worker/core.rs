@@ -8,13 +8,14 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    health::Checks,
     kept::{Kept, is_longer_ago},
     lease::Lease,
     report::{EventAnswer, Report},
-    runtime::{Exit, Found, Run, RuntimeError, Sign, Started},
+    runtime::{Exit, Found, Probed, Run, RuntimeError, Sign, Started},
 };
 use crate::cluster::{ENDED_KEPT_FOR, ENDED_TASKS};
-use crate::task::{State, Task, TaskEvent, TaskId};
+use crate::task::{Probe, State, Task, TaskEvent, TaskId, Verdict};
 
 /// What a worker hears.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,17 @@ pub enum Input {
     },
     /// The time asked for by `Effect::Later` is over.
     Wake(TaskId),
+    /// The time asked for by `Effect::ProbeLater` is over.
+    ProbeDue {
+        run: Run,
+        container: String,
+    },
+    Probed {
+        run: Run,
+        container: String,
+        took: Duration,
+        result: Probed,
+    },
 
     /// Every container of this worker: adopted at first, compared later.
     Listed(Vec<Found>),
@@ -111,6 +123,10 @@ pub enum Effect {
     Inspect { run: Run, container: String },
     /// → `Wake`
     Later { task: TaskId, after: Duration },
+    /// → `ProbeDue`
+    ProbeLater { run: Run, container: String, after: Duration },
+    /// → `Probed`
+    Probe { run: Run, container: String, probe: Probe, timeout: Duration },
 }
 
 /// What follows from one input.
@@ -196,6 +212,8 @@ pub(super) struct Entry {
     pub attempts: u32,
     /// Its lease ended before it did.
     pub has_lapsed: bool,
+    /// Of the live container, if the task has a health check.
+    pub checks: Option<Checks>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +294,8 @@ impl Worker {
             Input::Pulled { image, result } => self.pulled(&image, &result),
             Input::Stopped { task, container, result } => self.stopped(task, &container, result),
             Input::Wake(task) => self.wake(task),
+            Input::ProbeDue { run, container } => self.probe_due(run, container),
+            Input::Probed { run, container, took, result } => self.probed(run, container, took, result),
             Input::Listed(found) => self.listed(found),
             Input::Found(found) => self.found(found),
             Input::Up { run, container } => self.up(run, container),
@@ -354,10 +374,13 @@ impl Worker {
         );
         status.state = state;
         status.reason = reason;
+        // What made it fail stays to be seen; of anything else that ended nobody asks.
+        status.health.take_if(|health| state != State::Failed || health.verdict != Verdict::Unhealthy);
         status.finish_time = Some(exit.and_then(|exit| exit.at).unwrap_or(self.now));
         if let Some(exit) = exit {
             status.exit_code = Some(exit.code);
         }
+        entry.checks = None;
         let run = Run::of(&entry.task);
         self.report(id);
         self.remember_ended(run);

@@ -80,7 +80,7 @@ pub(super) struct Driver<R> {
     lines: broadcast::Sender<Bytes>,
     /// Engine work: finished before the end.
     work: JoinSet<Done>,
-    /// Pulls, timers, samples: given up at the end.
+    /// Pulls, timers, probes, samples: given up at the end.
     waits: JoinSet<Done>,
     pulls: HashMap<String, AbortHandle>,
     slots: Arc<Slots>,
@@ -258,7 +258,7 @@ impl<R: Runtime> Driver<R> {
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
                 self.pulls.insert(name, pull);
             }
-            Effect::Later { .. } => {
+            Effect::Later { .. } | Effect::ProbeLater { .. } | Effect::Probe { .. } => {
                 self.waits
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
             }

@@ -6,6 +6,7 @@ mod client;
 mod core;
 mod driver;
 mod effects;
+mod health;
 mod kept;
 mod lease;
 mod observe;

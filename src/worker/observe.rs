@@ -140,6 +140,7 @@ impl Worker {
             phase: Phase::None,
             is_pulled: false,
             attempts: 0,
+            checks: None,
             has_lapsed: false,
         };
         if entry.task.spec.exclusive {
@@ -187,7 +188,10 @@ impl Worker {
         status.container_id = found.container;
         status.host_ports = found.host_ports;
         status.start_time = status.start_time.or(found.started).or(Some(self.now));
-        if *status != before {
+        if entry.wish == Wish::Run {
+            self.begin_checks(found.run.task);
+        }
+        if self.task(found.run.task).is_some_and(|task| task.status != before) {
             self.report(found.run.task);
         }
         self.run_task(found.run.task);

@@ -40,7 +40,7 @@ impl Worker {
                 }
             }
             (Wish::Run, Phase::Live { generation: live, container }) => {
-                if *live < generation || entry.has_lapsed {
+                if *live < generation || entry.has_lapsed || entry.unhealthy().is_some() {
                     let container = container.clone();
                     self.stop_container(id, container);
                 }
@@ -170,6 +170,7 @@ impl Worker {
             status.start_time = Some(self.now);
             status.reason.clear();
             let is_worth_a_look = was_there || publishes_ports(&entry.task.spec);
+            self.begin_checks(run.task);
             self.report(run.task);
             if is_worth_a_look {
                 self.out.effects.push(Effect::Inspect { run, container });
@@ -280,12 +281,15 @@ impl Worker {
             self.report(id);
             return;
         }
+        let unhealthy = entry.unhealthy().map(str::to_owned);
         entry.phase = Phase::None;
         entry.attempts = 0;
         if entry.wish == Wish::Stop {
             self.end(id, State::Completed, None, "stopped".to_owned());
         } else if entry.has_lapsed && entry.task.status.generation == generation {
             self.end_lapsed(id);
+        } else if let Some(reason) = unhealthy {
+            self.end(id, State::Failed, None, reason);
         }
         self.run_task(id);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cube_tui::task::{TaskId, WorkerId};
 use cube_tui::worker::report::{EventAnswer, LeaseClock, Report};
-use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
+use cube_tui::worker::runtime::{Exit, Probed, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use jiff::SignedDuration;
 
@@ -192,7 +192,9 @@ impl World {
             self.send_line(worker, report);
         }
         for effect in output.effects {
-            let wait = if let worker::Effect::Later { after, .. } = &effect {
+            let wait = if let worker::Effect::Later { after, .. } | worker::Effect::ProbeLater { after, .. } =
+                &effect
+            {
                 *after
             } else {
                 let mut usual = Duration::from_millis(self.rng.u64(1..400));
@@ -302,6 +304,15 @@ impl World {
                 None => worker::Input::Gone { run, container },
             },
             worker::Effect::Later { task, .. } => worker::Input::Wake(task),
+            worker::Effect::ProbeLater { run, container, .. } => worker::Input::ProbeDue { run, container },
+            worker::Effect::Probe { run, container, .. } => {
+                let passes = !self.misfortune(40);
+                let result = if passes { Probed::Passed } else { Probed::Failed("no".into()) };
+                if !passes {
+                    self.harmed.insert(run.task);
+                }
+                worker::Input::Probed { run, container, took: Duration::ZERO, result }
+            }
         };
         let host = &self.workers[worker];
         if host.life == life {

@@ -3,6 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
+use crate::task::{HealthCheck, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, moment, next_start, percent};
 use crate::tui::layout::centered;
@@ -90,6 +91,15 @@ fn standing(model: &Model, record: &TaskRecord, lines: &mut Lines) {
     lines.add("state", &state, face.tone());
     lines.add_some("reason", &status.reason);
     crashes(model, record, face, lines);
+    if let Some(health) = status.health.as_deref() {
+        let (text, tone) = match health.verdict {
+            Verdict::Starting => ("starting: no check passed yet", Tone::Wait),
+            Verdict::Healthy => ("healthy", Tone::Good),
+            Verdict::Unhealthy => ("unhealthy", Tone::Bad),
+        };
+        lines.add("health", text, tone);
+        lines.add_some("last failed", &health.failure);
+    }
     if let Some(progress) = model.progress.get(&record.task.id) {
         lines.add("under way", progress, Tone::Busy);
     }
@@ -149,4 +159,11 @@ fn wish(record: &TaskRecord, lines: &mut Lines) {
         lines.add_some("asks ports", &text.join(" "));
     }
     lines.add_some("restart", &spec.restart_policy.to_string());
+    if let (Some(check), Some(probe)) = (&spec.health_check, spec.probe()) {
+        let HealthCheck { start_period_s, interval_s, timeout_s, retries, .. } = check;
+        let pace = format!(
+            "every {interval_s} s, {timeout_s} s each, {retries} retries, {start_period_s} s to start"
+        );
+        lines.add_some("check", &format!("{probe}; {pace}"));
+    }
 }

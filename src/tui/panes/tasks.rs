@@ -3,7 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
-use crate::task::TaskId;
+use crate::task::{TaskId, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, next_start, percent};
 use crate::tui::layout::{Pane, window_top};
@@ -184,7 +184,11 @@ fn note(model: &Model, task: TaskId, record: &TaskRecord, face: Face) -> (String
     match face {
         Face::Pending | Face::Scheduled => (status.reason.clone(), Tone::Wait),
         Face::CrashLoop => (crash_loop(model, record), Tone::Bad),
-        Face::Running => (ports(status), Tone::Dim),
+        Face::Running => match status.health.as_deref().map(|health| health.verdict) {
+            Some(Verdict::Starting) => (format!("starting {}", ports(status)), Tone::Wait),
+            Some(Verdict::Unhealthy) => (status.reason.clone(), Tone::Bad),
+            Some(Verdict::Healthy) | None => (ports(status), Tone::Dim),
+        },
         Face::Stopping => (String::new(), Tone::Warn),
         Face::Stale if status.reason.is_empty() => ("its worker is silent".to_owned(), Tone::Warn),
         Face::Stale => (status.reason.clone(), Tone::Warn),

@@ -4,6 +4,7 @@ mod adoption;
 mod at_random;
 mod ends;
 mod generations;
+mod health;
 mod kept;
 mod lease;
 mod starts;

@@ -6,6 +6,7 @@ mod cgroup;
 mod create;
 mod events;
 mod failure;
+mod probe;
 mod pull;
 
 use std::{
@@ -19,10 +20,11 @@ use bollard::query_parameters::{
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-use super::{Found, Runtime, RuntimeError, Sign, Started, Usage};
-use crate::task::Task;
+use super::{Found, Probed, Runtime, RuntimeError, Sign, Started, Usage, probe::Prober};
+use crate::task::{Probe, Task};
 use cgroup::Cgroups;
 use failure::{Call, status_of};
+use probe::Reaches;
 
 /// Where an engine listens unless somebody says otherwise (`DOCKER_HOST`).
 pub const DEFAULT_DOCKER_HOST: &str = "unix:///var/run/docker.sock";
@@ -44,13 +46,23 @@ pub struct Docker {
     /// never held over a call.
     client: Mutex<Option<bollard::Docker>>,
     cgroups: Cgroups,
+    prober: Prober,
+    reaches: Reaches,
 }
 
 impl Docker {
     /// The engine at `host` (`unix://`, `tcp://`); containers get labels with these two ids.
     pub fn new(host: &str, cluster_id: Uuid, identity: Uuid) -> Self {
         let client = Mutex::new(None);
-        Self { host: host.to_owned(), cluster_id, identity, client, cgroups: Cgroups::default() }
+        Self {
+            host: host.to_owned(),
+            cluster_id,
+            identity,
+            client,
+            cgroups: Cgroups::default(),
+            prober: Prober::default(),
+            reaches: Reaches::default(),
+        }
     }
 
     fn client(&self) -> Result<bollard::Docker, RuntimeError> {
@@ -127,12 +139,18 @@ impl Runtime for Docker {
             Err(error) => return Err(self.call_failed(error)),
         }
         self.cgroups.forget(container);
+        self.reaches.forget(container);
         self.remove_container(container, true).await
     }
 
     async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
         self.cgroups.forget(container);
+        self.reaches.forget(container);
         self.remove_container(container, false).await
+    }
+
+    async fn probe(&self, container: &str, probe: &Probe, timeout: Duration) -> Probed {
+        self.probe_container(container, probe, timeout).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {
