@@ -177,7 +177,7 @@ fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {
     ensure(expected.contains(&state), || format!("{state}, wanted {expected:?}: {record:?}"))?;
     // A move is no restart.
     let restarts = match (behaviour(task), task.spec.restart_policy) {
-        (Behaviour::Stays, _) | (Behaviour::Ends { code: 0, .. }, _) => 0,
+        (Behaviour::Stays | Behaviour::Ends { code: 0, .. }, _) => 0,
         (_, RestartPolicy::OnFailure(Some(limit))) if record.desired == State::Running => limit,
         _ => record.status().restart_count,
     };

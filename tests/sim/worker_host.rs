@@ -139,7 +139,7 @@ impl World {
         }
         if let Some(core) = &host.core {
             let runtime_problem = core.runtime_problem().to_owned();
-            self.send_line(worker, Report::Heartbeat { runtime_problem });
+            self.send_line(worker, &Report::Heartbeat { runtime_problem });
             self.after(HEARTBEAT, Event::Heartbeat { worker, life });
         }
     }
@@ -167,7 +167,7 @@ impl World {
         let life = self.workers[worker].life;
         let output = self.workers[worker].core.as_mut()?.handle(now, input);
         for report in output.reports {
-            self.send_line(worker, report);
+            self.send_line(worker, &report);
         }
         for effect in output.effects {
             let wait = if let worker::Effect::Later { after, .. } = &effect {
