@@ -166,8 +166,9 @@ pub fn healed(world: &World) -> Result<(), String> {
     }
     for record in cluster.task_db() {
         let home = cluster.worker_of(record.task.id);
-        if record.is_stopping() && home.is_some_and(|home| gone.contains(&home)) {
-            // Its stop waits for that worker.
+        let waits_for_its_worker = record.is_stopping() || record.task.spec.exclusive;
+        if waits_for_its_worker && home.is_some_and(|home| gone.contains(&home)) {
+            // A stop can be done nowhere else; and of an Exclusive task nobody may know whether it runs on.
             continue;
         }
         has_ended_well(world, record)?;
@@ -195,7 +196,7 @@ fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {
     ensure(expected.contains(&state), || format!("{state}, wanted {expected:?}: {record:?}"))?;
     // A move is no restart.
     let restarts = match (behaviour(task), task.spec.restart_policy) {
-        (Behaviour::Stays, _) | (Behaviour::Ends { code: 0, .. }, _) => 0,
+        (Behaviour::Stays | Behaviour::Ends { code: 0, .. }, _) => 0,
         (_, RestartPolicy::OnFailure(Some(limit))) if record.desired == State::Running => limit,
         _ => record.status().restart_count,
     };

@@ -203,11 +203,11 @@ impl World {
         for report in
             [Report::LeaseClock(self.lease_clock(worker)), Report::Hello(hello), Report::Tasks(tasks)]
         {
-            self.send_line(worker, report);
+            self.send_line(worker, &report);
         }
     }
 
-    pub fn send_line(&mut self, from: usize, report: Report) {
+    pub fn send_line(&mut self, from: usize, report: &Report) {
         let session = self.workers[from].session;
         if session == 0 || session == self.workers[from].silent_session {
             return;

@@ -156,8 +156,8 @@ impl World {
         if let Some(core) = &host.core {
             let runtime_problem = core.runtime_problem().to_owned();
             let clock = self.lease_clock(worker);
-            self.send_line(worker, Report::LeaseClock(clock));
-            self.send_line(worker, Report::Heartbeat { runtime_problem });
+            self.send_line(worker, &Report::LeaseClock(clock));
+            self.send_line(worker, &Report::Heartbeat { runtime_problem });
             self.after(HEARTBEAT, Event::Heartbeat { worker, life });
         }
     }
@@ -189,7 +189,7 @@ impl World {
         let lease_end = core.lease_ends();
         self.expect_lease_end(worker, lease_end);
         for report in output.reports {
-            self.send_line(worker, report);
+            self.send_line(worker, &report);
         }
         for effect in output.effects {
             let wait = if let worker::Effect::Later { after, .. } | worker::Effect::ProbeLater { after, .. } =

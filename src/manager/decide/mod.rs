@@ -239,7 +239,7 @@ impl Manager {
     }
 
     /// Decides on one input. The work grows with the input, not with the cluster; only a start, and a worker
-    /// that comes back, look at all of the tasks they concern.
+    /// that is lost or comes back, look at all of the tasks they concern.
     pub fn handle(&mut self, now: Now, input: Input) -> Decision {
         let mut turn = Turn { now, decision: Decision::default() };
         match input {
