@@ -3,6 +3,7 @@
 mod change;
 mod event_db;
 mod feed;
+mod part;
 mod sample;
 mod snapshot;
 mod worker_record;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Cause, Change, Revision, What};
 pub use event_db::EventDb;
 pub use feed::FeedItem;
+pub use part::{Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use snapshot::Snapshot;
 pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
@@ -276,6 +278,15 @@ impl Cluster {
         change(record);
         record.changed = now;
         self.counts[usize::from(record.state().number())] += 1;
+    }
+
+    /// Adds a row as it was folded elsewhere; it must not be here yet.
+    fn insert(&mut self, record: TaskRecord) {
+        self.counts[usize::from(record.state().number())] += 1;
+        if let Some(queued) = record.queued {
+            self.pending.insert(queued.position, record.task.id);
+        }
+        self.task_db.insert(record.task.id, record);
     }
 
     fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {
