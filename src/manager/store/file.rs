@@ -31,7 +31,7 @@ pub(super) struct StoreFile {
 }
 
 impl StoreFile {
-    pub(super) fn open(path: &Path, create: Create) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, create: Create, retention: &Retention) -> Result<Self, StoreError> {
         let blame = Blame(path);
         let (mut witness, seen) = Witness::open(path).map_err(|why| blame.open(why))?;
         match what_lies(path).map_err(|why| blame.open(why))? {
@@ -52,7 +52,7 @@ impl StoreFile {
         }
         let database = create(path).map_err(|why| blame.reading(why))?;
         if head(&database, blame)?.is_none() {
-            migrate::migrate(&database, Retention::default().count, blame)?;
+            migrate::migrate(&database, retention.count, blame)?;
         }
         let mut file = Self {
             path: path.to_owned(),

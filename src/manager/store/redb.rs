@@ -44,7 +44,7 @@ impl RedbStore {
 
     pub(super) fn open_with(path: &Path, create: Create, retention: Retention) -> Result<Self, StoreError> {
         let mut store = Self { file: None, path: path.to_owned(), create, retention };
-        store.file = Some(store.caught(|| StoreFile::open(path, create))?);
+        store.file = Some(store.caught(|| StoreFile::open(path, create, &retention))?);
         Ok(store)
     }
 
@@ -65,7 +65,7 @@ impl Store for RedbStore {
     fn load(&mut self) -> Result<Cluster, StoreError> {
         let file = self.file.take();
         let (file, cluster) = self.caught(|| {
-            let file = file.map_or_else(|| StoreFile::open(&self.path, self.create), Ok)?;
+            let file = file.map_or_else(|| StoreFile::open(&self.path, self.create, &self.retention), Ok)?;
             let cluster = file.load()?;
             Ok((file, cluster))
         })?;

@@ -4,19 +4,20 @@ use std::path::Path;
 
 use super::super::row::FORMAT;
 use super::super::tables::{HEAD, META};
-use super::super::{RedbStore, Store, StoreError};
+use super::super::{RedbStore, Retention, Store, StoreError};
+use super::histories::picture;
 use crate::cluster::Cluster;
 use crate::task::State;
 
 /// Loads a copy, twice: as it was, and as the first load left it.
-fn load(name: &str) -> Cluster {
+fn load(name: &str, retention: Retention) -> Cluster {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("changes.redb");
     std::fs::copy(sample, &path).unwrap();
-    let first = RedbStore::open(&path).unwrap().load().unwrap();
-    let second = RedbStore::open(&path).unwrap().load().unwrap();
-    assert_eq!(super::histories::picture(&first), super::histories::picture(&second));
+    let first = RedbStore::open_keeping(&path, retention).unwrap().load().unwrap();
+    let second = RedbStore::open_keeping(&path, retention).unwrap().load().unwrap();
+    assert_eq!(picture(&first), picture(&second));
     assert_eq!(first.event_db().len(), second.event_db().len());
     first
 }
@@ -50,14 +51,23 @@ const REVISION: u64 = 28;
 
 #[test]
 fn a_store_of_the_first_format_opens_with_its_tasks_and_history() {
-    let cluster = load("store-v1.redb");
+    let cluster = load("store-v1.redb", Retention::default());
     assert_tasks(&cluster);
     assert_eq!(cluster.event_db().len() as u64, REVISION, "all of the history is there");
 }
 
 #[test]
+fn a_long_log_of_the_first_format_becomes_a_snapshot_and_what_is_kept_of_the_history() {
+    let cluster = load("store-v1.redb", Retention { count: 8, ..Retention::default() });
+    assert_tasks(&cluster);
+    let kept: Vec<_> = cluster.event_db().iter().map(|change| change.revision).collect();
+    assert!(kept.iter().copied().eq(REVISION - 7..=REVISION), "{kept:?}");
+    assert_eq!(picture(&cluster), picture(&load("store-v1.redb", Retention::default())));
+}
+
+#[test]
 fn a_store_of_the_second_format_opens_with_its_tasks_and_what_is_left_of_the_history() {
-    let cluster = load("store-v2.redb");
+    let cluster = load("store-v2.redb", Retention::default());
     assert_tasks(&cluster);
     assert_eq!(cluster.event_db().len(), 8);
 }
