@@ -87,8 +87,8 @@ impl StoreFile {
         };
         let mut workers = Vec::new();
         let table = read.open_table(WORKERS.definition).map_err(|why| blame.reading(why))?;
-        WORKERS.each(&table, blame, |_, row: WorkerRow, _| {
-            workers.push(row);
+        WORKERS.each(&table, blame, |_, row: Result<WorkerRow, _>, _| {
+            workers.push(row?);
             Ok(())
         })?;
         workers.sort_unstable_by_key(|row| row.place);
@@ -98,7 +98,8 @@ impl StoreFile {
         let mut expected = head.revision;
         let table = read.open_table(CHANGES.definition).map_err(|why| blame.reading(why))?;
         let log = &mut self.log;
-        CHANGES.each(&table, blame, |&revision, change: Change, size| {
+        CHANGES.each(&table, blame, |&revision, change: Result<Change, _>, size| {
+            let change = change?;
             expected += 1;
             if revision != expected || change.revision != expected {
                 let place = format!("table changes, revision {expected}");
@@ -117,8 +118,8 @@ impl StoreFile {
         let mut part = self.snapshot.clone();
         let count = table.len().map_err(|why| blame.reading(why))?;
         part.reserve(usize::try_from(count).unwrap_or(0));
-        TASKS.each(&table, blame, |_, entry: TaskEntry, _| {
-            part.insert(entry);
+        TASKS.each(&table, blame, |_, entry: Result<TaskEntry, _>, _| {
+            part.insert(entry?);
             Ok(())
         })?;
         let mut cluster = part.into_cluster();
@@ -157,7 +158,7 @@ impl StoreFile {
 }
 
 /// None in a new file, and in one of the first format.
-fn head(database: &Database, blame: Blame<'_>) -> Result<Option<Head>, StoreError> {
+pub(super) fn head(database: &Database, blame: Blame<'_>) -> Result<Option<Head>, StoreError> {
     let read = database.begin_read().map_err(|why| blame.reading(why))?;
     match read.open_table(META.definition) {
         Ok(table) => META.get(&table, &HEAD, blame),

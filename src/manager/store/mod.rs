@@ -14,6 +14,7 @@ mod migrate;
 mod redb;
 mod retention;
 mod row;
+mod salvage;
 mod set_aside;
 mod tables;
 mod witness;
@@ -24,6 +25,7 @@ pub use self::error::StoreError;
 pub use self::memory::MemoryStore;
 pub use self::redb::RedbStore;
 pub use self::retention::Retention;
+pub use self::salvage::{Salvage, salvage};
 pub use self::set_aside::set_aside;
 use crate::cluster::{Change, Cluster};
 

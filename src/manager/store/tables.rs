@@ -108,18 +108,19 @@ where
         found.map(|row| self.read(key, row.value(), blame)).transpose()
     }
 
-    /// Reads all rows, in the order of their keys, and tells if they are fewer or more than the table says.
+    /// Reads all rows, in the order of their keys, each with its size. Tells if they are fewer or more than the table
+    /// says.
     pub(super) fn each<T: DeserializeOwned>(
         &self,
         table: &impl ReadableTable<K, &'static [u8]>,
         blame: Blame<'_>,
-        mut take: impl FnMut(&K::SelfType<'_>, T, usize) -> Result<(), StoreError>,
+        mut take: impl FnMut(&K::SelfType<'_>, Result<T, StoreError>, usize) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut left = table.len().map_err(|why| blame.reading(why))?;
         for found in table.iter().map_err(|why| blame.reading(why))? {
             let (key, row) = found.map_err(|why| blame.reading(why))?;
             let (key, row) = (key.value(), row.value());
-            take(&key, self.read(&key, row, blame)?, row.len())?;
+            take(&key, self.read(&key, row, blame), row.len())?;
             left = left.wrapping_sub(1);
         }
         if left == 0 {

@@ -7,7 +7,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, DatabaseError, StorageBackend as _};
 
 use super::super::witness::Witness;
-use super::super::{RedbStore, Store, StoreError};
+use super::super::{RedbStore, Store, StoreError, salvage};
 use super::contract::LITTLE;
 use super::histories::{fold, picture, seeded};
 use crate::cluster::Cluster;
@@ -100,6 +100,29 @@ fn a_flipped_bit_anywhere_loses_nothing_silently() {
         }
         assert!(refused > 300, "the file is mostly in use: {refused}");
     }
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_store_is_salvaged_and_the_rest_is_named() {
+    let sample = sample(false);
+    let whole = salvage(&sample.path).unwrap();
+    assert_eq!((picture(&whole.cluster), whole.lost.len()), (sample.picture.clone(), 0));
+    let mut random = fastrand::Rng::with_seed(9);
+    let (mut opened, mut whole_tasks) = (0, 0);
+    for _ in 0..500 {
+        let mut bytes = sample.bytes.clone();
+        let bit = random.usize(4_096 * 8..bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&sample.path, &bytes).unwrap();
+        if let Ok(salvaged) = salvage(&sample.path) {
+            opened += 1;
+            whole_tasks += usize::from(salvaged.cluster.task_db().len() == whole.cluster.task_db().len());
+            let is_all = picture(&salvaged.cluster) == sample.picture;
+            assert!(is_all || !salvaged.lost.is_empty(), "bit {bit}: something is gone and not named");
+        }
+        assert_eq!(std::fs::read(&sample.path).unwrap(), bytes, "it stays as it was");
+    }
+    assert!(opened > 400 && whole_tasks > 300, "one bit spoils little: {opened}, {whole_tasks}");
 }
 
 #[test]
