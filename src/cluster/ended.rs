@@ -22,16 +22,14 @@ impl Cluster {
     /// Lets go of ended tasks. What lives is never let go, whatever the Change says.
     pub(super) fn collected(&mut self, tasks: &[TaskId]) {
         for task in tasks {
-            let Some(record) = self.task_db.get(task).filter(|record| record.state().has_ended()) else {
+            if self.task_db.get(task).is_none_or(|record| !record.state().has_ended()) {
                 continue;
-            };
-            self.counts[usize::from(record.state().number())] -= 1;
-            self.ended.remove(&(record.changed, *task));
-            // A worker may remember it. If it is submitted again, that is news to the worker.
-            self.first_generation = self.first_generation.max(record.status().generation.saturating_add(1));
-            self.dequeue(*task);
-            self.unassign(*task);
-            self.task_db.remove(task);
+            }
+            if let Some(record) = self.take(*task) {
+                // A worker may remember it. If it is submitted again, that is news to the worker.
+                self.first_generation =
+                    self.first_generation.max(record.status().generation.saturating_add(1));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod crashes;
 mod ended;
 mod event_db;
 mod feed;
+mod part;
 mod sample;
 mod snapshot;
 mod worker_record;
@@ -21,6 +22,7 @@ pub use crashes::Crashes;
 pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
 pub use event_db::EventDb;
 pub use feed::FeedItem;
+pub use part::{ClusterHead, Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use snapshot::Snapshot;
 pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
@@ -334,6 +336,30 @@ impl Cluster {
         if record.state().has_ended() {
             self.ended.insert((now, task));
         }
+    }
+
+    /// Adds a row as it was folded elsewhere; it must not be here yet.
+    fn insert(&mut self, record: TaskRecord) {
+        self.counts[usize::from(record.state().number())] += 1;
+        if record.state().has_ended() {
+            self.ended.insert((record.changed, record.task.id));
+        }
+        if let Some(queued) = record.queued {
+            self.pending.insert(queued.position, record.task.id);
+        }
+        self.task_db.insert(record.task.id, record);
+    }
+
+    /// Takes a row out, with all that stands elsewhere about it.
+    fn take(&mut self, task: TaskId) -> Option<TaskRecord> {
+        self.unassign(task);
+        let record = self.task_db.remove(&task)?;
+        if let Some(queued) = record.queued {
+            self.pending.remove(&queued.position);
+        }
+        self.counts[usize::from(record.state().number())] -= 1;
+        self.ended.remove(&(record.changed, task));
+        Some(record)
     }
 
     fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {
