@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::WorkerRecord;
+use super::{Crashes, WorkerRecord};
 use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
 
 /// Counts the Changes of a cluster: 1, 2, 3 … without a gap.
@@ -78,13 +78,24 @@ pub enum What {
     /// Ended without (or against) a worker's word.
     Ended { task: TaskId, state: State, reason: String },
     /// Starts again: back in `pending` as a new generation, not before `retry_at`.
-    Restarting { task: TaskId, generation: u32, restart_count: u32, reason: String, retry_at: Timestamp },
+    Restarting {
+        task: TaskId,
+        generation: u32,
+        restart_count: u32,
+        /// With this end in it. A log of before it was counted starts at none.
+        #[serde(default)]
+        crashes: Crashes,
+        reason: String,
+        retry_at: Timestamp,
+    },
+    /// Ended long enough ago, or too many ended since: forgotten. Submitted again, they are new tasks.
+    Collected { tasks: Vec<TaskId> },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
 }
 
 impl What {
-    /// The task this is about, if it is about one.
+    /// The task this is about, if it is about one and not about many.
     pub fn task_id(&self) -> Option<TaskId> {
         match self {
             Self::Submitted { task, .. } => Some(task.id),
@@ -96,7 +107,7 @@ impl What {
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),
-            Self::Worker { .. } => None,
+            Self::Collected { .. } | Self::Worker { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod crash_loop;
 mod engine;
 mod event;
 mod faults;

@@ -4,6 +4,9 @@ mod adoption;
 mod at_random;
 mod ends;
 mod generations;
+mod health;
+mod kept;
+mod lease;
 mod starts;
 
 use std::{collections::BTreeMap, sync::Arc};
