@@ -72,7 +72,7 @@ fn row_7_a_link_that_flaps_for_five_minutes_moves_no_task_twice_and_is_told_a_fe
     }
     let told = world.changes().count() - before;
     assert!(told <= 10, "{told} Changes");
-    world.heals_within(AFTER_FLAPPING);
+    world.heals();
     assert_eq!(world.health(0), WorkerHealth::Ready);
 }
 
@@ -91,7 +91,7 @@ fn row_7_a_worker_that_is_away_for_longer_than_it_is_there_moves_no_task_more_th
     }
     let told = world.changes().count() - before;
     assert!(told <= 40, "{told} Changes");
-    world.heals_within(AFTER_FLAPPING);
+    world.heals();
 }
 
 #[test]

@@ -22,8 +22,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const LOST_WITHIN: Duration = Duration::from_secs(10);
 const RUNNING_WITHIN: Duration = Duration::from_secs(15);
 const HEALED_WITHIN: Duration = Duration::from_secs(10);
-/// A link that came and went has to hold for ten seconds first.
-const AFTER_FLAPPING: Duration = Duration::from_secs(15);
 
 impl World {
     /// A calm cluster on which so many tasks run that stay.
@@ -93,13 +91,9 @@ impl World {
         self.changes().filter(is_loss).count()
     }
 
+    /// Within the time allowed, and for good.
     fn heals(&mut self) {
-        self.heals_within(HEALED_WITHIN);
-    }
-
-    /// And stays so.
-    fn heals_within(&mut self, limit: Duration) {
-        self.until("healed", limit, |world| invariants::healed(world).is_ok());
+        self.until("healed", HEALED_WITHIN, |world| invariants::healed(world).is_ok());
         self.pass(Duration::from_mins(2));
         invariants::healed(self).unwrap();
     }

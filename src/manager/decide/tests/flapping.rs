@@ -39,10 +39,7 @@ fn a_link_that_flaps_for_five_minutes_is_told_once_and_moves_nothing() {
     }
     let worker = desk.manager.cluster().worker(&id("a")).unwrap();
     assert_eq!(worker.health, WorkerHealth::Stale);
-    assert_eq!(
-        worker.reason,
-        "flapping: its link broke three times within a minute, and has to hold for 10 s"
-    );
+    assert_eq!(worker.reason, "flapping: its link broke three times within a minute");
     assert_eq!(desk.told_of("a") - told, 5, "away and back twice, then away for good");
     assert_eq!(desk.log.len() - before, 5 + 1, "and the other worker's return");
     assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("a")));
@@ -52,11 +49,10 @@ fn a_link_that_flaps_for_five_minutes_is_told_once_and_moves_nothing() {
     assert_eq!(starts(&effects), [("b", 0)], "nothing new goes there");
 
     desk.up("a");
-    for second in 0..=10 {
-        assert_eq!(desk.health("a") == WorkerHealth::Ready, second == 10, "after {second} s");
-        desk.wait(SECOND);
-        desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
-    }
+    desk.wait(2 * SECOND);
+    assert_eq!(desk.health("a"), WorkerHealth::Stale);
+    desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+    assert_eq!(desk.health("a"), WorkerHealth::Ready, "it holds");
 }
 
 #[test]
@@ -88,9 +84,7 @@ fn a_flapping_worker_that_is_silent_is_lost_and_stays_so_until_its_link_has_held
     }
     assert_eq!(desk.told_of("a"), told);
     desk.up("a");
-    for _ in 0..10 {
-        desk.wait(SECOND);
-        desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
-    }
+    desk.wait(2 * SECOND);
+    desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
     assert_eq!(desk.health("a"), WorkerHealth::Ready);
 }
