@@ -101,8 +101,8 @@ impl Manager {
 
     pub(super) fn start_again(&mut self, turn: &mut Turn, task: TaskId) {
         let is_wanted =
-            |record: &&TaskRecord| record.state() == State::Scheduled && record.desired == State::Running;
-        if self.cluster.task(task).filter(is_wanted).is_some()
+            |record: &TaskRecord| record.state() == State::Scheduled && record.desired == State::Running;
+        if self.cluster.task(task).is_some_and(is_wanted)
             && let Some(worker) = self.cluster.worker_of(task).cloned()
         {
             self.send_start(turn, &worker, task);

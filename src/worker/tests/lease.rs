@@ -64,7 +64,7 @@ fn a_lease_that_nobody_renews_stops_the_task_and_says_so() {
     let mut leased = Leased::new();
     let task = leased.running();
     assert_eq!(leased.desk.worker.lease_ends(), Some(leased.since_boot + LEASE));
-    assert!(leased.after(LEASE - SECOND).give(Input::LeaseEnds).effects.is_empty());
+    assert!(leased.after(LEASE.saturating_sub(SECOND)).give(Input::LeaseEnds).effects.is_empty());
 
     let output = leased.after(SECOND).give(Input::LeaseEnds);
     assert_eq!(
@@ -84,7 +84,7 @@ fn a_renewal_counts_from_when_the_clock_was_read_however_late_it_arrives() {
     let mut leased = Leased::new();
     leased.running();
     let read = leased.since_boot;
-    let desk = leased.after(LEASE - SECOND);
+    let desk = leased.after(LEASE.saturating_sub(SECOND));
     desk.give(Input::RenewLease(read + SECOND));
     assert_eq!(desk.worker.lease_ends(), Some(read + SECOND + LEASE));
     // One that was overtaken takes nothing away.

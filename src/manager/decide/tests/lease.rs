@@ -4,6 +4,8 @@ use super::*;
 use crate::manager::decide::{LEASE_IS_OVER_AFTER, LOST_AFTER};
 use crate::worker::report::{HEARTBEAT, LeaseClock};
 
+const MOMENT: Duration = Duration::from_millis(1);
+
 fn exclusive() -> TaskSpec {
     TaskSpec { exclusive: true, ..TaskSpec::default() }
 }
@@ -62,7 +64,7 @@ fn a_lost_workers_exclusive_task_is_replaced_once_the_worker_must_have_stopped_i
     let task = desk.exclusive_on_a();
     desk.only_hears("b", LOST_AFTER + Duration::from_secs(1));
     assert_eq!(desk.health("a"), WorkerHealth::Lost);
-    let early = desk.only_hears("b", LEASE_IS_OVER_AFTER - desk.since_start - Duration::from_millis(1));
+    let early = desk.only_hears("b", LEASE_IS_OVER_AFTER.saturating_sub(desk.since_start + MOMENT));
     assert!(starts(&early).is_empty(), "{early:?}");
     let effects = desk.only_hears("b", HEARTBEAT);
     assert_eq!(starts(&effects), [&id("b")]);
@@ -94,7 +96,7 @@ fn after_a_restart_of_the_manager_the_lease_of_the_run_before_counts_from_the_st
     let mut desk = Desk { manager, since_start: Duration::ZERO, log: desk.log };
     desk.start(&["a", "b"]);
     desk.give(up("b"));
-    let early = desk.only_hears("b", LEASE_IS_OVER_AFTER - Duration::from_millis(1));
+    let early = desk.only_hears("b", LEASE_IS_OVER_AFTER.saturating_sub(MOMENT));
     assert!(starts(&early).is_empty(), "{early:?}");
     assert_eq!(starts(&desk.only_hears("b", HEARTBEAT)), [&id("b")]);
     assert_eq!(desk.task(task).task.status.generation, 1);
