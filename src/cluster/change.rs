@@ -77,6 +77,8 @@ pub enum What {
     Ended { task: TaskId, state: State, reason: String },
     /// Starts again: back in `pending` as a new generation, not before `retry_at`.
     Restarting { task: TaskId, generation: u32, restart_count: u32, reason: String, retry_at: Timestamp },
+    /// A worker has it, and it was not in the store (or only as it was before): taken over as it stands there.
+    Adopted { task: Task, worker: WorkerId },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
 }
@@ -85,7 +87,7 @@ impl What {
     /// The task this is about, if it is about one.
     pub fn task_id(&self) -> Option<TaskId> {
         match self {
-            Self::Submitted { task, .. } => Some(task.id),
+            Self::Submitted { task, .. } | Self::Adopted { task, .. } => Some(task.id),
             Self::Scheduled { task, .. }
             | Self::Returned { task, .. }
             | Self::Waiting { task, .. }

@@ -231,6 +231,7 @@ impl Cluster {
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
             }
+            What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
             What::Worker { worker } => self.worker_changed(worker),
         }
     }
@@ -239,7 +240,7 @@ impl Cluster {
         let mut task = task.clone();
         task.status = TaskStatus::default();
         let id = task.id;
-        let record = TaskRecord {
+        self.insert(TaskRecord {
             task,
             desired: State::Running,
             submitted_at: revision,
@@ -248,7 +249,27 @@ impl Cluster {
             queued: None,
             tried: None,
             attempts: 0,
-        };
+        });
+        self.enqueue(id, revision, now, None);
+    }
+
+    fn adopted(&mut self, revision: Revision, now: Timestamp, task: &Task, worker: &WorkerId) {
+        self.insert(TaskRecord {
+            task: task.clone(),
+            desired: State::Running,
+            submitted_at: revision,
+            submitted: task.status.start_time.unwrap_or(now),
+            changed: now,
+            queued: None,
+            tried: Some(worker.clone()),
+            attempts: 0,
+        });
+        self.assign(task.id, worker);
+    }
+
+    /// A new row, in the place of an old one if there is one.
+    fn insert(&mut self, record: TaskRecord) {
+        let (id, state) = (record.task.id, record.state());
         if let Some(before) = self.task_db.insert(id, record) {
             self.counts[usize::from(before.state().number())] -= 1;
             if let Some(queued) = before.queued {
@@ -256,8 +277,7 @@ impl Cluster {
             }
             self.unassign(id);
         }
-        self.counts[usize::from(State::Pending.number())] += 1;
-        self.enqueue(id, revision, now, None);
+        self.counts[usize::from(state.number())] += 1;
     }
 
     fn worker_changed(&mut self, worker: &WorkerRecord) {

@@ -136,6 +136,9 @@ impl Default for Limits {
 /// The problem before the engine has given the first sign of itself.
 pub(super) const STILL_LOOKING: &str = "this worker is still looking at its containers";
 
+/// Why a task ended that was stopped.
+pub const STOPPED: &str = "stopped";
+
 /// The core. `handle` is the only way in.
 #[derive(Debug)]
 pub struct Worker {

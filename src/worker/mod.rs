@@ -17,5 +17,5 @@ mod stats;
 mod tests;
 
 pub use client::WorkerClient;
-pub use core::{Effect, Input, Limits, Output, Worker};
+pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
 pub use start::{Config, Started, WorkerError, start};

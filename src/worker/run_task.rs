@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    core::{Effect, Input, Phase, Wish, Worker},
+    core::{Effect, Input, Phase, STOPPED, Wish, Worker},
     report::Report,
     runtime::{Run, RuntimeError, Started},
 };
@@ -268,7 +268,7 @@ impl Worker {
         entry.phase = Phase::None;
         entry.attempts = 0;
         if entry.wish == Wish::Stop {
-            self.end(id, State::Completed, None, "stopped".to_owned());
+            self.end(id, State::Completed, None, STOPPED.to_owned());
         }
         self.run_task(id);
     }

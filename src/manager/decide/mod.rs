@@ -3,6 +3,7 @@
 
 mod add_task;
 mod busy;
+mod recover;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -15,11 +16,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::request::{RequestError, Stopping, Submitted};
+use super::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
+use recover::Unknown;
 pub use send_work::dispatch_backoff;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
@@ -47,6 +49,11 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
         tasks: Vec<TaskId>,
+    },
+    /// Take over what the workers have and the store does not.
+    Recover {
+        request: RequestId,
+        cause: Cause,
     },
     /// What became of an [`Effect::Send`].
     Sent {
@@ -123,6 +130,7 @@ pub type RequestId = u64;
 pub enum Answer {
     Submitted(Vec<Submitted>),
     Stopping(Vec<Stopping>),
+    Recovered(Recovered),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +191,8 @@ pub struct Manager {
     problem_told: HashMap<WorkerId, Duration>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
+    /// What workers have and the store does not.
+    unknown: Unknown,
 }
 
 impl Manager {
@@ -208,6 +218,7 @@ impl Manager {
             Input::Started { workers } => self.started(&mut turn, workers),
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
             Input::Stop { request, cause, tasks } => self.stop(&mut turn, request, cause, &tasks),
+            Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
@@ -280,5 +291,7 @@ impl Turn {
 
 #[cfg(test)]
 mod book_tests;
+#[cfg(test)]
+mod recover_tests;
 #[cfg(test)]
 mod tests;

@@ -95,7 +95,11 @@ impl Desk {
         self.give(Input::Stop { request: 2, cause: Cause::Command, tasks: vec![task] }).effects
     }
 
-    fn task(&self, task: TaskId) -> &crate::cluster::TaskRecord {
+    pub(super) fn cluster(&self) -> &Cluster {
+        self.manager.cluster()
+    }
+
+    pub(super) fn task(&self, task: TaskId) -> &crate::cluster::TaskRecord {
         self.manager.cluster().task(task).unwrap()
     }
 
@@ -144,7 +148,7 @@ fn up(worker: &str) -> Input {
     Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new() }
 }
 
-fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
+pub(super) fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
     effects
         .iter()
         .filter_map(|effect| match effect {
@@ -156,7 +160,7 @@ fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
         .collect()
 }
 
-fn stops(effects: &[Effect]) -> Vec<(&str, u32)> {
+pub(super) fn stops(effects: &[Effect]) -> Vec<(&str, u32)> {
     effects
         .iter()
         .filter_map(|effect| match effect {

@@ -63,6 +63,7 @@ impl Manager {
 
     pub(super) fn heartbeat(&mut self, turn: &mut Turn, worker: &WorkerId, runtime_problem: String) {
         self.seen(turn, worker);
+        self.tell_unknown(turn, worker);
         let Some(record) = self.cluster.worker(worker) else { return };
         if record.health != WorkerHealth::Ready || self.is_news(turn.now, record, &runtime_problem) {
             let mut record = record.clone();
@@ -85,6 +86,7 @@ impl Manager {
 
     /// The link says it before the silence does: no new work goes there from now on.
     pub(super) fn link_down(&mut self, turn: &mut Turn, worker: &WorkerId, reason: String) {
+        self.unknown.link_down(worker);
         let Some(mut record) = self.cluster.worker(worker).cloned() else { return };
         if record.health == WorkerHealth::Ready {
             record.health = WorkerHealth::Stale;
@@ -134,7 +136,7 @@ impl Manager {
         self.wake_after(turn.now, STALE_AFTER, Timer::Health(worker.clone()));
     }
 
-    fn set_worker(&mut self, turn: &mut Turn, cause: Cause, mut record: WorkerRecord) {
+    pub(super) fn set_worker(&mut self, turn: &mut Turn, cause: Cause, mut record: WorkerRecord) {
         let before = self.cluster.worker(&record.id);
         record.since = match before {
             Some(before) if before.health == record.health => before.since,
