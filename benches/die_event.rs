@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bollard::Docker;
 use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder};
 use cube_tui::client::{ManagerClient, ManagerHandle, http_client};
 use cube_tui::cluster::Cause;
@@ -29,11 +30,12 @@ use measure::{
     tell, tell_load,
 };
 use portable_pty::CommandBuilder;
+use rustix::process::{Pid, Signal, kill_process};
 use support::{Image, containers_with, wait_for};
 use uuid::Uuid;
 
 /// Containers that end one after the other.
-const ENDS: usize = 40;
+const ENDS: usize = 150;
 const BURST: usize = 5_000;
 const BURST_EVERY: Duration = Duration::from_millis(1);
 /// The argument that makes this program the dashboard of the burst; its log's path follows.
@@ -100,35 +102,50 @@ async fn at_rest() {
 
     let filters = HashMap::from([("event", vec!["die".to_owned()]), ("label", vec![label.clone()])]);
     let mut events = Box::pin(docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build())));
-    let (mut by_signal, mut by_kill, mut from_kill) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut by_itself, mut by_host, mut by_engine) = (Vec::new(), Vec::new(), Vec::new());
+    let mut from_kill = Vec::new();
     let (mut answers, mut after_answer) = (Vec::new(), Vec::new());
     for (number, container) in containers_with(&docker, &label).await.into_iter().enumerate() {
         pty.listen(Duration::from_millis(150));
-        // SIGTERM ends it with a code of its own; after SIGKILL the worker has to ask the engine why.
-        let (signal, times) =
-            if number % 2 == 0 { ("SIGTERM", &mut by_signal) } else { ("SIGKILL", &mut by_kill) };
-        let options = KillContainerOptionsBuilder::default().signal(signal).build();
+        let pid = pid_of(&docker, &container).await;
         let start = Instant::now();
-        let killing = docker.kill_container(&container, Some(options));
+        let killing = async {
+            match number % 3 {
+                // The program ends with a code of its own.
+                0 => kill_process(pid, Signal::TERM).unwrap(),
+                1 => kill_process(pid, Signal::KILL).unwrap(),
+                // Then somebody may have removed it by force: the worker asks the engine.
+                _ => {
+                    let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+                    docker.kill_container(&container, Some(options)).await.unwrap();
+                }
+            }
+        };
         let dying = async {
             events.next().await.unwrap().unwrap();
             let died = Instant::now();
-            // Asked at the same moment as the worker asks: how long the engine takes to say why.
-            docker.inspect_container(&container, None::<InspectContainerOptions>).await.unwrap();
+            if number % 3 == 2 {
+                // Asked at the same moment as the worker asks: how long the engine takes to say why.
+                docker.inspect_container(&container, None::<InspectContainerOptions>).await.unwrap();
+            }
             (died, died.elapsed())
         };
-        let (killed, (died, asking)) = tokio::join!(killing, dying);
-        killed.unwrap();
+        let ((), (died, asking)) = tokio::join!(killing, dying);
         let shown = pty.until("it failed", |screen| count(screen, '✗') == Some(number + 1));
+        let times = [&mut by_itself, &mut by_host, &mut by_engine].into_iter().nth(number % 3).unwrap();
         times.push(ms(shown.saturating_duration_since(died)));
-        if signal == "SIGKILL" {
+        if number % 3 == 2 {
             answers.push(ms(asking));
             after_answer.push(ms(shown.saturating_duration_since(died + asking)));
         }
         from_kill.push(ms(shown - start));
     }
     let of = "die event to frame, engine, 160x40";
-    for (name, times) in [("ended by itself", &by_signal), ("killed, cause asked for", &by_kill)] {
+    for (name, times) in [
+        ("ended by itself", &by_itself),
+        ("killed on the host", &by_host),
+        ("killed through the engine, cause asked for", &by_engine),
+    ] {
         tell("", &format!("{of}, {name}, p50"), median(times), "ms", Goal::None);
         tell(
             "G5",
@@ -147,6 +164,11 @@ async fn at_rest() {
     })
     .await;
     image.remove(&docker).await;
+}
+
+async fn pid_of(docker: &Docker, container: &str) -> Pid {
+    let answer = docker.inspect_container(container, None::<InspectContainerOptions>).await.unwrap();
+    Pid::from_raw(answer.state.unwrap().pid.unwrap().try_into().unwrap()).unwrap()
 }
 
 fn burst() {

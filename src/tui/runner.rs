@@ -29,7 +29,8 @@ use super::terminal::{InDashboard, TerminalGuard, clipboard, stop_process_group}
 use super::theme::Theme;
 use super::update::update;
 
-/// Two frames never come closer: more would not be seen, and a burst of Changes is folded into one.
+/// Frames come no faster than this on the average: more would not be seen, and a burst of Changes is folded into
+/// one. Two may follow each other at once, so that news right after a tick of the clock need not wait.
 const FRAME: Duration = Duration::from_millis(16);
 /// So many items may wait to be folded; the feed waits beyond.
 const WAITING: usize = 4096;
@@ -118,7 +119,7 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
         manager: None,
         requests: JoinSet::new(),
         outcome: None,
-        last_frame: None,
+        frames_until: Instant::now(),
     };
     // Before anything is waited for: who started this sees that it did.
     runner.draw_if_due()?;
@@ -140,7 +141,8 @@ struct Runner {
     manager: Option<ManagerHandle>,
     requests: JoinSet<Event>,
     outcome: Option<Outcome>,
-    last_frame: Option<Instant>,
+    /// Up to when the frames drawn so far fill the time.
+    frames_until: Instant,
 }
 
 /// The signals that mean something to a dashboard.
@@ -241,8 +243,7 @@ impl Runner {
     /// How long nothing needs to be done but on news.
     fn wait(&self) -> Duration {
         if self.model.needs_draw {
-            let since = self.last_frame.map_or(FRAME, |last| last.elapsed());
-            return FRAME.saturating_sub(since);
+            return self.frames_until.saturating_duration_since(Instant::now()).saturating_sub(FRAME);
         }
         let now = (self.clock)();
         let until = self.model.next_wake().map(|at| at.duration_since(now));
@@ -251,10 +252,11 @@ impl Runner {
     }
 
     fn draw_if_due(&mut self) -> anyhow::Result<()> {
-        let is_due = self.last_frame.is_none_or(|last| last.elapsed() >= FRAME);
+        let now = Instant::now();
+        let is_due = self.frames_until <= now + FRAME;
         if is_due && self.model.take_needs_draw() {
             self.screen.show(&self.model).context("cannot write to the terminal")?;
-            self.last_frame = Some(Instant::now());
+            self.frames_until = self.frames_until.max(now) + FRAME;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! The engine's events and its health, as signs. Events are hints: whenever some may have been missed, everything
 //! is listed again. Knows no task's state.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
 use futures_util::StreamExt as _;
@@ -11,8 +14,14 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Docker, LOOK, create::WORKER};
-use crate::worker::runtime::{Exit, RuntimeError, Sign};
+use super::{
+    Docker, LOOK,
+    create::{SPEC, WORKER},
+};
+use crate::{
+    task::Task,
+    worker::runtime::{Exit, RuntimeError, Sign},
+};
 
 /// Between two looks whether the engine still answers. With `LOOK` as the deadline a hung engine is known within
 /// 15 seconds.
@@ -23,6 +32,13 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const OVERLAP_S: i64 = 2;
 /// SIGKILL's exit code: the only one that can mean "out of memory" or "removed by force".
 const KILLED: i64 = 137;
+/// As a kill event tells it.
+const SIGKILL: &str = "9";
+
+/// Containers that somebody kills through the engine, or that ran out of memory, until they die: only about these,
+/// and those with a memory limit, is the engine asked what a SIGKILL meant. Its answer takes ten times as long as
+/// its event, which is enough for everyone else's.
+type Suspects = HashSet<String>;
 
 impl Docker {
     /// Until `signs` is closed.
@@ -58,7 +74,7 @@ impl Docker {
             ("type", vec!["container".to_owned()]),
             ("label", vec![label]),
             // Podman says "remove" where Docker says "destroy".
-            ("event", ["start", "die", "destroy", "remove"].map(str::to_owned).to_vec()),
+            ("event", ["start", "kill", "oom", "die", "destroy", "remove"].map(str::to_owned).to_vec()),
         ]);
         let since = (Timestamp::now().as_second() - OVERLAP_S).to_string();
         let options = EventsOptionsBuilder::default().filters(&filters).since(&since).build();
@@ -66,12 +82,13 @@ impl Docker {
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut early = Vec::new();
+        let mut suspects = Suspects::new();
         let mut list = Box::pin(self.list_containers());
         let all = loop {
             // Events first, so that they are subscribed to before the list is made.
             tokio::select! {
                 biased;
-                event = events.next() => early.push(self.event(event)?),
+                event = events.next() => early.push(self.event(event, &mut suspects)?),
                 all = &mut list => break all?,
             }
         };
@@ -85,7 +102,7 @@ impl Docker {
         loop {
             tokio::select! {
                 event = events.next() => {
-                    if let Some(sign) = self.event(event)?
+                    if let Some(sign) = self.event(event, &mut suspects)?
                         && signs.send(sign).await.is_err()
                     {
                         return Ok(());
@@ -104,9 +121,10 @@ impl Docker {
     fn event(
         &self,
         event: Option<Result<EventMessage, bollard::errors::Error>>,
+        suspects: &mut Suspects,
     ) -> Result<Option<Sign>, RuntimeError> {
         match event {
-            Some(Ok(message)) => Ok(self.sign(message)),
+            Some(Ok(message)) => Ok(self.sign(message, suspects)),
             Some(Err(error)) => match self.failed(error) {
                 RuntimeError::Refused(text) => Err(RuntimeError::Unreachable(text)),
                 other => Err(other),
@@ -118,7 +136,7 @@ impl Docker {
         }
     }
 
-    fn sign(&self, message: EventMessage) -> Option<Sign> {
+    fn sign(&self, message: EventMessage, suspects: &mut Suspects) -> Option<Sign> {
         let actor = message.actor?;
         let attributes = actor.attributes?;
         let run = self.run_of(&attributes)?;
@@ -126,11 +144,18 @@ impl Docker {
         match message.action?.as_str() {
             "start" => Some(Sign::Up { run, container }),
             "destroy" | "remove" => Some(Sign::Gone { run, container }),
+            "kill" if attributes.get("signal").is_some_and(|signal| signal != SIGKILL) => None,
+            "kill" | "oom" => {
+                suspects.insert(container);
+                None
+            }
             "die" => {
+                let is_suspect = suspects.remove(&container) || has_memory_limit(&attributes);
                 let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
                 let at = message.time_nano.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok());
                 Some(match code {
-                    Some(KILLED) | None => Sign::Doubtful { run, container, code },
+                    Some(KILLED) if is_suspect => Sign::Doubtful { run, container, code },
+                    None => Sign::Doubtful { run, container, code },
                     Some(code) => {
                         Sign::Exited { run, container, exit: Exit { code, out_of_memory: false, at } }
                     }
@@ -139,4 +164,10 @@ impl Docker {
             _ => None,
         }
     }
+}
+
+/// The engine's own word for it, `oom`, may come after the end.
+fn has_memory_limit(labels: &HashMap<String, String>) -> bool {
+    let task = labels.get(SPEC).and_then(|spec| serde_json::from_str::<Task>(spec).ok());
+    task.is_some_and(|task| task.spec.memory_bytes > 0)
 }
