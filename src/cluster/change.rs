@@ -67,7 +67,9 @@ pub enum What {
     Scheduled { task: TaskId, worker: WorkerId, generation: u32 },
     /// The dispatch did not arrive: back in `pending`, not before `retry_at`.
     Returned { task: TaskId, reason: String, retry_at: Timestamp },
-    /// Stays in `pending`, and this is why.
+    /// Its worker is lost and another one was chosen: it starts there as a new generation. The reason names both.
+    Moved { task: TaskId, from: WorkerId, worker: WorkerId, generation: u32, reason: String },
+    /// Stays where it is, in `pending` or with a lost worker, and this is why.
     Waiting { task: TaskId, reason: String },
     /// Somebody wants it stopped; its worker has yet to do it.
     StopRequested { task: TaskId },
@@ -90,6 +92,7 @@ impl What {
             Self::Submitted { task, .. } | Self::Adopted { task, .. } => Some(task.id),
             Self::Scheduled { task, .. }
             | Self::Returned { task, .. }
+            | Self::Moved { task, .. }
             | Self::Waiting { task, .. }
             | Self::StopRequested { task }
             | Self::Observed { task, .. }

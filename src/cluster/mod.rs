@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Cause, Change, Revision, What};
@@ -59,6 +59,29 @@ pub struct TaskRecord {
     pub tried: Option<WorkerId>,
     /// Dispatches that did not arrive, since the last one that did; sets the backoff.
     pub attempts: u32,
+    /// Its moves off lost workers; `None` if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moves>,
+}
+
+/// How often a task had to leave a lost worker; sets the backoff of the next move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moves {
+    /// Moves of which each came within [`Moves::FORGOTTEN_AFTER`] of the one before.
+    pub in_a_row: u32,
+    pub last: Timestamp,
+}
+
+impl Moves {
+    /// A task that kept its place for this long is as good as one that never moved.
+    pub const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+    fn next(before: Option<Self>, now: Timestamp) -> Self {
+        let in_a_row = before
+            .filter(|before| now.duration_since(before.last) < Self::FORGOTTEN_AFTER)
+            .map_or(0, |before| before.in_a_row);
+        Self { in_a_row: in_a_row.saturating_add(1), last: now }
+    }
 }
 
 impl TaskRecord {
@@ -174,17 +197,14 @@ impl Cluster {
             What::Submitted { task, .. } => self.submitted(change.revision, now, task),
             What::Scheduled { task, worker, generation } => {
                 self.last_worker = self.worker_index.get(worker).copied();
-                self.dequeue(*task);
-                self.assign(*task, worker);
+                self.scheduled(*task, now, worker, *generation);
+            }
+            What::Moved { task, from: _, worker, generation, reason } => {
+                self.last_worker = self.worker_index.get(worker).copied();
+                self.scheduled(*task, now, worker, *generation);
                 self.update(*task, now, |record| {
-                    let status = &mut record.task.status;
-                    *status = TaskStatus {
-                        state: State::Scheduled,
-                        generation: *generation,
-                        restart_count: status.restart_count,
-                        ..TaskStatus::default()
-                    };
-                    record.tried = Some(worker.clone());
+                    record.task.status.reason.clone_from(reason);
+                    record.moves = Some(Moves::next(record.moves, now));
                 });
             }
             What::Returned { task, reason, retry_at } => {
@@ -249,6 +269,7 @@ impl Cluster {
             queued: None,
             tried: None,
             attempts: 0,
+            moves: None,
         });
         self.enqueue(id, revision, now, None);
     }
@@ -263,6 +284,7 @@ impl Cluster {
             queued: None,
             tried: Some(worker.clone()),
             attempts: 0,
+            moves: None,
         });
         self.assign(task.id, worker);
     }
@@ -278,6 +300,21 @@ impl Cluster {
             self.unassign(id);
         }
         self.counts[usize::from(state.number())] += 1;
+    }
+
+    fn scheduled(&mut self, task: TaskId, now: Timestamp, worker: &WorkerId, generation: u32) {
+        self.dequeue(task);
+        self.assign(task, worker);
+        self.update(task, now, |record| {
+            let status = &mut record.task.status;
+            *status = TaskStatus {
+                state: State::Scheduled,
+                generation,
+                restart_count: status.restart_count,
+                ..TaskStatus::default()
+            };
+            record.tried = Some(worker.clone());
+        });
     }
 
     fn worker_changed(&mut self, worker: &WorkerRecord) {

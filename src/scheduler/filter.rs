@@ -72,25 +72,36 @@ impl NoWorker {
     pub fn is_only_busy(&self) -> bool {
         self.rejections.iter().any(|(_, rejection)| *rejection == Rejection::Busy)
     }
+
+    /// Each worker's reason, without `worker`, whose task it is.
+    pub fn other_than(mut self, worker: &WorkerId) -> String {
+        self.rejections.retain(|(id, _)| id != worker);
+        if self.rejections.is_empty() { "there is none".to_owned() } else { self.reasons() }
+    }
+
+    /// The reasons in a row, the first few in words.
+    fn reasons(&self) -> String {
+        /// More than this reads badly in a list; the rest is counted.
+        const SHOWN: usize = 3;
+        let shown = self.rejections.iter().take(SHOWN);
+        let mut reasons: Vec<String> =
+            shown.map(|(worker, rejection)| format!("{worker} {rejection}")).collect();
+        let more = self.rejections.len().saturating_sub(SHOWN);
+        if more > 0 {
+            reasons.push(format!("and {more} more"));
+        }
+        reasons.join("; ")
+    }
 }
 
 impl fmt::Display for NoWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// More than this reads badly in a list; the rest is counted.
-        const SHOWN: usize = 3;
         if self.rejections.is_empty() {
             return f.write_str("no worker yet; add one with --worker HOST:PORT");
         }
         let never = self.rejections.iter().all(|(_, rejection)| !rejection.is_temporary());
-        f.write_str(if never { "never fits: " } else { "waiting: " })?;
-        for (index, (worker, rejection)) in self.rejections.iter().take(SHOWN).enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{worker} {rejection}")?;
-        }
-        match self.rejections.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
+        let kind = if never { "never fits" } else { "waiting" };
+        write!(f, "{kind}: {}", self.reasons())
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) fn tell(change: &Change) -> Told {
         What::Returned { reason, .. } => {
             Told { glyph: '!', tone: Tone::Warn, verb: "returned", rest: reason.clone() }
         }
+        What::Moved { reason, .. } => {
+            Told { glyph: '→', tone: Tone::Warn, verb: "moved", rest: reason.clone() }
+        }
         What::Waiting { reason, .. } => told(Face::Pending, "waiting", reason.clone()),
         What::StopRequested { .. } => {
             told(Face::Stopping, "stop asked", format!("by {}", change.cause.words()))

@@ -3,6 +3,7 @@
 
 mod add_task;
 mod busy;
+mod moves;
 mod recover;
 mod restart_policy;
 mod send_work;
@@ -21,6 +22,8 @@ use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
+use moves::Leaving;
+pub use moves::move_backoff;
 use recover::Unknown;
 pub use send_work::dispatch_backoff;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
@@ -166,6 +169,10 @@ enum Timer {
     LeftoverAgain(WorkerId, TaskId, u32),
     /// A worker may be late.
     Health(WorkerId),
+    /// A task on a lost worker moved lately, and may do so again.
+    Move(TaskId),
+    /// There were more tasks to move than one turn takes.
+    MoveOn,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -184,6 +191,7 @@ pub struct Manager {
     ready: VecDeque<Place>,
     /// Waiting tasks that no worker could take; tried again when a worker gets better.
     blocked: VecDeque<Place>,
+    leaving: Leaving,
     in_flight: HashMap<WorkerId, InFlight>,
     /// When each worker of this run was last heard.
     last_seen: HashMap<WorkerId, Duration>,
@@ -233,6 +241,7 @@ impl Manager {
             Input::LinkDown { worker, reason } => self.link_down(&mut turn, &worker, reason),
             Input::Tick => self.tick(&mut turn),
         }
+        self.move_tasks(&mut turn);
         self.send_work(&mut turn);
         turn.decision
     }
@@ -247,6 +256,7 @@ impl Manager {
     }
 
     fn tick(&mut self, turn: &mut Turn) {
+        self.make_up_for_a_pause(turn.now);
         while let Some((due, _)) = self.timers.first() {
             if *due > turn.now.since_start {
                 break;
@@ -260,6 +270,9 @@ impl Manager {
                     self.stop_leftover(turn, &worker, task, status);
                 }
                 Timer::Health(worker) => self.check_health(turn, &worker),
+                Timer::Move(task) => self.leaving.due_again(task),
+                // This turn goes on with them.
+                Timer::MoveOn => {}
             }
         }
     }

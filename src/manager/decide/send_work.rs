@@ -75,6 +75,7 @@ impl Manager {
     /// A worker got better: what no one could take is tried again.
     pub(super) fn unblock(&mut self) {
         self.ready.append(&mut self.blocked);
+        self.leaving.unblock();
     }
 
     /// A worker got worse: the first in line are told their reasons anew. Not all of them: a flapping worker
@@ -83,6 +84,7 @@ impl Manager {
         const RETOLD: usize = 64;
         let first = self.blocked.len().min(RETOLD);
         self.ready.extend(self.blocked.drain(..first));
+        self.leaving.retell(RETOLD);
     }
 
     /// Lines a waiting task up: now, or after its backoff.

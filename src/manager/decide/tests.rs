@@ -1,5 +1,7 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
+mod moves;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,9 +51,12 @@ impl Desk {
         self.give(up(worker));
     }
 
+    fn now(&self) -> Now {
+        Now { wall: Timestamp::UNIX_EPOCH + self.since_start, since_start: self.since_start }
+    }
+
     pub(super) fn give(&mut self, input: Input) -> Decision {
-        let wall = Timestamp::UNIX_EPOCH + self.since_start;
-        let decision = self.manager.handle(Now { wall, since_start: self.since_start }, input);
+        let decision = self.manager.handle(self.now(), input);
         self.log.extend(decision.changes.iter().cloned());
         self.check_maps();
         decision

@@ -12,11 +12,16 @@ pub const STALE_AFTER: Duration = Duration::from_secs(5);
 /// No word for this long: lost. Within the ten seconds that faults.md promises.
 pub const LOST_AFTER: Duration = Duration::from_secs(9);
 
+/// A tick that comes so much later than it was asked for means that the manager itself stood still (suspended, or kept
+/// from the CPU): the silence was its own.
+const OWN_PAUSE: Duration = Duration::from_secs(2);
+
 /// A worker's problem that only changes its words is told this often.
 const PROBLEM_AGAIN: Duration = Duration::from_secs(30);
 
 impl Manager {
-    /// Takes in the workers of this run. Those of an earlier run that are not named now are lost, and say why.
+    /// Takes in the workers of this run. Those of an earlier run that are not named now are lost, and say why; their
+    /// tasks move when the workers of this run had the time to show themselves.
     pub(super) fn configure(&mut self, turn: &mut Turn, workers: Vec<ConfiguredWorker>) {
         let known: Vec<WorkerRecord> = self.cluster.workers().to_vec();
         self.configured = workers.iter().map(|worker| worker.id.clone()).collect();
@@ -33,6 +38,7 @@ impl Manager {
             if !self.configured.contains(&record.id) {
                 record.health = WorkerHealth::Lost;
                 record.reason = String::from("not among the workers of this run; add it with --worker");
+                self.watch_health(turn, &record.id);
                 self.set_worker(turn, Cause::Manager, record);
             }
         }
@@ -55,6 +61,8 @@ impl Manager {
             record.runtime_problem = runtime_problem;
             self.set_worker(turn, Cause::WorkerLink, record);
         }
+        // Its list follows.
+        self.leaving.forget_left_behind(worker);
         // Stops that did not reach it while it was away.
         for task in self.assigned(worker) {
             self.send_stop(turn, task);
@@ -73,6 +81,7 @@ impl Manager {
             record.runtime_problem = runtime_problem;
             self.set_worker(turn, Cause::WorkerReport, record);
         }
+        self.stop_left_behind(turn, worker);
     }
 
     /// Whether a problem is to be told: when it comes, when it goes, and when it is another one by now. An engine
@@ -88,8 +97,11 @@ impl Manager {
     pub(super) fn link_down(&mut self, turn: &mut Turn, worker: &WorkerId, reason: String) {
         self.unknown.link_down(worker);
         let Some(mut record) = self.cluster.worker(worker).cloned() else { return };
-        if record.health == WorkerHealth::Ready {
-            record.health = WorkerHealth::Stale;
+        match record.health {
+            WorkerHealth::Ready => record.health = WorkerHealth::Stale,
+            WorkerHealth::Connecting | WorkerHealth::Stale => {}
+            // Known to be away; how each new try fails is no news.
+            WorkerHealth::Lost => return,
         }
         record.reason = reason;
         self.set_worker(turn, Cause::WorkerLink, record);
@@ -111,16 +123,45 @@ impl Manager {
             // Nothing to look at again before it speaks.
             None => _ = self.last_seen.remove(worker),
         }
-        // One that was never heard of is not late; it becomes lost.
-        let never_heard = record.health == WorkerHealth::Connecting && health == WorkerHealth::Stale;
-        if record.health == health || never_heard {
+        if health == WorkerHealth::Lost {
+            self.lose(turn, record, silent);
+            return;
+        }
+        // One that was never heard of is not late; it becomes lost. One that is lost does not become late again.
+        let is_late_only = health == WorkerHealth::Stale && record.health != WorkerHealth::Ready;
+        if record.health == health || is_late_only {
             return;
         }
         record.health = health;
         if record.reason.is_empty() {
-            record.reason = format!("silent for {} s", silent.as_secs());
+            record.reason = silent_for(silent);
         }
         self.set_worker(turn, Cause::WorkerLink, record);
+    }
+
+    /// Nobody counts on it any more: what it was to run goes elsewhere.
+    fn lose(&mut self, turn: &mut Turn, mut record: WorkerRecord, silent: Duration) {
+        let worker = record.id.clone();
+        if record.health != WorkerHealth::Lost {
+            record.health = WorkerHealth::Lost;
+            record.reason = match record.reason.as_str() {
+                "" => silent_for(silent),
+                // The link's own words for a shorter silence.
+                reason if reason.starts_with("silent") => silent_for(silent),
+                reason => format!("{}, {reason}", silent_for(silent)),
+            };
+            self.set_worker(turn, Cause::WorkerLink, record);
+        }
+        self.leave(turn, &worker);
+    }
+
+    /// After the manager itself stood still, what the workers said meanwhile is yet to be read: each silence counts
+    /// from now.
+    pub(super) fn make_up_for_a_pause(&mut self, now: Now) {
+        let Some((due, _)) = self.timers.first() else { return };
+        if now.since_start.saturating_sub(*due) >= OWN_PAUSE {
+            self.last_seen.values_mut().for_each(|last_seen| *last_seen = now.since_start);
+        }
     }
 
     fn seen(&mut self, turn: &Turn, worker: &WorkerId) {
@@ -153,4 +194,8 @@ impl Manager {
             self.retell();
         }
     }
+}
+
+fn silent_for(silent: Duration) -> String {
+    format!("silent for {} s", silent.as_secs())
 }
