@@ -28,7 +28,9 @@ pub struct Stopping {
 pub struct Recovered {
     /// By task id.
     pub taken: Vec<TakenOver>,
-    /// The workers that have not said what they have: what is only there is not taken over.
+    /// The workers that have said what they have.
+    pub heard: Vec<WorkerId>,
+    /// Those that have not: what is only there is not taken over.
     pub silent: Vec<Silent>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Answer, Effect, Manager, RequestId, Turn};
-use crate::cluster::{Cause, What, WorkerHealth};
+use crate::cluster::{Cause, What, WorkerHealth, WorkerRecord};
 use crate::manager::request::{Recovered, Silent, TakenOver};
 use crate::task::{State, Task, TaskId, WorkerId};
 
@@ -98,11 +98,15 @@ impl Manager {
                 }
             }
         }
-        let workers: Vec<WorkerId> = self.cluster.workers().iter().map(|worker| worker.id.clone()).collect();
+        let workers = self.cluster.workers().iter().map(|worker| worker.id.clone());
+        let workers: Vec<WorkerId> = workers.filter(|worker| self.configured.contains(worker)).collect();
         for worker in &workers {
             self.tell_unknown(turn, worker);
         }
-        let recovered = Recovered { taken, silent: self.silent(&workers) };
+        let (heard, silent): (Vec<_>, Vec<_>) =
+            workers.into_iter().partition(|worker| self.unknown.is_listed(worker));
+        let silent = silent.iter().filter_map(|worker| self.cluster.worker(worker)).map(silent_because);
+        let recovered = Recovered { taken, heard, silent: silent.collect() };
         turn.effect(Effect::Answer { request, answer: Ok(Answer::Recovered(recovered)) });
     }
 
@@ -125,25 +129,6 @@ impl Manager {
         if is_to_come_back {
             self.after_end(turn, id);
         }
-    }
-
-    /// The workers of this run that did not say what they have, and why.
-    fn silent(&self, workers: &[WorkerId]) -> Vec<Silent> {
-        let silent = workers
-            .iter()
-            .filter(|worker| self.configured.contains(*worker) && !self.unknown.is_listed(worker));
-        let silent = silent.filter_map(|worker| self.cluster.worker(worker));
-        silent
-            .map(|record| Silent {
-                worker: record.id.clone(),
-                may_come: record.health != WorkerHealth::Lost && record.runtime_problem.is_empty(),
-                reason: match (&*record.runtime_problem, &*record.reason) {
-                    ("", "") => format!("{}, and has not said what it runs", record.health.name()),
-                    ("", reason) => reason.to_owned(),
-                    (problem, _) => problem.to_owned(),
-                },
-            })
-            .collect()
     }
 
     /// Shows how many tasks of a worker are not in the store: at once when there are some or none any more.
@@ -171,4 +156,14 @@ fn comes_back(task: &Task) -> bool {
     status.state.has_ended()
         && !status.reason.starts_with(crate::worker::STOPPED)
         && task.spec.restart_policy.restarts(failed, status.restart_count)
+}
+
+/// A worker that has not said what it has, and why.
+fn silent_because(record: &WorkerRecord) -> Silent {
+    let reason = match (&*record.runtime_problem, &*record.reason) {
+        ("", "") => format!("{}, and has not said what it runs", record.health.name()),
+        ("", reason) => reason.to_owned(),
+        (problem, _) => problem.to_owned(),
+    };
+    Silent { worker: record.id.clone(), reason, may_come: record.health != WorkerHealth::Lost }
 }

@@ -2,12 +2,14 @@
 
 mod memory;
 mod redb;
+mod set_aside;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::memory::MemoryStore;
 pub use self::redb::RedbStore;
+pub use self::set_aside::set_aside;
 use crate::cluster::{Change, Cluster, Revision};
 
 /// The log of Changes.
@@ -40,6 +42,11 @@ impl StoreError {
             Self::Open { .. } | Self::Damaged { .. } => false,
             Self::Write { .. } => true,
         }
+    }
+
+    /// Whether the file itself is broken: only `cube-tui recover` helps.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Damaged { .. })
     }
 }
 

@@ -97,6 +97,10 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
         row.text(&format!("runtime unhealthy: {}", worker.runtime_problem), Tone::Bad);
         return;
     }
+    if let Some(notice) = worker.notice().filter(|_| columns.bar > 0) {
+        row.text(&notice, Tone::Warn);
+        return;
+    }
     if columns.bar > 0 {
         row.column(&bar(share.unwrap_or(0.0), columns.bar), columns.bar.into(), load_tone(share));
     }
