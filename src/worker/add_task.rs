@@ -111,7 +111,7 @@ impl Worker {
 
     fn insert(&mut self, task: Task, generation: u32, wish: Wish) {
         let task = asked_for(task, generation);
-        let entry = Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, task };
+        let entry = Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, killed: None, task };
         self.task_db.insert(entry.task.id, entry);
     }
 

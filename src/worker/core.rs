@@ -53,6 +53,11 @@ pub enum Input {
         run: Run,
         container: String,
     },
+    /// Somebody has the engine end it.
+    Killed {
+        run: Run,
+        container: String,
+    },
     /// It ended, and an inspect has to explain how.
     Doubtful {
         run: Run,
@@ -77,6 +82,7 @@ impl From<Sign> for Input {
         match sign {
             Sign::Listed(found) => Self::Listed(found),
             Sign::Up { run, container } => Self::Up { run, container },
+            Sign::Killed { run, container } => Self::Killed { run, container },
             Sign::Doubtful { run, container, code } => Self::Doubtful { run, container, code },
             Sign::Exited { run, container, exit } => Self::Exited { run, container, exit },
             Sign::Gone { run, container } => Self::Gone { run, container },
@@ -172,6 +178,8 @@ pub(super) struct Entry {
     pub is_pulled: bool,
     /// Attempts that failed for a temporary reason, since the last success.
     pub attempts: u32,
+    /// When somebody, not us, had the engine end its container.
+    pub killed: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +255,7 @@ impl Worker {
             Input::Listed(found) => self.listed(found),
             Input::Found(found) => self.found(found),
             Input::Up { run, container } => self.up(run, container),
+            Input::Killed { run, container } => self.killed(run, &container),
             Input::Doubtful { run, container, code } => self.doubtful(run, container, code),
             Input::Exited { run, container, exit } => self.exited(run, container, exit),
             Input::Gone { run, container } => self.gone(run, container),

@@ -6,6 +6,7 @@ mod client;
 mod core;
 mod driver;
 mod effects;
+mod engine_restart;
 mod observe;
 pub mod report;
 mod report_stream;

@@ -63,6 +63,14 @@ impl Docker {
         Ok(client.insert(new.with_timeout(CHANGE)).clone())
     }
 
+    /// The same engine without a connection to it.
+    fn reconnected(&self) -> Result<Self, RuntimeError> {
+        let Self { host, cluster_id, identity, .. } = self;
+        let new = Self::new(host, *cluster_id, *identity);
+        new.client()?;
+        Ok(new)
+    }
+
     /// A call with its deadline.
     async fn call<T>(
         &self,
@@ -100,6 +108,7 @@ impl Runtime for Docker {
         if !made.needs_start {
             return Ok(Started { container: made.container, was_there: true });
         }
+        let was_there = made.container == task.status.container_id;
         if let Err(error) = self.start_container(&made.container).await {
             if !error.is_temporary() {
                 // A container that can't start (a port is taken, the program is missing) is of no use.
@@ -107,7 +116,7 @@ impl Runtime for Docker {
             }
             return Err(error);
         }
-        Ok(Started { container: made.container, was_there: false })
+        Ok(Started { container: made.container, was_there })
     }
 
     async fn pull(&self, image: &str, progress: mpsc::Sender<String>) -> Result<(), RuntimeError> {
@@ -134,7 +143,8 @@ impl Runtime for Docker {
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {
-        self.inspect_container(container).await
+        // A connection of its own: an engine that goes down answers on old ones to the last, and takes no new ones.
+        self.reconnected()?.inspect_container(container).await
     }
 
     async fn list(&self) -> Result<Vec<Found>, RuntimeError> {
