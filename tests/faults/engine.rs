@@ -70,8 +70,7 @@ async fn restart(stage: Stage, mut engine: SecondEngine, signal: Signal) -> Seco
     let is_back = Instant::now();
     for (task, before) in tasks.iter().zip(&before) {
         wait_for("its container runs", BACK_WITHIN.saturating_sub(is_back.elapsed()), async || {
-            let state = stage.inspect(&before.0).await.state?;
-            state.running.filter(|is_running| *is_running)
+            stage.is_running(&before.0).await.then_some(())
         })
         .await;
         let record = manager.until_state(*task, State::Running).await;

@@ -82,6 +82,13 @@ impl SecondEngine {
         let daemon = &mut self.daemon;
         let look = || std::future::ready(daemon.try_wait().unwrap());
         wait_for("the engine has ended", PATIENCE, look).await;
+        // Its containerd goes with it, a little later; a daemon that starts meanwhile waits for it in vain.
+        let pid = std::fs::read_to_string(self.dir.path().join("exec/containerd/containerd.pid"));
+        if let Ok(pid) = pid {
+            let process = Path::new("/proc").join(pid.trim());
+            let look = || std::future::ready((!process.exists()).then_some(()));
+            wait_for("its containerd has ended", PATIENCE, look).await;
+        }
         self.daemon = spawn(self.dir.path(), self.has_live_restore).expect("it started before");
         assert!(self.answers_in_time().await, "{}", self.log());
     }
