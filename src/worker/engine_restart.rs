@@ -2,7 +2,8 @@
 //!
 //! An engine that goes down ends its containers as a user would (Docker does, without live-restore: when it is told to
 //! end, or at its next start if it was killed). Both are seen to come by the kill, which is an event of its own. What
-//! tells them apart is whether the engine was away when the end was looked at.
+//! tells them apart is whether the engine was away when the end was looked at: one that goes down takes no new
+//! connections from the beginning of its end, and each look is one of its own (bollard keeps none idle).
 
 use std::time::Duration;
 

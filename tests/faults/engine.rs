@@ -24,17 +24,18 @@ pub fn tests() -> Vec<Trial> {
         trial(
             "f09_dockerd_restart_with_live_restore_keeps_ids_and_counts_no_crash",
             true,
-            async |stage, engine| restart(stage, engine, Signal::TERM).await,
+            async |stage, engine| restart(stage, engine, Signal::TERM, "sleep").await,
         ),
         trial(
             "f09_dockerd_restart_without_live_restore_brings_all_back_and_counts_no_crash",
             false,
-            async |stage, engine| restart(stage, engine, Signal::TERM).await,
+            // One takes all of its ten seconds, in which the others have long ended.
+            async |stage, engine| restart(stage, engine, Signal::TERM, "ignore-term").await,
         ),
         trial(
             "f09_dockerd_killed_without_live_restore_brings_all_back_and_counts_no_crash",
             false,
-            async |stage, engine| restart(stage, engine, Signal::KILL).await,
+            async |stage, engine| restart(stage, engine, Signal::KILL, "sleep").await,
         ),
         trial("f10_a_dockerd_that_hangs_is_unhealthy_gets_no_work_and_heals", false, hangs),
     ]
@@ -42,10 +43,11 @@ pub fn tests() -> Vec<Trial> {
 
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 
-async fn submit_three(stage: &Stage, manager: &Manager) -> Vec<TaskId> {
+/// `cmd` is that of one of them.
+async fn submit_three(stage: &Stage, manager: &Manager, cmd: &str) -> Vec<TaskId> {
     let mut tasks = Vec::new();
     for policy in ["no", "on-failure:1", "always"] {
-        let mut task = stage.sleeper(policy);
+        let mut task = stage.task(policy, &[if policy == "always" { cmd } else { "sleep" }]);
         task["RestartPolicy"] = json!(policy);
         task["NetworkMode"] = json!("none");
         tasks.push(manager.submit(&task).await);
@@ -60,10 +62,10 @@ fn identity(record: &TaskRecord) -> (String, u32, u32) {
     (status.container_id.clone(), status.generation, status.restart_count)
 }
 
-async fn restart(stage: Stage, mut engine: SecondEngine, signal: Signal) -> SecondEngine {
+async fn restart(stage: Stage, mut engine: SecondEngine, signal: Signal, cmd: &str) -> SecondEngine {
     let mut node = stage.home.start(NODE);
     let manager = node.manager().await;
-    let tasks = submit_three(&stage, &manager).await;
+    let tasks = submit_three(&stage, &manager, cmd).await;
     let before: Vec<_> = manager.all_in(State::Running, &tasks).await.iter().map(identity).collect();
 
     engine.restart(signal).await;
@@ -107,7 +109,7 @@ async fn hangs(stage: Stage, engine: SecondEngine) -> SecondEngine {
     let mut node = stage.home.start(NODE);
     let manager = node.manager().await;
     let worker = node.port_of("worker").await;
-    let tasks = submit_three(&stage, &manager).await;
+    let tasks = submit_three(&stage, &manager, "sleep").await;
 
     engine.signal(Signal::STOP);
     wait_for("it shows", KNOWN_WITHIN, async || {

@@ -63,14 +63,6 @@ impl Docker {
         Ok(client.insert(new.with_timeout(CHANGE)).clone())
     }
 
-    /// The same engine without a connection to it.
-    fn reconnected(&self) -> Result<Self, RuntimeError> {
-        let Self { host, cluster_id, identity, .. } = self;
-        let new = Self::new(host, *cluster_id, *identity);
-        new.client()?;
-        Ok(new)
-    }
-
     /// A call with its deadline.
     async fn call<T>(
         &self,
@@ -143,8 +135,7 @@ impl Runtime for Docker {
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {
-        // A connection of its own: an engine that goes down answers on old ones to the last, and takes no new ones.
-        self.reconnected()?.inspect_container(container).await
+        self.inspect_container(container).await
     }
 
     async fn list(&self) -> Result<Vec<Found>, RuntimeError> {
