@@ -1,11 +1,11 @@
 //! Rows 1 and 2: kill -9 of the manager, around its store writes and around what its worker accepts.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use cube_tui::task::{State, TaskId};
 use libtest_mimic::{Completion, Trial};
-use serde_json::{Value, json};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use super::cluster::{NODE, Worker, kill, manager_of, stop_all};
 use super::stage::{Stage, trial};
@@ -23,22 +23,37 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-const ROUNDS: u64 = 12;
+const ROUNDS: usize = 16;
 const CLIENTS: usize = 4;
 
-/// Submits until the manager is gone; writes down what was acknowledged.
-async fn submit_on(http: reqwest::Client, url: String, acknowledged: Arc<Mutex<Vec<TaskId>>>) {
-    let event = json!({"State": 2, "Task": {"Name": "kept", "Image": "nowhere:1"}});
-    while let Ok(answer) = http.post(&url).json(&event).send().await {
+/// What was acknowledged so far.
+type Acknowledged = Arc<Mutex<Vec<TaskId>>>;
+
+/// Submits until the manager is gone, which it is at the `last` acknowledged submit.
+async fn submit_until(
+    manager: Pid,
+    http: reqwest::Client,
+    url: String,
+    acknowledged: Acknowledged,
+    last: usize,
+) {
+    loop {
+        let id = TaskId::random();
+        let event = json!({"State": 2, "Task": {"ID": id, "Name": "kept", "Image": "nowhere:1"}});
+        let Ok(answer) = http.post(&url).json(&event).send().await else { return };
         assert_eq!(answer.status(), 201);
-        let Ok(task) = answer.json::<Value>().await else { return };
-        acknowledged.lock().unwrap().push(task["ID"].as_str().unwrap().parse().unwrap());
+        let mut acknowledged = acknowledged.lock().unwrap();
+        acknowledged.push(id);
+        if acknowledged.len() == last {
+            // At once: what is yet to be stored never will be.
+            kill_process(manager, Signal::KILL).unwrap();
+        }
     }
 }
 
 async fn submits_and_kills() {
     let home = Home::without_engine();
-    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let acknowledged = Acknowledged::default();
     for round in 0..ROUNDS {
         let mut node = home.start(&format!("{NODE} --no-local-worker"));
         let manager = node.manager().await;
@@ -48,20 +63,18 @@ async fn submits_and_kills() {
         assert!(lost.is_empty(), "round {round}: {} of {} are lost", lost.len(), known.len());
         assert_eq!(cluster.pending_len(), cluster.task_db().len());
 
+        let last = known.len() + fastrand::usize(1..60);
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| submit_on(manager.http.clone(), manager.url("/tasks"), Arc::clone(&acknowledged)))
-            .map(tokio::spawn)
+            .map(|_| {
+                let (http, url) = (manager.http.clone(), manager.url("/tasks"));
+                tokio::spawn(submit_until(node.pid(), http, url, Arc::clone(&acknowledged), last))
+            })
             .collect();
-        // Anywhere within a store's write, or between two.
-        let until_kill = Duration::from_micros(fastrand::u64(5_000..150_000));
-        assert!(tokio::time::timeout(until_kill, node.ended()).await.is_err(), "it goes on");
-        kill(&mut node).await;
         for client in clients {
             client.await.unwrap();
         }
+        node.ended().await;
     }
-    let count = acknowledged.lock().unwrap().len();
-    assert!(count > 50, "{count} submits are not much of a test");
 }
 
 async fn accepted(stage: Stage) {
