@@ -5,3 +5,6 @@ mod round_robin;
 
 pub use filter::{NoWorker, Rejection};
 pub use round_robin::select_worker;
+
+#[cfg(test)]
+mod properties;

@@ -158,6 +158,8 @@ pub struct Worker {
     pub(super) pulls: HashMap<String, Vec<TaskId>>,
     /// Ended containers, the oldest first.
     pub(super) kept: VecDeque<Kept>,
+    /// Live containers that nobody wants and that are yet to be stopped.
+    pub(super) strays: Vec<Stray>,
     /// Ended tasks, the oldest first; entries that live again are passed over.
     pub(super) ended: VecDeque<Run>,
     pub(super) runtime_problem: String,
@@ -222,6 +224,15 @@ pub(super) struct Kept {
     pub task: TaskId,
 }
 
+/// A live container that must go; its stop is under way, or waits for the next try.
+#[derive(Debug)]
+pub(super) struct Stray {
+    pub task: TaskId,
+    pub container: String,
+    pub grace: Duration,
+    pub attempts: u32,
+}
+
 impl Worker {
     /// Takes no new work before its first `Input::Listed`: what already runs is adopted first.
     pub fn new(limits: Limits) -> Self {
@@ -232,6 +243,7 @@ impl Worker {
             starting: 0,
             pulls: HashMap::new(),
             kept: VecDeque::new(),
+            strays: Vec::new(),
             ended: VecDeque::new(),
             runtime_problem: STILL_LOOKING.to_owned(),
             has_adopted: false,

@@ -3,8 +3,9 @@
 use std::{cmp::Reverse, collections::HashSet};
 
 use super::{
-    core::{Effect, Entry, Input, Phase, Wish, Worker},
+    core::{Effect, Entry, Input, Phase, Stray, Wish, Worker},
     report::Report,
+    run_task::backoff,
     runtime::{Exit, Found, FoundState, Run},
 };
 use crate::task::{State, Task, TaskId, TaskStatus};
@@ -98,15 +99,33 @@ impl Worker {
             FoundState::Running => {
                 let grace = found.task.spec.stop_timeout();
                 self.kept.retain(|kept| kept.container != found.container);
-                self.out.effects.push(Effect::Stop {
-                    task: found.run.task,
-                    container: found.container,
-                    grace,
-                });
+                self.strays.retain(|stray| stray.container != found.container);
+                let (task, container) = (found.run.task, found.container);
+                self.strays.push(Stray { task, container: container.clone(), grace, attempts: 0 });
+                self.out.effects.push(Effect::Stop { task, container, grace });
             }
             FoundState::Created => self.out.effects.push(Effect::Remove { container: found.container }),
             FoundState::Exited(_) => self.keep(found.container, found.run.task),
             FoundState::Removing => {}
+        }
+    }
+
+    /// What became of a stop that no task waits for. One that failed is tried again: no list may come for long.
+    pub(super) fn stray_stopped(&mut self, container: &str, is_done: bool) {
+        let Some(index) = self.strays.iter().position(|stray| stray.container == container) else { return };
+        if is_done {
+            self.strays.swap_remove(index);
+            return;
+        }
+        let stray = &mut self.strays[index];
+        stray.attempts += 1;
+        self.out.effects.push(Effect::Later { task: stray.task, after: backoff(stray.attempts) });
+    }
+
+    pub(super) fn stop_strays(&mut self, task: TaskId) {
+        for stray in self.strays.iter().filter(|stray| stray.task == task && stray.attempts > 0) {
+            let (container, grace) = (stray.container.clone(), stray.grace);
+            self.out.effects.push(Effect::Stop { task, container, grace });
         }
     }
 
@@ -174,7 +193,8 @@ impl Worker {
     /// started again, or one whose start was given up too early.
     pub(super) fn up(&mut self, run: Run, container: String) {
         let is_ours = self.task_db.get(&run.task).is_some_and(|entry| match &entry.phase {
-            Phase::Starting { .. } => true,
+            // One of another generation is a start that an earlier life of this worker asked for.
+            Phase::Starting { generation, .. } => *generation == run.generation,
             Phase::Live { container: known, .. } | Phase::Stopping { container: known, .. } => {
                 *known == container
             }
@@ -251,6 +271,7 @@ impl Worker {
     /// A container is no more.
     pub(super) fn gone(&mut self, run: Run, container: String) {
         self.kept.retain(|kept| kept.container != container);
+        self.strays.retain(|stray| stray.container != container);
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
         let generation = entry.task.status.generation;
         match &mut entry.phase {

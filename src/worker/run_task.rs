@@ -233,6 +233,7 @@ impl Worker {
     }
 
     pub(super) fn wake(&mut self, id: TaskId) {
+        self.stop_strays(id);
         let Some(entry) = self.task_db.get_mut(&id) else { return };
         match &entry.phase {
             Phase::Waiting => {
@@ -263,10 +264,15 @@ impl Worker {
     }
 
     pub(super) fn stopped(&mut self, id: TaskId, container: &str, result: Result<(), RuntimeError>) {
-        let Some(entry) = self.task_db.get_mut(&id) else { return };
-        let generation = match &entry.phase {
-            Phase::Stopping { generation, container: stopping } if stopping == container => *generation,
-            _ => return,
+        let Some((entry, generation)) = self.task_db.get_mut(&id).and_then(|entry| match &entry.phase {
+            Phase::Stopping { generation, container: stopping } if stopping == container => {
+                let generation = *generation;
+                Some((entry, generation))
+            }
+            _ => None,
+        }) else {
+            self.stray_stopped(container, result.is_ok());
+            return;
         };
         if let Err(error) = result {
             entry.attempts += 1;
@@ -286,7 +292,7 @@ impl Worker {
     }
 }
 
-fn backoff(attempts: u32) -> Duration {
+pub(super) fn backoff(attempts: u32) -> Duration {
     FIRST_RETRY.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(LAST_RETRY)
 }
 

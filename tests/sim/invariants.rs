@@ -2,24 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use cube_tui::cluster::{Cluster, What};
-use cube_tui::task::{RestartPolicy, State, TaskId};
+use cube_tui::cluster::{Change, Cluster, TaskRecord, What, WorkerHealth};
+use cube_tui::manager::decide::Effect;
+use cube_tui::task::{RestartPolicy, State, TaskId, WorkerId};
 use cube_tui::worker::runtime::{FoundState, Run};
 
 use crate::engine::{Behaviour, behaviour};
 use crate::world::World;
 
-/// After every step.
+/// After every step that changed something.
 pub fn always(world: &World) {
-    acknowledged_submits_are_stored(world);
+    what_was_acknowledged_is_stored(world);
     at_most_one_live_container_a_run(world);
     maps_name_the_same_pairs(world.manager_cluster());
 }
 
 /// Invariant 1.
-fn acknowledged_submits_are_stored(world: &World) {
-    for task in world.acknowledged() {
-        assert!(world.stored().task(*task).is_some(), "acknowledged {task} is not in the store");
+fn what_was_acknowledged_is_stored(world: &World) {
+    for task in &world.acknowledged {
+        assert!(world.stored.task(*task).is_some(), "acknowledged {task} is not in the store");
+    }
+    for task in &world.stopped {
+        let record = world.stored.task(*task);
+        let is_stopped =
+            record.is_some_and(|record| record.desired == State::Completed || record.state().has_ended());
+        assert!(is_stopped, "the stop of {task} is not in the store: {record:?}");
     }
 }
 
@@ -52,50 +59,118 @@ fn maps_name_the_same_pairs(cluster: &Cluster) {
     assert_eq!(pairs, assigned);
 }
 
-/// Invariants 3 and 4, over a Change and the cluster before it.
-pub fn change_is_legal(before: &Cluster, change: &cube_tui::cluster::Change) {
-    let What::Observed { task, status } = &change.what else { return };
-    let record = before.task(*task).expect("a report of a task that is known");
-    assert!(
-        record.state().can_become(status.state),
-        "{} can't become {} by {change:?}",
-        record.state(),
-        status.state
-    );
-    assert_eq!(record.status().generation, status.generation, "another generation's report: {change:?}");
+/// A decision sends a worker the same wish once.
+pub fn nothing_is_sent_twice(effects: &[Effect]) {
+    for (index, effect) in effects.iter().enumerate() {
+        assert!(!effects[..index].contains(effect), "sent twice: {effect:?}");
+    }
 }
 
-/// Invariant 6: after the last fault and some minutes, what was wanted is so.
-pub fn healed(world: &World) {
+/// Invariants 3 and 4, over a Change and the cluster before it.
+pub fn change_is_legal(before: &Cluster, change: &Change) {
+    let record = || {
+        let task = change.what.task_id().expect("a Change of a task");
+        before.task(task).unwrap_or_else(|| panic!("of a task that is not known: {change:?}"))
+    };
+    match &change.what {
+        What::Observed { status, .. } => {
+            let ours = record().status();
+            assert!(ours.state.can_become(status.state), "{} before {change:?}", ours.state);
+            assert_eq!(ours.generation, status.generation, "another generation's report: {change:?}");
+            assert_eq!(ours.restart_count, status.restart_count, "{change:?}");
+        }
+        What::Scheduled { worker, generation, .. } => {
+            let record = record();
+            if record.queued.is_some() {
+                assert_eq!(*generation, next_generation(record, worker), "{change:?}");
+            } else {
+                // Its worker goes by another name now.
+                let home = before.worker_of(record.task.id).and_then(|home| before.worker(home));
+                assert!(home.is_some_and(|home| home.health == WorkerHealth::Lost), "{change:?} {record:?}");
+                assert_eq!(*generation, record.status().generation, "{change:?}");
+            }
+        }
+        What::Moved { task, from, worker, generation, .. } => {
+            let record = record();
+            assert!(matches!(record.state(), State::Scheduled | State::Running), "{change:?} {record:?}");
+            assert_eq!(record.desired, State::Running, "{change:?}");
+            assert_eq!(before.worker_of(*task), Some(from), "{change:?}");
+            assert_eq!(*generation, record.status().generation + 1, "{change:?}");
+            let health = |worker| before.worker(worker).map(|worker| worker.health);
+            assert_eq!(health(from), Some(WorkerHealth::Lost), "moved without a cause: {change:?}");
+            assert_eq!(health(worker), Some(WorkerHealth::Ready), "{change:?}");
+        }
+        What::Restarting { generation, restart_count, .. } => {
+            let record = record();
+            assert!(record.state().has_ended(), "{change:?}");
+            assert_eq!(record.desired, State::Running, "{change:?}");
+            assert_eq!(*generation, record.status().generation + 1, "{change:?}");
+            assert_eq!(*restart_count, record.status().restart_count + 1, "{change:?}");
+        }
+        What::Ended { state, .. } => assert!(record().state().can_become(*state), "{change:?}"),
+        What::Returned { .. } => assert_eq!(record().state(), State::Scheduled, "{change:?}"),
+        _ => {}
+    }
+}
+
+/// Each generation is given to one worker only.
+fn next_generation(record: &TaskRecord, worker: &WorkerId) -> u32 {
+    let moves = record.tried.as_ref().is_some_and(|tried| tried != worker);
+    record.status().generation + u32::from(moves)
+}
+
+/// Invariant 6: whether what is wanted is so, and if not, what is not.
+pub fn healed(world: &World) -> Result<(), String> {
     let cluster = world.manager_cluster();
-    let mut live: BTreeMap<TaskId, usize> = BTreeMap::new();
+    ensure(cluster.revision() == world.stored.revision(), || "the store is behind".into())?;
+    for event in &world.submitted {
+        let task = event.task.id;
+        ensure(world.acknowledged.contains(&task), || format!("{task} was never accepted"))?;
+        ensure(cluster.task(task).is_some(), || format!("{task} is lost"))?;
+    }
+    for worker in cluster.workers() {
+        ensure(worker.health == WorkerHealth::Ready, || format!("{worker:?}"))?;
+    }
+    let mut live: BTreeMap<TaskId, Vec<Run>> = BTreeMap::new();
     for engine in world.engines() {
         for found in engine.containers.values() {
-            assert_ne!(found.state, FoundState::Created, "left half made: {found:?}");
+            ensure(found.state != FoundState::Created, || format!("left half made: {found:?}"))?;
         }
         for found in engine.live() {
-            *live.entry(found.run.task).or_default() += 1;
+            live.entry(found.run.task).or_default().push(found.run);
         }
     }
     for task in live.keys() {
-        assert!(cluster.task(*task).is_some(), "{task} runs and nobody knows it");
+        ensure(cluster.task(*task).is_some(), || format!("{task} runs and nobody knows it"))?;
     }
     for record in cluster.task_db() {
-        let task = &record.task;
-        let running = live.get(&task.id).copied().unwrap_or(0);
-        let state = record.state();
-        let expected = match (record.desired, behaviour(task), task.spec.restart_policy) {
-            (State::Completed, ..) | (_, Behaviour::Ends { code: 0, .. }, _) => {
-                vec![State::Completed, State::Failed]
-            }
-            (State::Running, Behaviour::Stays, RestartPolicy::No) => vec![State::Running, State::Failed],
-            (_, Behaviour::Stays, _) => vec![State::Running],
-            (_, Behaviour::Ends { .. }, _) => vec![State::Failed],
+        has_ended_well(world, record)?;
+        let running = live.remove(&record.task.id).unwrap_or_default();
+        let wanted = match record.state() {
+            State::Running => vec![Run::of(&record.task)],
+            State::Pending | State::Scheduled | State::Completed | State::Failed => vec![],
         };
-        assert!(expected.contains(&state), "{} is {state}, wanted {expected:?}: {record:?}", task.spec.name);
-        if state == State::Failed {
-            assert!(!task.status.reason.is_empty(), "failed without a reason: {record:?}");
-        }
-        assert_eq!(running, usize::from(state == State::Running), "containers of {record:?}");
+        ensure(running == wanted, || format!("{running:?} runs of {record:?}"))?;
     }
+    Ok(())
+}
+
+fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {
+    let (task, state) = (&record.task, record.state());
+    let was_harmed = world.harmed.contains(&task.id);
+    let expected: &[State] = match (record.desired, behaviour(task), task.spec.restart_policy) {
+        (State::Completed, ..) => &[State::Completed, State::Failed],
+        (_, Behaviour::Ends { code: 0, .. }, _) if was_harmed => &[State::Completed, State::Failed],
+        (_, Behaviour::Ends { code: 0, .. }, _) => &[State::Completed],
+        (_, Behaviour::Stays, RestartPolicy::No) if was_harmed => &[State::Running, State::Failed],
+        (_, Behaviour::Stays, _) => &[State::Running],
+        (_, Behaviour::Ends { .. }, _) => &[State::Failed],
+    };
+    ensure(expected.contains(&state), || format!("{state}, wanted {expected:?}: {record:?}"))?;
+    let has_reason = state != State::Failed || !task.status.reason.is_empty();
+    ensure(has_reason, || format!("failed without a reason: {record:?}"))
+}
+
+fn ensure(is_so: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    if is_so { Ok(()) } else { Err(wrong()) }
 }

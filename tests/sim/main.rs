@@ -5,7 +5,14 @@
 //! its story on the screen.
 
 mod engine;
+mod event;
+mod faults;
 mod invariants;
+mod manager_host;
+mod network;
+mod scenarios;
+mod users;
+mod worker_host;
 mod world;
 
 use world::World;
@@ -19,7 +26,7 @@ fn number(name: &str) -> Option<u64> {
 
 fn run(seed: u64, is_told: bool) {
     let guard = Failing(seed);
-    World::new(seed, is_told).run();
+    World::history(seed, is_told);
     std::mem::forget(guard);
 }
 

@@ -9,6 +9,7 @@ mod restart_policy;
 mod send_work;
 mod stop_task;
 mod update_tasks;
+mod watch;
 mod worker_health;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -26,6 +27,7 @@ use moves::Leaving;
 pub use moves::move_backoff;
 use recover::Unknown;
 pub use send_work::dispatch_backoff;
+use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
 /// The present, told twice: what the wall clock says is only written down; what waits and times out goes by the
@@ -159,7 +161,7 @@ pub struct Decision {
 }
 
 /// Something to look at again later.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Timer {
     /// A backoff in `pending` is over.
     Retry(Place),
@@ -176,7 +178,7 @@ enum Timer {
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Place {
     position: Revision,
     task: TaskId,
@@ -193,14 +195,14 @@ pub struct Manager {
     blocked: VecDeque<Place>,
     leaving: Leaving,
     in_flight: HashMap<WorkerId, InFlight>,
-    /// When each worker of this run was last heard.
-    last_seen: HashMap<WorkerId, Duration>,
-    /// When each worker's engine trouble was last told.
-    problem_told: HashMap<WorkerId, Duration>,
+    /// How the link to each worker does.
+    watches: HashMap<WorkerId, Watch>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
     /// What workers have and the store does not.
     unknown: Unknown,
+    /// Those of the timers of which one at a time is enough.
+    single_timers: HashSet<Timer>,
 }
 
 impl Manager {
@@ -262,6 +264,7 @@ impl Manager {
                 break;
             }
             let Some((_, timer)) = self.timers.pop_first() else { break };
+            self.single_timers.remove(&timer);
             match timer {
                 Timer::Retry(place) => self.ready.push_back(place),
                 Timer::StopAgain(task) => self.send_stop(turn, task),
@@ -279,6 +282,13 @@ impl Manager {
 
     fn wake_after(&mut self, now: Now, wait: Duration, timer: Timer) {
         self.timers.insert((now.since_start + wait, timer));
+    }
+
+    /// The same, unless it waits already: what failed twice is tried again once.
+    fn wake_once_after(&mut self, now: Now, wait: Duration, timer: Timer) {
+        if self.single_timers.insert(timer.clone()) {
+            self.wake_after(now, wait, timer);
+        }
     }
 
     /// Decides a Change: gives it its revision, folds it in, and hands it on.

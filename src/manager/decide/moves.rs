@@ -85,7 +85,7 @@ impl Manager {
             }
         }
         for (wait, task) in later {
-            self.wake_after(turn.now, wait, Timer::Move(task));
+            self.wake_once_after(turn.now, wait, Timer::Move(task));
         }
     }
 
@@ -118,7 +118,7 @@ impl Manager {
             }
         }
         if !self.leaving.due.is_empty() {
-            self.wake_after(turn.now, Duration::ZERO, Timer::MoveOn);
+            self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
         }
     }
 

@@ -115,7 +115,7 @@ impl Manager {
         if !self.is_wanted(worker, task, generation) {
             if wish == Wish::Stop && matches!(outcome, SendOutcome::Failed { .. }) {
                 let again = Timer::LeftoverAgain(worker.clone(), task, generation);
-                self.wake_after(turn.now, STOP_AGAIN, again);
+                self.wake_once_after(turn.now, STOP_AGAIN, again);
             }
             return;
         }

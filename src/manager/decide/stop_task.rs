@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::watch::Watch;
 use super::{Answer, Effect, Manager, RequestId, SendOutcome, Timer, Turn, Wish};
-use crate::cluster::{Cause, What, WorkerHealth};
+use crate::cluster::{Cause, What};
 use crate::manager::request::{RequestError, Stopping};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
@@ -72,8 +73,8 @@ impl Manager {
         status: TaskStatus,
     ) {
         let Some(record) = self.cluster.task(task) else { return };
-        let is_ready = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Ready);
-        if is_ready && !self.is_wanted(worker, task, status.generation) {
+        let is_up = self.watches.get(worker).is_some_and(Watch::is_up);
+        if is_up && !self.is_wanted(worker, task, status.generation) {
             let leftover = Task { id: task, spec: record.task.spec.clone(), status };
             self.send(turn, worker, Wish::Stop, leftover);
         }
@@ -99,7 +100,7 @@ impl Manager {
                 self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Completed, reason });
             }
             SendOutcome::Refused { .. } | SendOutcome::Failed { .. } => {
-                self.wake_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));
+                self.wake_once_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
+mod flapping;
 mod moves;
+mod reports;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -507,6 +509,22 @@ fn a_stop_that_did_not_arrive_is_sent_again_also_when_its_worker_returns() {
     let unknown = refused(404, "no such task");
     desk.give(Input::Sent { worker: id("a"), task, generation: 0, wish: Wish::Stop, outcome: unknown });
     assert_eq!(desk.state(task), State::Completed);
+}
+
+#[test]
+fn a_stop_that_is_asked_for_again_and_again_is_sent_again_once() {
+    let mut desk = Desk::with(&["a"]);
+    let (task, _) = desk.submit(TaskSpec::default());
+    desk.report("a", task, State::Running);
+    for _ in 0..5 {
+        desk.stop(task);
+    }
+    for _ in 0..5 {
+        let outcome = lost();
+        desk.give(Input::Sent { worker: id("a"), task, generation: 0, wish: Wish::Stop, outcome });
+        desk.wait(Duration::from_millis(100));
+    }
+    assert_eq!(stops(&desk.wait(Duration::from_secs(2))), [("a", 0)]);
 }
 
 #[test]

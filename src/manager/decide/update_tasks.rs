@@ -133,14 +133,30 @@ impl Manager {
         let (task, ours) = (report.id, record.status().generation);
         let reply_was_lost =
             record.queued.is_some() && record.tried.as_ref() == Some(worker) && theirs == ours;
-        if reply_was_lost {
-            // The start arrived after all: what runs there is what is wanted, so it is taken back.
+        if reply_was_lost || (theirs == ours && self.is_renamed(worker, task)) {
+            // What was given to it is what is wanted, so it is taken back.
             let what = What::Scheduled { task, worker: worker.clone(), generation: ours };
             self.change(turn, Cause::WorkerReport, what);
             self.update_task(turn, worker, report);
+            self.send_stop(turn, task);
         } else if !report.status.state.has_ended() {
             self.stop_leftover(turn, worker, task, TaskStatus { generation: theirs, ..report.status });
         }
+    }
+}
+
+impl Manager {
+    /// Whether `worker` is the one that `task` was given to, under another name: each generation is given to one
+    /// worker only, and that one is not among those of this run. (The book's workers know no generations.)
+    fn is_renamed(&self, worker: &WorkerId, task: TaskId) -> bool {
+        let is_under_way = match self.state_of(task) {
+            State::Scheduled | State::Running => true,
+            State::Pending | State::Completed | State::Failed => false,
+        };
+        let is_of_this_run = |home: &WorkerId| self.configured.contains(home);
+        is_under_way
+            && !self.is_book(worker)
+            && self.cluster.worker_of(task).is_some_and(|home| home != worker && !is_of_this_run(home))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::watch::FLAPPING;
 use super::{ConfiguredWorker, Manager, Now, Timer, Turn};
 use crate::cluster::{Capacity, Cause, Peer, What, WorkerHealth, WorkerRecord};
 use crate::task::WorkerId;
@@ -54,8 +55,7 @@ impl Manager {
     ) {
         self.seen(turn, worker);
         if let Some(mut record) = self.cluster.worker(worker).cloned() {
-            record.health = WorkerHealth::Ready;
-            record.reason.clear();
+            self.count_on(turn.now, &mut record);
             record.peer = peer;
             record.capacity = capacity;
             record.runtime_problem = runtime_problem;
@@ -73,22 +73,37 @@ impl Manager {
         self.seen(turn, worker);
         self.tell_unknown(turn, worker);
         let Some(record) = self.cluster.worker(worker) else { return };
-        if record.health != WorkerHealth::Ready || self.is_news(turn.now, record, &runtime_problem) {
+        let is_back = record.health != WorkerHealth::Ready && !self.is_flapping(turn.now, worker);
+        if is_back || self.is_news(turn.now, record, &runtime_problem) {
             let mut record = record.clone();
-            self.problem_told.insert(worker.clone(), turn.now.since_start);
-            record.health = WorkerHealth::Ready;
-            record.reason.clear();
+            self.watches.entry(worker.clone()).or_default().problem_told = turn.now.since_start;
+            self.count_on(turn.now, &mut record);
             record.runtime_problem = runtime_problem;
             self.set_worker(turn, Cause::WorkerReport, record);
         }
         self.stop_left_behind(turn, worker);
     }
 
+    /// It is heard, so it is ready; unless its link comes and goes: then it stays what it is until the link has held.
+    fn count_on(&self, now: Now, record: &mut WorkerRecord) {
+        if !self.is_flapping(now, &record.id) {
+            record.health = WorkerHealth::Ready;
+            record.reason.clear();
+        } else if record.health != WorkerHealth::Lost {
+            record.health = WorkerHealth::Stale;
+            FLAPPING.clone_into(&mut record.reason);
+        }
+    }
+
+    fn is_flapping(&self, now: Now, worker: &WorkerId) -> bool {
+        self.watches.get(worker).is_some_and(|watch| watch.is_flapping(now.since_start))
+    }
+
     /// Whether a problem is to be told: when it comes, when it goes, and when it is another one by now. An engine
     /// whose every answer fails in other words must not fill the log.
     fn is_news(&self, now: Now, record: &WorkerRecord, problem: &str) -> bool {
         let before = &record.runtime_problem;
-        let told = self.problem_told.get(&record.id).copied().unwrap_or_default();
+        let told = self.watches.get(&record.id).map(|watch| watch.problem_told).unwrap_or_default();
         let is_late = now.since_start.saturating_sub(told) >= PROBLEM_AGAIN;
         before != problem && (before.is_empty() || problem.is_empty() || is_late)
     }
@@ -97,18 +112,25 @@ impl Manager {
     pub(super) fn link_down(&mut self, turn: &mut Turn, worker: &WorkerId, reason: String) {
         self.unknown.link_down(worker);
         let Some(mut record) = self.cluster.worker(worker).cloned() else { return };
+        self.went_down(turn.now, worker);
         match record.health {
             WorkerHealth::Ready => record.health = WorkerHealth::Stale,
             WorkerHealth::Connecting | WorkerHealth::Stale => {}
             // Known to be away; how each new try fails is no news.
             WorkerHealth::Lost => return,
         }
-        record.reason = reason;
+        record.reason = if self.is_flapping(turn.now, worker) { FLAPPING.to_owned() } else { reason };
         self.set_worker(turn, Cause::WorkerLink, record);
     }
 
+    fn went_down(&mut self, now: Now, worker: &WorkerId) {
+        if let Some(watch) = self.watches.get_mut(worker) {
+            watch.went_down(now.since_start);
+        }
+    }
+
     pub(super) fn check_health(&mut self, turn: &mut Turn, worker: &WorkerId) {
-        let Some(last_seen) = self.last_seen.get(worker).copied() else { return };
+        let Some(last_seen) = self.watches.get(worker).and_then(|watch| watch.last_seen) else { return };
         let silent = turn.now.since_start.saturating_sub(last_seen);
         let Some(mut record) = self.cluster.worker(worker).cloned() else { return };
         let (health, next_look) = if silent >= LOST_AFTER {
@@ -118,10 +140,14 @@ impl Manager {
         } else {
             (record.health, Some(STALE_AFTER.saturating_sub(silent)))
         };
-        match next_look {
-            Some(wait) => self.wake_after(turn.now, wait, Timer::Health(worker.clone())),
+        if silent >= STALE_AFTER {
+            self.went_down(turn.now, worker);
+        }
+        if let Some(wait) = next_look {
+            self.wake_after(turn.now, wait, Timer::Health(worker.clone()));
+        } else if let Some(watch) = self.watches.get_mut(worker) {
             // Nothing to look at again before it speaks.
-            None => _ = self.last_seen.remove(worker),
+            watch.last_seen = None;
         }
         if health == WorkerHealth::Lost {
             self.lose(turn, record, silent);
@@ -160,20 +186,21 @@ impl Manager {
     pub(super) fn make_up_for_a_pause(&mut self, now: Now) {
         let Some((due, _)) = self.timers.first() else { return };
         if now.since_start.saturating_sub(*due) >= OWN_PAUSE {
-            self.last_seen.values_mut().for_each(|last_seen| *last_seen = now.since_start);
+            let waited_for = self.watches.values_mut().filter_map(|watch| watch.last_seen.as_mut());
+            waited_for.for_each(|last_seen| *last_seen = now.since_start);
         }
     }
 
     fn seen(&mut self, turn: &Turn, worker: &WorkerId) {
-        match self.last_seen.get_mut(worker) {
-            Some(last_seen) => *last_seen = turn.now.since_start,
-            None => self.watch_health(turn, worker),
+        if self.watches.entry(worker.clone()).or_default().heard(turn.now.since_start) {
+            self.wake_after(turn.now, STALE_AFTER, Timer::Health(worker.clone()));
         }
     }
 
     /// From now on its silence counts.
     fn watch_health(&mut self, turn: &Turn, worker: &WorkerId) {
-        self.last_seen.insert(worker.clone(), turn.now.since_start);
+        let watch = self.watches.entry(worker.clone()).or_default();
+        watch.last_seen = Some(turn.now.since_start);
         self.wake_after(turn.now, STALE_AFTER, Timer::Health(worker.clone()));
     }
 

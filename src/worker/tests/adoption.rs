@@ -110,3 +110,34 @@ fn a_start_that_was_given_up_and_comes_late_is_stopped() {
     let output = desk.give(Input::Found(found(&task, "c", FoundState::Running)));
     assert_eq!(output.effects, [stop_of(&task, "c")]);
 }
+
+#[test]
+fn a_container_of_an_earlier_generation_that_comes_up_while_a_newer_one_starts_is_stopped() {
+    // A killed worker asked for it; its engine carried that out only now.
+    let mut desk = Desk::new();
+    let (old, new) = (task(1), generation(&task(1), 2));
+    desk.start(&new);
+    let up = |task| Input::Up { run: Run::of(task), container: "old".into() };
+    let look = Effect::Inspect { run: Run::of(&old), container: "old".into() };
+    assert_eq!(desk.give(up(&old)).effects, [look]);
+    let output = desk.give(Input::Found(found(&old, "old", FoundState::Running)));
+    assert_eq!(output.effects, [stop_of(&old, "old")]);
+    desk.started(&new, "new");
+    assert_eq!(desk.status(&new).container_id, "new");
+}
+
+#[test]
+fn the_stop_of_a_stray_container_is_tried_again_until_it_is_gone() {
+    let mut desk = Desk::new();
+    let task = desk.running();
+    desk.exited(&task, "c", 0);
+    let stop = stop_of(&task, "c");
+    assert_eq!(desk.give(Input::Found(found(&task, "c", FoundState::Running))).effects, [stop.clone()]);
+    for seconds in [1, 2, 4] {
+        let later = Effect::Later { task: task.id, after: std::time::Duration::from_secs(seconds) };
+        assert_eq!(desk.stopped(&task, "c", Err(away())).effects, [later]);
+        assert_eq!(desk.give(Input::Wake(task.id)).effects, [stop.clone()]);
+    }
+    assert_eq!(desk.stopped(&task, "c", Ok(())).effects, []);
+    assert_eq!(desk.give(Input::Wake(task.id)).effects, []);
+}

@@ -39,6 +39,12 @@ impl Desk {
         effects
     }
 
+    /// `worker` speaks of this one of its tasks.
+    fn shows(&mut self, worker: &str, task: TaskId, generation: u32) -> Vec<Effect> {
+        let status = crate::task::TaskStatus { state: State::Running, generation, ..Default::default() };
+        self.report_with(worker, task, |task| task.status = status).effects
+    }
+
     fn moves(&self, task: TaskId) -> Vec<&str> {
         let moved = |change: &Arc<crate::cluster::Change>| matches!(&change.what, What::Moved { task: of, .. } if *of == task);
         let moves = self.log.iter().filter(|change| moved(change));
@@ -198,6 +204,26 @@ fn tasks_of_a_worker_that_is_not_among_those_of_this_run_move_after_the_same_tim
     assert_eq!(starts(&desk.hears(&["b"], SECOND)), [("b", 1)]);
     let expected = "a lost: not among the workers of this run; add it with --worker; moved to b";
     assert_eq!(desk.moves(task), [expected]);
+}
+
+#[test]
+fn a_worker_that_goes_by_another_name_in_this_run_keeps_what_it_has() {
+    let mut desk = Desk::with(&["a"]);
+    let task = desk.runs_on("a", TaskSpec::default());
+    let stopping = desk.runs_on("a", TaskSpec::default());
+    desk.stop(stopping);
+    let older = desk.runs_on("a", TaskSpec::default());
+    let mut desk = desk.restarted(&["a-again"]);
+    desk.up("a-again");
+    assert!(desk.shows("a-again", task, 0).is_empty());
+    assert_eq!(stops(&desk.shows("a-again", stopping, 0)), [("a-again", 0)], "a stop is still wanted");
+    assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("a-again")));
+    assert_eq!((desk.state(task), desk.task(task).task.status.generation), (State::Running, 0));
+    // What it does not show may be anywhere.
+    let moved = desk.hears(&["a-again"], LOST_AFTER);
+    assert_eq!(starts(&moved), [("a-again", 1)]);
+    assert_eq!((desk.moves(older).len(), desk.moves(task).len()), (1, 0));
+    assert_eq!(stops(&desk.shows("a-again", older, 0)), [("a-again", 0)]);
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! Users: they submit tasks and stop some, and try again until somebody says that it was done.
+
+use std::time::Duration;
+
+use cube_tui::cluster::Cause;
+use cube_tui::manager::decide::{Answer, Input};
+use cube_tui::task::{EventId, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec};
+use jiff::SignedDuration;
+
+use crate::event::Event;
+use crate::world::World;
+
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+impl World {
+    /// A task whose program behaves as the first part of its name says.
+    pub fn task(&mut self, kind: &str, restart_policy: RestartPolicy) -> TaskEvent {
+        let name = format!("{kind}-{}", self.rng.u32(..));
+        let spec = TaskSpec { name, image: "sim:1".into(), restart_policy, ..TaskSpec::default() };
+        let task = Task { id: TaskId(self.uuid()), spec: spec.into(), ..Task::default() };
+        let timestamp = self.wall(SignedDuration::ZERO);
+        TaskEvent { id: EventId(self.uuid()), state: State::Running, timestamp, task }
+    }
+
+    pub fn some_task(&mut self) -> TaskEvent {
+        let (kind, restart_policy) = match self.rng.u8(0..6) {
+            0 => ("good", RestartPolicy::OnFailure(Some(2))),
+            1 => ("bad", RestartPolicy::OnFailure(Some(2))),
+            2 => ("bad", RestartPolicy::No),
+            3 => ("stays", RestartPolicy::Always),
+            _ => ("stays", RestartPolicy::No),
+        };
+        self.task(kind, restart_policy)
+    }
+
+    pub fn submit(&mut self, event: TaskEvent) {
+        let task = event.task.id;
+        if !self.submitted.iter().any(|before| before.task.id == task) {
+            self.submitted.push(event.clone());
+        }
+        let mut has_heard = false;
+        for _ in 0..self.copies.max(usize::from(self.misfortune(20)) + 1) {
+            let submit = Input::Submit { request: 1, cause: Cause::Command, events: vec![event.clone()] };
+            for answer in self.manage(submit) {
+                if let Ok(Answer::Submitted(_)) = answer {
+                    self.acknowledged.insert(task);
+                    has_heard = !self.misfortune(10);
+                }
+            }
+        }
+        if !has_heard {
+            self.after(TRY_AGAIN, Event::Submit(event.into()));
+        }
+    }
+
+    pub fn stop_some(&mut self) {
+        if let Some(task) = self.rng.choice(&self.submitted).map(|event| event.task.id) {
+            self.stop(task);
+        }
+    }
+
+    pub fn stop(&mut self, task: TaskId) {
+        let mut has_heard = false;
+        for _ in 0..self.copies {
+            let stop = Input::Stop { request: 2, cause: Cause::Command, tasks: vec![task] };
+            for answer in self.manage(stop) {
+                if let Ok(Answer::Stopping(_)) = answer {
+                    self.stopped.insert(task);
+                    has_heard = !self.misfortune(10);
+                }
+            }
+        }
+        // Also of one that is yet to be accepted: nobody knows it so far.
+        if !has_heard {
+            self.after(TRY_AGAIN, Event::Stop(task));
+        }
+    }
+}

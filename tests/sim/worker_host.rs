@@ -1,0 +1,261 @@
+//! A worker's machine: its core, its engine, its clock, and what a kill or a crash does to them.
+
+use std::time::Duration;
+
+use cube_tui::task::WorkerId;
+use cube_tui::worker::report::{EventAnswer, Report};
+use cube_tui::worker::runtime::{Exit, FoundState, Run, RuntimeError, Started};
+use cube_tui::worker::{self, Limits, Worker};
+use jiff::SignedDuration;
+
+use crate::engine::{Behaviour, Engine, behaviour};
+use crate::event::{Event, Trouble};
+use crate::network::Net;
+use crate::world::World;
+
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+pub struct WorkerHost {
+    pub id: WorkerId,
+    pub core: Option<Worker>,
+    pub life: u32,
+    /// The machine is on; the worker's process may still be down.
+    pub is_on: bool,
+    pub engine: Engine,
+    pub net: Net,
+    /// The report stream to the manager; 0 is none.
+    pub session: u64,
+    /// The stream that lost a line, and so delivers no further one.
+    pub silent_session: u64,
+    /// When the last line sent will have arrived.
+    pub last_line: Duration,
+    /// How far its wall clock is off.
+    pub clock: SignedDuration,
+    pub paused_until: Duration,
+    /// Until then its engine is slow, or answers nothing.
+    engine_is_slow_until: Duration,
+    engine_hangs_until: Duration,
+}
+
+impl WorkerHost {
+    pub fn new(number: usize) -> Self {
+        Self {
+            id: WorkerId::from(format!("worker-{number}").as_str()),
+            core: None,
+            life: 0,
+            is_on: true,
+            engine: Engine::default(),
+            net: Net::default(),
+            session: 0,
+            silent_session: 0,
+            last_line: Duration::ZERO,
+            clock: SignedDuration::ZERO,
+            paused_until: Duration::ZERO,
+            engine_is_slow_until: Duration::ZERO,
+            engine_hangs_until: Duration::ZERO,
+        }
+    }
+}
+
+impl World {
+    pub fn worker_start(&mut self, worker: usize) {
+        self.workers[worker].is_on = true;
+        if self.workers[worker].core.is_some() {
+            return;
+        }
+        self.workers[worker].core = Some(Worker::new(Limits { start_concurrency: 2, ..Limits::default() }));
+        let life = self.workers[worker].life;
+        let found = self.workers[worker].engine.containers.values().cloned().collect();
+        for input in [worker::Input::Listed(found), worker::Input::RuntimeHealth(String::new())] {
+            self.work(worker, input);
+        }
+        self.after(HEARTBEAT, Event::Heartbeat { worker, life });
+    }
+
+    /// The process is gone; what it asked its engine for may still be done. Its connections break at once.
+    pub fn kill_worker(&mut self, worker: usize) {
+        let host = &mut self.workers[worker];
+        host.core = None;
+        host.life += 1;
+        host.paused_until = Duration::ZERO;
+        let session = host.session;
+        self.cut(worker, session);
+    }
+
+    /// The machine is gone, and its containers with it; nobody says goodbye.
+    pub fn crash_host(&mut self, worker: usize) {
+        self.stream_falls_silent(worker);
+        let host = &mut self.workers[worker];
+        host.core = None;
+        host.life += 1;
+        host.is_on = false;
+        host.paused_until = Duration::ZERO;
+        let lost = std::mem::take(&mut host.engine.containers);
+        self.harmed.extend(lost.into_values().map(|found| found.run.task));
+        self.is_touched = true;
+    }
+
+    /// It stands still (SIGSTOP): connections are accepted by its kernel, and nothing is answered.
+    pub fn pause_worker(&mut self, worker: usize, time: Duration) {
+        self.workers[worker].paused_until = self.now + time;
+        let session = self.workers[worker].session;
+        if time > Duration::from_secs(5) && session != 0 {
+            self.after(Duration::from_secs(5), Event::Cut { worker, session });
+        }
+    }
+
+    pub fn slow_engine(&mut self, worker: usize, time: Duration) {
+        self.workers[worker].engine_is_slow_until = self.now + time;
+    }
+
+    /// The engine answers nothing; its worker notices some seconds later.
+    pub fn hang_engine(&mut self, worker: usize, time: Duration) {
+        self.workers[worker].engine_hangs_until = self.now + time;
+        let life = self.workers[worker].life;
+        let problem = worker::Input::RuntimeHealth("the engine does not answer".into());
+        self.after(
+            Duration::from_secs(3).min(time / 2),
+            Event::Tell { worker, life, input: Box::new(problem) },
+        );
+        self.after(time, Event::Heal(Trouble::HungEngine { worker }));
+    }
+
+    pub fn engine_answers_again(&mut self, worker: usize) {
+        if self.now >= self.workers[worker].engine_hangs_until {
+            self.sign(worker, worker::Input::RuntimeHealth(String::new()));
+        }
+    }
+
+    pub fn heartbeat(&mut self, worker: usize, life: u32) {
+        let host = &self.workers[worker];
+        if host.life != life {
+            return;
+        }
+        if let Some(core) = &host.core {
+            let runtime_problem = core.runtime_problem().to_owned();
+            self.send_line(worker, Report::Heartbeat { runtime_problem });
+            self.after(HEARTBEAT, Event::Heartbeat { worker, life });
+        }
+    }
+
+    /// What the engine tells a worker of its own accord. It is told again by the list at the next start.
+    pub fn sign(&mut self, worker: usize, input: worker::Input) {
+        let life = self.workers[worker].life;
+        let wait = self.delay();
+        self.after(wait, Event::Tell { worker, life, input: Box::new(input) });
+    }
+
+    pub fn exit(&mut self, worker: usize, container: &str, code: i64) {
+        let exit = Exit { code, out_of_memory: false, at: Some(self.wall(self.workers[worker].clock)) };
+        let engine = &mut self.workers[worker].engine;
+        if engine.exit(container, exit)
+            && let Some(run) = engine.containers.get(container).map(|found| found.run)
+        {
+            self.is_touched = true;
+            self.sign(worker, worker::Input::Exited { run, container: container.to_owned(), exit });
+        }
+    }
+
+    pub fn work(&mut self, worker: usize, input: worker::Input) -> Option<EventAnswer> {
+        let now = self.wall(self.workers[worker].clock);
+        let life = self.workers[worker].life;
+        let output = self.workers[worker].core.as_mut()?.handle(now, input);
+        for report in output.reports {
+            self.send_line(worker, report);
+        }
+        for effect in output.effects {
+            let wait = if let worker::Effect::Later { after, .. } = &effect {
+                *after
+            } else {
+                let usual = Duration::from_millis(self.rng.u64(1..400));
+                let host = &self.workers[worker];
+                let (slow_until, hangs_until) = (host.engine_is_slow_until, host.engine_hangs_until);
+                let slow = if self.now < slow_until { self.within(Duration::from_secs(20)) } else { usual };
+                slow.max(hangs_until.saturating_sub(self.now) + usual)
+            };
+            self.after(wait, Event::Engine { worker, life, effect: Box::new(effect) });
+        }
+        output.answer
+    }
+
+    /// The engine does what it was asked, also when the asking worker is gone by then.
+    pub fn engine(&mut self, worker: usize, life: u32, effect: worker::Effect) {
+        if !self.workers[worker].is_on {
+            return;
+        }
+        let fails = self.misfortune(5);
+        self.is_touched = true;
+        let no_answer = || RuntimeError::Unreachable("the engine does not answer".into());
+        let engine = &mut self.workers[worker].engine;
+        let input = match effect {
+            worker::Effect::Start { task } => {
+                if self.workers[worker].life != life && self.rng.bool() {
+                    return;
+                }
+                if fails {
+                    self.harmed.insert(task.id);
+                }
+                let run = Run::of(&task);
+                let started = self.start_container(worker, &task);
+                if fails {
+                    worker::Input::StartFailed { run, error: no_answer() }
+                } else {
+                    worker::Input::Started { run, started }
+                }
+            }
+            worker::Effect::Pull { image } => worker::Input::Pulled { image, result: Ok(()) },
+            worker::Effect::AbandonPull { .. } => return,
+            worker::Effect::Stop { task, container, grace: _ } => {
+                if !fails {
+                    engine.containers.remove(&container);
+                }
+                let result = if fails { Err(no_answer()) } else { Ok(()) };
+                worker::Input::Stopped { task, container, result }
+            }
+            worker::Effect::Remove { container } => {
+                engine.containers.remove(&container);
+                return;
+            }
+            worker::Effect::Inspect { run, container } => match engine.containers.get(&container) {
+                Some(found) => worker::Input::Found(found.clone()),
+                None => worker::Input::Gone { run, container },
+            },
+            worker::Effect::Later { task, .. } => worker::Input::Wake(task),
+        };
+        let host = &self.workers[worker];
+        if host.life == life {
+            // A worker that stands still finds the answer when it goes on.
+            let wait = host.paused_until.saturating_sub(self.now);
+            if wait.is_zero() {
+                self.work(worker, input);
+            } else {
+                self.after(wait, Event::Tell { worker, life, input: Box::new(input) });
+            }
+        }
+    }
+
+    fn start_container(&mut self, worker: usize, task: &cube_tui::task::Task) -> Started {
+        let now = self.wall(self.workers[worker].clock);
+        let (container, was_there) = self.workers[worker].engine.start(task, now);
+        if !was_there {
+            if let Behaviour::Ends { after, code } = behaviour(task) {
+                self.after(after, Event::Exit { worker, container: container.clone(), code });
+            }
+            // The engine tells everybody, also who never got the answer.
+            self.sign(worker, worker::Input::Up { run: Run::of(task), container: container.clone() });
+        }
+        Started { container, was_there }
+    }
+
+    /// Somebody removes one of a worker's containers.
+    pub fn remove_a_container(&mut self, worker: usize) {
+        let engine = &mut self.workers[worker].engine;
+        if let Some((container, found)) = engine.containers.pop_first() {
+            self.is_touched = true;
+            if found.state == FoundState::Running {
+                self.harmed.insert(found.run.task);
+            }
+            self.sign(worker, worker::Input::Gone { run: found.run, container });
+        }
+    }
+}
