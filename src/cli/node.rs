@@ -25,8 +25,9 @@ use crate::tui::Title;
 /// What the local worker is called when its port is not known before it listens.
 const LOCAL_WORKER: &str = "local";
 
-/// A process that has the data folder says where it listens within this, or is not going to.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a process that has the data folder may take to say where it listens: with this, a start that gets no
+/// answer ends within a second.
+const ANNOUNCED_WITHIN: Duration = Duration::from_millis(800);
 /// An end that takes longer than this says why: a task may use its grace time.
 const WORTH_A_WORD: Duration = Duration::from_millis(500);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);

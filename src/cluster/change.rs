@@ -86,6 +86,11 @@ pub enum What {
 }
 
 impl What {
+    /// Every task whose row the fold looks at or changes: a store folds a Change with nothing but these at hand.
+    pub fn task_ids(&self) -> impl Iterator<Item = TaskId> {
+        self.task_id().into_iter()
+    }
+
     /// The task this is about, if it is about one.
     pub fn task_id(&self) -> Option<TaskId> {
         match self {

@@ -23,6 +23,10 @@ impl EventDb {
         self.changes.push_back(change);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.changes.clear();
+    }
+
     pub fn len(&self) -> usize {
         self.changes.len()
     }

@@ -3,6 +3,7 @@
 mod change;
 mod event_db;
 mod feed;
+mod part;
 mod sample;
 mod snapshot;
 mod worker_record;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Cause, Change, Revision, What};
 pub use event_db::EventDb;
 pub use feed::FeedItem;
+pub use part::{Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use snapshot::Snapshot;
 pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
@@ -260,7 +262,7 @@ impl Cluster {
         let mut task = task.clone();
         task.status = TaskStatus::default();
         let id = task.id;
-        self.insert(TaskRecord {
+        self.put(TaskRecord {
             task,
             desired: State::Running,
             submitted_at: revision,
@@ -275,7 +277,7 @@ impl Cluster {
     }
 
     fn adopted(&mut self, revision: Revision, now: Timestamp, task: &Task, worker: &WorkerId) {
-        self.insert(TaskRecord {
+        self.put(TaskRecord {
             task: task.clone(),
             desired: State::Running,
             submitted_at: revision,
@@ -290,7 +292,7 @@ impl Cluster {
     }
 
     /// A new row, in the place of an old one if there is one.
-    fn insert(&mut self, record: TaskRecord) {
+    fn put(&mut self, record: TaskRecord) {
         let (id, state) = (record.task.id, record.state());
         if let Some(before) = self.task_db.insert(id, record) {
             self.counts[usize::from(before.state().number())] -= 1;
@@ -333,6 +335,15 @@ impl Cluster {
         change(record);
         record.changed = now;
         self.counts[usize::from(record.state().number())] += 1;
+    }
+
+    /// Adds a row as it was folded elsewhere; it must not be here yet.
+    fn insert(&mut self, record: TaskRecord) {
+        self.counts[usize::from(record.state().number())] += 1;
+        if let Some(queued) = record.queued {
+            self.pending.insert(queued.position, record.task.id);
+        }
+        self.task_db.insert(record.task.id, record);
     }
 
     fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {

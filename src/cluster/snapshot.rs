@@ -51,11 +51,7 @@ impl From<Snapshot> for Cluster {
             cluster.event_db.push(change);
         }
         for record in snapshot.tasks {
-            cluster.counts[usize::from(record.state().number())] += 1;
-            if let Some(queued) = record.queued {
-                cluster.pending.insert(queued.position, record.task.id);
-            }
-            cluster.task_db.insert(record.task.id, record);
+            cluster.insert(record);
         }
         for (task, worker) in snapshot.assignments {
             cluster.assign(task, &worker);

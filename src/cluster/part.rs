@@ -1,0 +1,102 @@
+//! A part of a Cluster: some of its tasks beside all of its workers. What a store folds old Changes into, and what it
+//! puts a Cluster together from. Knows no disk.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use crate::task::{TaskId, WorkerId};
+
+/// A task's row and where it was sent: all that the fold of a Change about this task looks at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskEntry {
+    pub record: TaskRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerId>,
+}
+
+/// Some tasks, and all workers.
+#[derive(Clone, Debug, Default)]
+pub struct Part(Cluster);
+
+impl Part {
+    /// A part without tasks. The workers are in the order of their appearance.
+    pub fn new(revision: Revision, workers: &[WorkerRecord], last_worker: Option<usize>) -> Self {
+        let mut cluster = Cluster { revision, last_worker, ..Cluster::default() };
+        for worker in workers {
+            cluster.worker_changed(worker);
+        }
+        Self(cluster)
+    }
+
+    /// Makes room for many tasks at once.
+    pub fn reserve(&mut self, tasks: usize) {
+        self.0.task_db.reserve(tasks);
+        self.0.task_worker_map.reserve(tasks);
+    }
+
+    pub fn insert(&mut self, entry: TaskEntry) {
+        let TaskEntry { mut record, worker } = entry;
+        let id = record.task.id;
+        // One name for all that name the same worker.
+        record.tried = record.tried.map(|worker| self.shared(worker));
+        self.0.insert(record);
+        if let Some(worker) = worker {
+            let worker = self.shared(worker);
+            self.0.assign(id, &worker);
+        }
+    }
+
+    fn shared(&self, worker: WorkerId) -> WorkerId {
+        self.0.worker(&worker).map_or(worker, |record| record.id.clone())
+    }
+
+    /// Takes a task out.
+    pub fn remove(&mut self, task: TaskId) -> Option<TaskEntry> {
+        let cluster = &mut self.0;
+        let worker = cluster.task_worker_map.get(&task).cloned();
+        cluster.unassign(task);
+        let record = cluster.task_db.remove(&task)?;
+        if let Some(queued) = record.queued {
+            cluster.pending.remove(&queued.position);
+        }
+        cluster.counts[usize::from(record.state().number())] -= 1;
+        Some(TaskEntry { record, worker })
+    }
+
+    /// Folds one Change in, whose tasks are all here. It is not kept as history.
+    pub fn apply(&mut self, change: &Arc<Change>) {
+        self.0.apply(change);
+        self.0.event_db.clear();
+    }
+
+    /// The tasks that are here, in no order.
+    pub fn task_ids(&self) -> Vec<TaskId> {
+        self.0.task_db.keys().copied().collect()
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.0.revision
+    }
+
+    pub fn last_worker(&self) -> Option<usize> {
+        self.0.last_worker
+    }
+
+    /// In the order of their appearance.
+    pub fn workers(&self) -> &[WorkerRecord] {
+        &self.0.workers
+    }
+
+    /// A worker, and its place in the order of appearance.
+    pub fn worker(&self, id: &WorkerId) -> Option<(usize, &WorkerRecord)> {
+        let place = *self.0.worker_index.get(id)?;
+        Some((place, &self.0.workers[place]))
+    }
+
+    /// The whole: every task was inserted.
+    pub fn into_cluster(self) -> Cluster {
+        self.0
+    }
+}

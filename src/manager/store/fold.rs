@@ -1,0 +1,81 @@
+//! Folds the oldest Changes of the log into the snapshot, within a transaction. Knows no file and no rule of when.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use redb::WriteTransaction;
+
+use super::error::{Blame, StoreError};
+use super::retention::Log;
+use super::tables::{CHANGES, HEAD, Head, META, TASKS, WORKERS, WorkerRow};
+use crate::cluster::{Change, Part, TaskEntry, What};
+use crate::task::TaskId;
+
+/// Folds the `count` oldest: only the rows of the tasks they are about are read and written, each once.
+pub(super) fn fold(
+    transaction: &WriteTransaction,
+    snapshot: &mut Part,
+    log: &mut Log,
+    count: usize,
+    row: &mut Vec<u8>,
+    blame: Blame<'_>,
+) -> Result<(), StoreError> {
+    let changes: Vec<Arc<Change>> = (0..count).map_while(|_| log.pop()).collect();
+    let tasks: BTreeSet<TaskId> = changes.iter().flat_map(|change| change.what.task_ids()).collect();
+    let mut table = transaction.open_table(TASKS.definition).map_err(|why| blame.writing(why))?;
+    for id in &tasks {
+        if let Some(entry) = TASKS.get::<TaskEntry>(&table, &id.0.as_u128(), blame)? {
+            snapshot.insert(entry);
+        }
+    }
+    for change in &changes {
+        snapshot.apply(change);
+    }
+    for id in tasks {
+        let key = id.0.as_u128();
+        match snapshot.remove(id) {
+            Some(entry) => _ = TASKS.put(&mut table, &key, &entry, row, blame)?,
+            None => _ = table.remove(key).map_err(|why| blame.writing(why))?,
+        }
+    }
+    put_workers(transaction, snapshot, &changes, row, blame)?;
+    put_head(transaction, snapshot, row, blame)?;
+    let mut table = transaction.open_table(CHANGES.definition).map_err(|why| blame.writing(why))?;
+    table.retain_in(..=snapshot.revision(), |_, _| false).map_err(|why| blame.writing(why))
+}
+
+/// Writes the rows of the workers that `changes` are about.
+fn put_workers(
+    transaction: &WriteTransaction,
+    snapshot: &Part,
+    changes: &[Arc<Change>],
+    row: &mut Vec<u8>,
+    blame: Blame<'_>,
+) -> Result<(), StoreError> {
+    let ids: BTreeSet<_> = changes
+        .iter()
+        .filter_map(|change| match &change.what {
+            What::Worker { worker } => Some(&worker.id),
+            _ => None,
+        })
+        .collect();
+    let mut table = transaction.open_table(WORKERS.definition).map_err(|why| blame.writing(why))?;
+    for id in ids {
+        if let Some((place, record)) = snapshot.worker(id) {
+            WORKERS.put(&mut table, &id.as_str(), &WorkerRow { place, record }, row, blame)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn put_head(
+    transaction: &WriteTransaction,
+    snapshot: &Part,
+    row: &mut Vec<u8>,
+    blame: Blame<'_>,
+) -> Result<(), StoreError> {
+    let head = Head { revision: snapshot.revision(), last_worker: snapshot.last_worker() };
+    let mut table = transaction.open_table(META.definition).map_err(|why| blame.writing(why))?;
+    META.put(&mut table, &HEAD, &head, row, blame)?;
+    Ok(())
+}
