@@ -58,12 +58,12 @@ async fn submits_and_kills() {
         let mut node = home.start(&format!("{NODE} --no-local-worker"));
         let manager = node.manager().await;
         let cluster = manager.cluster().await;
-        let known = acknowledged.lock().unwrap().clone();
-        let lost: Vec<_> = known.iter().filter(|id| cluster.task(**id).is_none()).collect();
-        assert!(lost.is_empty(), "round {round}: {} of {} are lost", lost.len(), known.len());
+        let so_far = acknowledged.lock().unwrap().clone();
+        let lost: Vec<_> = so_far.iter().filter(|id| cluster.task(**id).is_none()).collect();
+        assert!(lost.is_empty(), "round {round}: {} of {} are lost", lost.len(), so_far.len());
         assert_eq!(cluster.pending_len(), cluster.task_db().len());
 
-        let last = known.len() + fastrand::usize(1..60);
+        let last = so_far.len() + fastrand::usize(1..60);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 let (http, url) = (manager.http.clone(), manager.url("/tasks"));
