@@ -59,8 +59,8 @@ async fn submits_and_kills() {
         let manager = node.manager().await;
         let cluster = manager.cluster().await;
         let so_far = acknowledged.lock().unwrap().clone();
-        let lost: Vec<_> = so_far.iter().filter(|id| cluster.task(**id).is_none()).collect();
-        assert!(lost.is_empty(), "round {round}: {} of {} are lost", lost.len(), so_far.len());
+        let missing: Vec<_> = so_far.iter().filter(|id| cluster.task(**id).is_none()).collect();
+        assert!(missing.is_empty(), "round {round}: {} of {} are missing", missing.len(), so_far.len());
         assert_eq!(cluster.pending_len(), cluster.task_db().len());
 
         let last = so_far.len() + fastrand::usize(1..60);

@@ -137,7 +137,8 @@ fn aside(folder: &Path) -> usize {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
     // With what it last acknowledged in a file beside it.
-    names.filter(|name| name.starts_with("changes.redb.damaged-") && !name.ends_with(".last")).count()
+    let is_store = |name: &String| Path::new(name).extension().is_none_or(|extension| extension != "last");
+    names.filter(|name| name.starts_with("changes.redb.damaged-") && is_store(name)).count()
 }
 
 async fn two_workers(stage: Stage) {
