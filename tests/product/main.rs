@@ -13,7 +13,7 @@
 //! | `docker rm -f` kills the worker | `a_container_removed_by_someone_else_fails_its_task_and_nothing_else`; docker: `a_container_removed_by_someone_else_fails_within_two_seconds` |
 //! | a batch job that exits 0 is Failed and run 4 times | `a_batch_job_that_exits_0_is_completed_and_started_once`; decide: `a_batch_job_that_exits_0_is_completed_and_not_run_again` |
 //! | a restart goes to the same, maybe dead, worker, at once | `the_start_after_a_failure_passes_over_a_dead_worker`; decide: `on_failure_restarts_with_backoff_as_often_as_it_says_and_goes_on_round_robin` |
-//! | nothing is rescheduled when a worker is lost | decide: `a_lost_workers_tasks_start_elsewhere_as_a_new_generation_and_say_why` |
+//! | nothing is rescheduled when a worker is lost | `a_lost_workers_task_runs_on_another_and_the_original_is_stopped_when_it_is_back`; decide: `a_lost_workers_tasks_start_elsewhere_as_a_new_generation_and_say_why` |
 //! | one hung worker freezes everything | `a_worker_that_hangs_does_not_delay_another`; decide: `a_hung_worker_holds_up_no_one_elses_work` |
 //! | a 4xx leaves the task Scheduled for ever | `a_4xx_of_a_worker_fails_the_task_with_its_message`; decide: `a_4xx_fails_the_task_with_the_workers_message` |
 //! | an event that fits nowhere is dropped | `a_task_that_fits_nowhere_waits_and_says_why`; decide: `a_task_no_worker_can_take_stays_pending_says_why_and_goes_when_one_can` |

@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Trial> {
         trial("a_worker_that_hangs_does_not_delay_another", hangs),
         trial("a_worker_that_is_down_at_dispatch_leaves_the_task_pending_until_it_is_back", down),
         trial("the_start_after_a_failure_passes_over_a_dead_worker", restart_elsewhere),
+        trial("a_lost_workers_task_runs_on_another_and_the_original_is_stopped_when_it_is_back", lost),
     ]
 }
 
@@ -182,4 +183,33 @@ async fn restart_elsewhere(stage: Stage) {
     let second = manager.until("it runs again", PATIENCE, task, again).await;
     assert_eq!(worker_of(&manager.cluster().await, &second), lives.id());
     assert_ne!(second.status().container_id, first.status().container_id);
+}
+
+async fn lost(stage: Stage) {
+    let (mut a, mut b) = (Worker::start(&stage, "a", 0).await, Worker::start(&stage, "b", 0).await);
+    let (_node, manager) = manager_of(&stage, &[&a, &b]).await;
+    let tasks = [manager.submit(&stage.sleeper("one")).await, manager.submit(&stage.sleeper("two")).await];
+    let before = manager.all_in(State::Running, &tasks).await;
+    let on = worker_of(&manager.cluster().await, &before[0]);
+    let (dies, lives) = if on == a.id() { (&mut a, &b) } else { (&mut b, &a) };
+    dies.process.end(Signal::KILL).await;
+
+    let moved = |record: &TaskRecord| record.status().generation == 1 && record.state() == State::Running;
+    let after = manager.until("it runs elsewhere", Duration::from_secs(15), tasks[0], moved).await;
+    assert_eq!(worker_of(&manager.cluster().await, &after), lives.id());
+    assert_eq!(after.status().restart_count, 0);
+    let original = &before[0].status().container_id;
+    assert!(stage.is_running(original).await, "only its worker could stop it");
+
+    dies.again(&stage).await;
+    let limit = Duration::from_secs(10);
+    wait_for("the original is gone", limit, async || {
+        (!stage.containers().await.contains(original)).then_some(())
+    })
+    .await;
+    let end = manager.all_in(State::Running, &tasks).await;
+    let mut expected: Vec<String> = end.iter().map(|record| record.status().container_id.clone()).collect();
+    expected.sort_unstable();
+    assert_eq!(stage.containers().await, expected);
+    assert_eq!(end[1].status(), before[1].status(), "the other one was left alone");
 }

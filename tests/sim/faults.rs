@@ -27,6 +27,11 @@ impl World {
             5 | 6 => {
                 self.tell(|| format!("FAULT the host of worker {worker} is gone"));
                 self.crash_host(worker);
+                let left = self.workers.iter().filter(|worker| !worker.is_gone_for_good).count();
+                if left > 1 && self.rng.u8(0..4) == 0 {
+                    self.tell(|| "... for good".into());
+                    self.workers[worker].is_gone_for_good = true;
+                }
                 self.after(long, Event::WorkerStart { worker });
             }
             7..=10 => {

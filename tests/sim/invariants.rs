@@ -128,8 +128,11 @@ pub fn healed(world: &World) -> Result<(), String> {
         ensure(world.acknowledged.contains(&task), || format!("{task} was never accepted"))?;
         ensure(cluster.task(task).is_some(), || format!("{task} is lost"))?;
     }
+    let gone: Vec<&WorkerId> =
+        world.workers.iter().filter(|worker| worker.is_gone_for_good).map(|worker| &worker.id).collect();
     for worker in cluster.workers() {
-        ensure(worker.health == WorkerHealth::Ready, || format!("{worker:?}"))?;
+        let expected = if gone.contains(&&worker.id) { WorkerHealth::Lost } else { WorkerHealth::Ready };
+        ensure(worker.health == expected, || format!("{worker:?}"))?;
     }
     let mut live: BTreeMap<TaskId, Vec<Run>> = BTreeMap::new();
     for engine in world.engines() {
@@ -144,6 +147,11 @@ pub fn healed(world: &World) -> Result<(), String> {
         ensure(cluster.task(*task).is_some(), || format!("{task} runs and nobody knows it"))?;
     }
     for record in cluster.task_db() {
+        let home = cluster.worker_of(record.task.id);
+        if record.is_stopping() && home.is_some_and(|home| gone.contains(&home)) {
+            // Its stop waits for that worker.
+            continue;
+        }
         has_ended_well(world, record)?;
         let running = live.remove(&record.task.id).unwrap_or_default();
         let wanted = match record.state() {
@@ -167,6 +175,15 @@ fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {
         (_, Behaviour::Ends { .. }, _) => &[State::Failed],
     };
     ensure(expected.contains(&state), || format!("{state}, wanted {expected:?}: {record:?}"))?;
+    // A move is no restart.
+    let restarts = match (behaviour(task), task.spec.restart_policy) {
+        (Behaviour::Stays | Behaviour::Ends { code: 0, .. }, _) => 0,
+        (_, RestartPolicy::OnFailure(Some(limit))) if record.desired == State::Running => limit,
+        _ => record.status().restart_count,
+    };
+    ensure(was_harmed || record.status().restart_count == restarts, || {
+        format!("{restarts} restarts: {record:?}")
+    })?;
     let has_reason = state != State::Failed || !task.status.reason.is_empty();
     ensure(has_reason, || format!("failed without a reason: {record:?}"))
 }

@@ -4,6 +4,8 @@
 //! `cargo test --test sim` runs 600 seeds; `CUBE_SIM_SEEDS=10000` that many; `CUBE_SIM_SEED=17` one, with
 //! its story on the screen.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod engine;
 mod event;
 mod faults;

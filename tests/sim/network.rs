@@ -182,11 +182,11 @@ impl World {
         self.workers[worker].session = self.next_session;
         self.workers[worker].last_line = self.now;
         for report in [Report::Hello(hello), Report::Tasks(tasks)] {
-            self.send_line(worker, report);
+            self.send_line(worker, &report);
         }
     }
 
-    pub fn send_line(&mut self, from: usize, report: Report) {
+    pub fn send_line(&mut self, from: usize, report: &Report) {
         let session = self.workers[from].session;
         if session == 0 || session == self.workers[from].silent_session {
             return;

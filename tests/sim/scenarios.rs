@@ -7,6 +7,7 @@ use cube_tui::task::{RestartPolicy, State, TaskEvent, TaskId};
 use cube_tui::worker::runtime::Run;
 use jiff::SignedDuration;
 
+use crate::engine::Engine;
 use crate::event::{Direction, Event, Trouble};
 use crate::invariants;
 use crate::world::World;
@@ -54,11 +55,7 @@ impl World {
 
     /// The live containers of a task, wherever.
     fn live(&self, task: TaskId) -> Vec<Run> {
-        self.engines()
-            .flat_map(|engine| engine.live())
-            .map(|found| found.run)
-            .filter(|run| run.task == task)
-            .collect()
+        self.engines().flat_map(Engine::live).map(|found| found.run).filter(|run| run.task == task).collect()
     }
 
     /// The live containers on all engines.
@@ -110,7 +107,7 @@ fn row_5_a_host_that_is_gone_is_lost_within_10_s_and_its_tasks_run_elsewhere_wit
     assert_eq!(there.len(), 3);
     world.crash_host(0);
     let lost = world.until("it is lost", LOST_WITHIN, |world| world.health(0) == WorkerHealth::Lost);
-    let left = RUNNING_WITHIN - lost;
+    let left = RUNNING_WITHIN.saturating_sub(lost);
     world.until("all run", left, |world| {
         world.all_run(&there) && there.iter().all(|task| !world.is_on(*task, 0))
     });
@@ -138,6 +135,23 @@ fn row_5_a_host_that_is_gone_while_the_manager_is_down_is_noticed_after_its_star
     world.manager_start();
     world.until("all run elsewhere", RUNNING_WITHIN, |world| {
         world.all_run(&tasks) && tasks.iter().all(|task| !world.is_on(*task, 1))
+    });
+}
+
+#[test]
+fn row_5_a_worker_that_is_back_takes_the_tasks_of_a_host_that_is_gone() {
+    let (mut world, tasks) = World::with_tasks(2, 6);
+    world.partition(1, Direction::Both);
+    world.crash_host(0);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(
+        tasks.iter().map(|task| world.moves_of(*task).len()).sum::<usize>(),
+        0,
+        "there was none to go to"
+    );
+    world.end_partition(1, Direction::Both);
+    world.until("all run there", RUNNING_WITHIN, |world| {
+        world.all_run(&tasks) && tasks.iter().all(|task| world.is_on(*task, 1))
     });
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cube_tui::task::WorkerId;
 use cube_tui::worker::report::{EventAnswer, Report};
-use cube_tui::worker::runtime::{Exit, FoundState, Run, RuntimeError, Started};
+use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use jiff::SignedDuration;
 
@@ -21,6 +21,8 @@ pub struct WorkerHost {
     pub life: u32,
     /// The machine is on; the worker's process may still be down.
     pub is_on: bool,
+    /// It crashed and nobody repairs it.
+    pub is_gone_for_good: bool,
     pub engine: Engine,
     pub net: Net,
     /// The report stream to the manager; 0 is none.
@@ -44,6 +46,7 @@ impl WorkerHost {
             core: None,
             life: 0,
             is_on: true,
+            is_gone_for_good: false,
             engine: Engine::default(),
             net: Net::default(),
             session: 0,
@@ -59,6 +62,9 @@ impl WorkerHost {
 
 impl World {
     pub fn worker_start(&mut self, worker: usize) {
+        if self.workers[worker].is_gone_for_good {
+            return;
+        }
         self.workers[worker].is_on = true;
         if self.workers[worker].core.is_some() {
             return;
@@ -133,7 +139,7 @@ impl World {
         }
         if let Some(core) = &host.core {
             let runtime_problem = core.runtime_problem().to_owned();
-            self.send_line(worker, Report::Heartbeat { runtime_problem });
+            self.send_line(worker, &Report::Heartbeat { runtime_problem });
             self.after(HEARTBEAT, Event::Heartbeat { worker, life });
         }
     }
@@ -161,7 +167,7 @@ impl World {
         let life = self.workers[worker].life;
         let output = self.workers[worker].core.as_mut()?.handle(now, input);
         for report in output.reports {
-            self.send_line(worker, report);
+            self.send_line(worker, &report);
         }
         for effect in output.effects {
             let wait = if let worker::Effect::Later { after, .. } = &effect {
@@ -252,9 +258,8 @@ impl World {
         let engine = &mut self.workers[worker].engine;
         if let Some((container, found)) = engine.containers.pop_first() {
             self.is_touched = true;
-            if found.state == FoundState::Running {
-                self.harmed.insert(found.run.task);
-            }
+            // Also of one that has ended: its worker may not have heard of it.
+            self.harmed.insert(found.run.task);
             self.sign(worker, worker::Input::Gone { run: found.run, container });
         }
     }

@@ -25,6 +25,9 @@ const HEALING: Duration = Duration::from_mins(15);
 /// What is so must stay so: looked at first after this, and then again and again until it is.
 const SETTLING: Duration = Duration::from_mins(1);
 
+/// What is to go before everything else of its time has a smaller number.
+const FIRST: u64 = 1 << 32;
+
 pub struct World {
     pub rng: Rng,
     pub now: Duration,
@@ -60,7 +63,7 @@ impl World {
             rng,
             now: Duration::ZERO,
             queue: BTreeMap::new(),
-            sequence: 0,
+            sequence: FIRST,
             turmoil,
             manager: ManagerHost::default(),
             stored: Cluster::default(),
@@ -145,10 +148,9 @@ impl World {
 
     /// Lets the next thing happen, if it does before `end`.
     fn step(&mut self, end: Duration) -> bool {
-        let Some(((when, _), event)) = self.queue.pop_first() else { return false };
+        let Some(((when, sequence), event)) = self.queue.pop_first() else { return false };
         if when > end {
-            // Its place in the queue stays the same: it is the first.
-            self.queue.insert((when, 0), event);
+            self.queue.insert((when, sequence), event);
             return false;
         }
         self.now = when;
@@ -158,7 +160,12 @@ impl World {
             None => Duration::ZERO,
         };
         if self.now < stands_still_until {
-            self.at(stands_still_until, event);
+            if let Event::ManagerTick { life } = event {
+                // Who wakes up looks at the clock before the post.
+                self.queue.insert((stands_still_until, life.into()), event);
+            } else {
+                self.at(stands_still_until, event);
+            }
             return true;
         }
         self.tell(|| format!("{event:?}"));

@@ -101,7 +101,7 @@ impl Manager {
             match chosen {
                 Ok(index) => {
                     let worker = workers[index].id.clone();
-                    self.move_task(turn, task, worker);
+                    self.move_task(turn, task, &worker);
                 }
                 Err(no_worker) if no_worker.is_only_busy() => {
                     // The next answer makes room.
@@ -130,7 +130,7 @@ impl Manager {
         is_lost.then_some((worker, record))
     }
 
-    fn move_task(&mut self, turn: &mut Turn, task: TaskId, worker: WorkerId) {
+    fn move_task(&mut self, turn: &mut Turn, task: TaskId, worker: &WorkerId) {
         let Some((from, record)) = self.on_lost_worker(task) else { return };
         let (from, old) = (from.clone(), record.status().generation);
         let why = self.cluster.worker(&from).map(|from| from.reason.clone()).unwrap_or_default();
@@ -141,7 +141,7 @@ impl Manager {
         if self.configured.contains(&from) {
             self.leaving.left_behind.entry(from).or_default().insert(task, old);
         }
-        self.send_start(turn, &worker, task);
+        self.send_start(turn, worker, task);
     }
 
     /// A lost worker speaks again on a link that never broke, so it will not list what it has: what was moved off it

@@ -185,7 +185,8 @@ fn note(model: &Model, task: TaskId, record: &TaskRecord, face: Face) -> (String
         Face::Pending | Face::Scheduled => (status.reason.clone(), Tone::Wait),
         Face::Running => (ports(status), Tone::Dim),
         Face::Stopping => (String::new(), Tone::Warn),
-        Face::Stale => ("its worker is silent".to_owned(), Tone::Warn),
+        Face::Stale if status.reason.is_empty() => ("its worker is silent".to_owned(), Tone::Warn),
+        Face::Stale => (status.reason.clone(), Tone::Warn),
         Face::Completed | Face::Failed => {
             // A worker's reason names the exit code.
             let code = status.exit_code.filter(|_| status.reason.is_empty() && face == Face::Failed);

@@ -132,11 +132,14 @@ fn the_stop_of_a_stray_container_is_tried_again_until_it_is_gone() {
     let task = desk.running();
     desk.exited(&task, "c", 0);
     let stop = stop_of(&task, "c");
-    assert_eq!(desk.give(Input::Found(found(&task, "c", FoundState::Running))).effects, [stop.clone()]);
+    assert_eq!(
+        desk.give(Input::Found(found(&task, "c", FoundState::Running))).effects,
+        std::slice::from_ref(&stop)
+    );
     for seconds in [1, 2, 4] {
         let later = Effect::Later { task: task.id, after: std::time::Duration::from_secs(seconds) };
         assert_eq!(desk.stopped(&task, "c", Err(away())).effects, [later]);
-        assert_eq!(desk.give(Input::Wake(task.id)).effects, [stop.clone()]);
+        assert_eq!(desk.give(Input::Wake(task.id)).effects, std::slice::from_ref(&stop));
     }
     assert_eq!(desk.stopped(&task, "c", Ok(())).effects, []);
     assert_eq!(desk.give(Input::Wake(task.id)).effects, []);

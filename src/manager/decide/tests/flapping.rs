@@ -17,8 +17,11 @@ impl Desk {
     }
 
     fn told_of(&self, worker: &str) -> usize {
-        let of = |change: &&Arc<crate::cluster::Change>| matches!(&change.what, What::Worker { worker: told } if told.id == id(worker));
-        self.log.iter().filter(of).count()
+        let is_of = |what: &What| match what {
+            What::Worker { worker: told } => told.id == id(worker),
+            _ => false,
+        };
+        self.log.iter().filter(|change| is_of(&change.what)).count()
     }
 }
 

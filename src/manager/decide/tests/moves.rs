@@ -4,6 +4,7 @@ use super::*;
 use crate::manager::decide::{LOST_AFTER, move_backoff};
 
 const SECOND: Duration = Duration::from_secs(1);
+const ALMOST_LOST: Duration = LOST_AFTER.saturating_sub(SECOND);
 
 impl Desk {
     /// Time passes in which these workers, and only these, are heard. Returns what was sent.
@@ -46,14 +47,11 @@ impl Desk {
     }
 
     fn moves(&self, task: TaskId) -> Vec<&str> {
-        let moved = |change: &Arc<crate::cluster::Change>| matches!(&change.what, What::Moved { task: of, .. } if *of == task);
-        let moves = self.log.iter().filter(|change| moved(change));
-        moves
-            .map(|change| match &change.what {
-                What::Moved { reason, .. } => reason.as_str(),
-                _ => "",
-            })
-            .collect()
+        let reasons = self.log.iter().filter_map(|change| match &change.what {
+            What::Moved { task: moved, reason, .. } if *moved == task => Some(reason.as_str()),
+            _ => None,
+        });
+        reasons.collect()
     }
 
     /// The manager starts anew on what was stored, with these workers; time since start begins again.
@@ -73,7 +71,7 @@ fn always() -> TaskSpec {
 fn a_lost_workers_tasks_start_elsewhere_as_a_new_generation_and_say_why() {
     let mut desk = Desk::with(&["a", "b"]);
     let task = desk.runs_on("a", always());
-    assert!(desk.hears(&["b"], LOST_AFTER - SECOND).is_empty(), "late is not lost");
+    assert!(desk.hears(&["b"], ALMOST_LOST).is_empty(), "late is not lost");
     assert_eq!(starts(&desk.hears(&["b"], SECOND)), [("b", 1)]);
     assert_eq!(desk.moves(task), ["a lost: silent for 9 s; moved to b"]);
     assert_eq!(
@@ -189,7 +187,7 @@ fn after_a_restart_of_the_manager_a_worker_has_the_time_to_show_itself() {
     let task = desk.runs_on("a", TaskSpec::default());
     let mut desk = desk.restarted(&["a", "b"]);
     desk.up("b");
-    assert!(starts(&desk.hears(&["b"], LOST_AFTER - SECOND)).is_empty());
+    assert!(starts(&desk.hears(&["b"], ALMOST_LOST)).is_empty());
     assert_eq!(starts(&desk.hears(&["b"], SECOND)), [("b", 1)]);
     assert_eq!(desk.moves(task), ["a lost: silent for 9 s; moved to b"]);
 }
@@ -200,7 +198,7 @@ fn tasks_of_a_worker_that_is_not_among_those_of_this_run_move_after_the_same_tim
     let task = desk.runs_on("a", TaskSpec::default());
     let mut desk = desk.restarted(&["b"]);
     desk.up("b");
-    assert!(starts(&desk.hears(&["b"], LOST_AFTER - SECOND)).is_empty());
+    assert!(starts(&desk.hears(&["b"], ALMOST_LOST)).is_empty());
     assert_eq!(starts(&desk.hears(&["b"], SECOND)), [("b", 1)]);
     let expected = "a lost: not among the workers of this run; add it with --worker; moved to b";
     assert_eq!(desk.moves(task), [expected]);
