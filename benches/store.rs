@@ -111,7 +111,9 @@ fn beside_redb(batch: usize, how: &str) {
         }
         ours.push(per_second(COMMITS * batch, start.elapsed()));
         let start = Instant::now();
-        rounds.iter().for_each(|changes| append_bare(&bare, changes));
+        for changes in &rounds {
+            append_bare(&bare, changes);
+        }
         theirs.push(per_second(COMMITS * batch, start.elapsed()));
     }
     tell("", &format!("Changes made durable, {how}"), median(&ours), "/s", Goal::None);

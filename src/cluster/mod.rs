@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Cause, Change, Revision, What};
 pub use event_db::EventDb;
 pub use feed::FeedItem;
-pub use part::{Part, TaskEntry};
+pub use part::{ClusterHead, Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use snapshot::Snapshot;
 pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
@@ -344,6 +344,17 @@ impl Cluster {
             self.pending.insert(queued.position, record.task.id);
         }
         self.task_db.insert(record.task.id, record);
+    }
+
+    /// Takes a row out, with all that stands elsewhere about it.
+    fn take(&mut self, task: TaskId) -> Option<TaskRecord> {
+        self.unassign(task);
+        let record = self.task_db.remove(&task)?;
+        if let Some(queued) = record.queued {
+            self.pending.remove(&queued.position);
+        }
+        self.counts[usize::from(record.state().number())] -= 1;
+        Some(record)
     }
 
     fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {

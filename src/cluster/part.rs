@@ -16,13 +16,23 @@ pub struct TaskEntry {
     pub worker: Option<WorkerId>,
 }
 
+/// What a Cluster holds beside its tasks and workers. A field that is added here later has to have a default: old
+/// stores are without it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterHead {
+    /// The last Change folded in.
+    pub revision: Revision,
+    pub last_worker: Option<usize>,
+}
+
 /// Some tasks, and all workers.
 #[derive(Clone, Debug, Default)]
 pub struct Part(Cluster);
 
 impl Part {
     /// A part without tasks. The workers are in the order of their appearance.
-    pub fn new(revision: Revision, workers: &[WorkerRecord], last_worker: Option<usize>) -> Self {
+    pub fn new(head: ClusterHead, workers: &[WorkerRecord]) -> Self {
+        let ClusterHead { revision, last_worker } = head;
         let mut cluster = Cluster { revision, last_worker, ..Cluster::default() };
         for worker in workers {
             cluster.worker_changed(worker);
@@ -54,14 +64,8 @@ impl Part {
 
     /// Takes a task out.
     pub fn remove(&mut self, task: TaskId) -> Option<TaskEntry> {
-        let cluster = &mut self.0;
-        let worker = cluster.task_worker_map.get(&task).cloned();
-        cluster.unassign(task);
-        let record = cluster.task_db.remove(&task)?;
-        if let Some(queued) = record.queued {
-            cluster.pending.remove(&queued.position);
-        }
-        cluster.counts[usize::from(record.state().number())] -= 1;
+        let worker = self.0.task_worker_map.get(&task).cloned();
+        let record = self.0.take(task)?;
         Some(TaskEntry { record, worker })
     }
 
@@ -80,8 +84,8 @@ impl Part {
         self.0.revision
     }
 
-    pub fn last_worker(&self) -> Option<usize> {
-        self.0.last_worker
+    pub fn head(&self) -> ClusterHead {
+        ClusterHead { revision: self.0.revision, last_worker: self.0.last_worker }
     }
 
     /// In the order of their appearance.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata};
 
 use super::error::{Blame, StoreError};
-use super::fold::fold;
+use super::fold::{Places, fold};
 use super::retention::{Log, Retention};
-use super::tables::{CHANGES, HEAD, Head, META, TASKS, WORKERS, WorkerRow};
+use super::tables::{CHANGES, HEAD, META, TASKS, WORKERS, WorkerRow};
 use super::witness::Witness;
 use super::{migrate, set_aside};
-use crate::cluster::{Change, Cluster, Part, Revision, TaskEntry};
+use crate::cluster::{Change, Cluster, ClusterHead, Part, Revision, TaskEntry};
 
 /// Opens the file at a path, or makes it.
 pub(super) type Create = fn(&Path) -> Result<Database, DatabaseError>;
@@ -25,6 +25,8 @@ pub(super) struct StoreFile {
     witness: Witness,
     /// The snapshot, without its tasks.
     snapshot: Part,
+    /// Of the snapshot's tasks; `None` until they are read.
+    places: Option<Places>,
     log: Log,
     /// Lent for the making of rows.
     row: Vec<u8>,
@@ -60,6 +62,7 @@ impl StoreFile {
             database,
             witness,
             snapshot: Part::default(),
+            places: None,
             log: Log::default(),
             row: Vec::with_capacity(1_024),
         };
@@ -69,10 +72,6 @@ impl StoreFile {
             return Err(blame.damaged(format!("table changes, revision {}", file.revision() + 1), why));
         }
         Ok(file)
-    }
-
-    fn blame(&self) -> Blame<'_> {
-        Blame(&self.path)
     }
 
     /// The last revision in it.
@@ -94,7 +93,7 @@ impl StoreFile {
         })?;
         workers.sort_unstable_by_key(|row| row.place);
         let workers: Vec<_> = workers.into_iter().map(|row| row.record).collect();
-        self.snapshot = Part::new(head.revision, &workers, head.last_worker);
+        self.snapshot = Part::new(head, &workers);
 
         let mut expected = head.revision;
         let table = read.open_table(CHANGES.definition).map_err(|why| blame.reading(why))?;
@@ -112,17 +111,22 @@ impl StoreFile {
     }
 
     /// The snapshot with the log folded in.
-    pub(super) fn load(&self) -> Result<Cluster, StoreError> {
-        let blame = self.blame();
+    pub(super) fn load(&mut self) -> Result<Cluster, StoreError> {
+        let blame = Blame(&self.path);
         let read = self.database.begin_read().map_err(|why| blame.reading(why))?;
         let table = read.open_table(TASKS.definition).map_err(|why| blame.reading(why))?;
-        let mut part = self.snapshot.clone();
         let count = table.len().map_err(|why| blame.reading(why))?;
-        part.reserve(usize::try_from(count).unwrap_or(0));
-        TASKS.each(&table, blame, |_, entry: Result<TaskEntry, _>, _| {
-            part.insert(entry?);
+        let count = usize::try_from(count).unwrap_or(0);
+        let mut part = self.snapshot.clone();
+        let mut places = Places::with_capacity(count);
+        part.reserve(count);
+        TASKS.each(&table, blame, |&place, entry: Result<TaskEntry, _>, _| {
+            let entry = entry?;
+            places.insert(entry.record.task.id, place);
+            part.insert(entry);
             Ok(())
         })?;
+        self.places = Some(places);
         let mut cluster = part.into_cluster();
         for change in self.log.iter() {
             cluster.apply(change);
@@ -136,6 +140,10 @@ impl StoreFile {
         changes: &[Arc<Change>],
         retention: &Retention,
     ) -> Result<(), StoreError> {
+        // A new store is never loaded by who only fills it.
+        if self.places.is_none() {
+            self.load()?;
+        }
         let blame = Blame(&self.path);
         let transaction = self.database.begin_write().map_err(|why| blame.writing(why))?;
         {
@@ -147,7 +155,8 @@ impl StoreFile {
         }
         let due = retention.due(&self.log, changes.len());
         if due > 0 {
-            fold(&transaction, &mut self.snapshot, &mut self.log, due, &mut self.row, blame)?;
+            let places = self.places.get_or_insert_default();
+            fold(&transaction, &mut self.snapshot, places, &mut self.log, due, &mut self.row, blame)?;
         }
         transaction.commit().map_err(|why| blame.writing(why))?;
         if let Err(error) = self.witness.saw(self.revision()) {
@@ -159,7 +168,7 @@ impl StoreFile {
 }
 
 /// None in a new file, and in one of the first format.
-pub(super) fn head(database: &Database, blame: Blame<'_>) -> Result<Option<Head>, StoreError> {
+pub(super) fn head(database: &Database, blame: Blame<'_>) -> Result<Option<ClusterHead>, StoreError> {
     let read = database.begin_read().map_err(|why| blame.reading(why))?;
     match read.open_table(META.definition) {
         Ok(table) => META.get(&table, &HEAD, blame),

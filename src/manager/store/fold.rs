@@ -1,20 +1,25 @@
 //! Folds the oldest Changes of the log into the snapshot, within a transaction. Knows no file and no rule of when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use redb::WriteTransaction;
 
 use super::error::{Blame, StoreError};
 use super::retention::Log;
-use super::tables::{CHANGES, HEAD, Head, META, TASKS, WORKERS, WorkerRow};
-use crate::cluster::{Change, Part, TaskEntry, What};
+use super::row::RowError;
+use super::tables::{CHANGES, HEAD, META, TASKS, WORKERS, WorkerRow};
+use crate::cluster::{Change, Part, Revision, TaskEntry, What};
 use crate::task::TaskId;
+
+/// Under which key each task's row lies.
+pub(super) type Places = HashMap<TaskId, Revision>;
 
 /// Folds the `count` oldest: only the rows of the tasks they are about are read and written, each once.
 pub(super) fn fold(
     transaction: &WriteTransaction,
     snapshot: &mut Part,
+    places: &mut Places,
     log: &mut Log,
     count: usize,
     row: &mut Vec<u8>,
@@ -24,18 +29,27 @@ pub(super) fn fold(
     let tasks: BTreeSet<TaskId> = changes.iter().flat_map(|change| change.what.task_ids()).collect();
     let mut table = transaction.open_table(TASKS.definition).map_err(|why| blame.writing(why))?;
     for id in &tasks {
-        if let Some(entry) = TASKS.get::<TaskEntry>(&table, &id.0.as_u128(), blame)? {
-            snapshot.insert(entry);
-        }
+        let Some(place) = places.get(id) else { continue };
+        let entry = TASKS.get::<TaskEntry>(&table, place, blame)?;
+        snapshot.insert(
+            entry.ok_or_else(|| blame.row("tasks", format!("revision {place}"), &RowError::Missing))?,
+        );
     }
     for change in &changes {
         snapshot.apply(change);
     }
     for id in tasks {
-        let key = id.0.as_u128();
-        match snapshot.remove(id) {
-            Some(entry) => _ = TASKS.put(&mut table, &key, &entry, row, blame)?,
-            None => _ = table.remove(key).map_err(|why| blame.writing(why))?,
+        let entry = snapshot.remove(id);
+        let place = entry.as_ref().map(|entry| entry.record.submitted_at);
+        let before = match place {
+            Some(place) => places.insert(id, place),
+            None => places.remove(&id),
+        };
+        if let Some(before) = before.filter(|before| Some(*before) != place) {
+            table.remove(before).map_err(|why| blame.writing(why))?;
+        }
+        if let Some(entry) = entry {
+            TASKS.put(&mut table, &entry.record.submitted_at, &entry, row, blame)?;
         }
     }
     put_workers(transaction, snapshot, &changes, row, blame)?;
@@ -74,8 +88,7 @@ pub(super) fn put_head(
     row: &mut Vec<u8>,
     blame: Blame<'_>,
 ) -> Result<(), StoreError> {
-    let head = Head { revision: snapshot.revision(), last_worker: snapshot.last_worker() };
     let mut table = transaction.open_table(META.definition).map_err(|why| blame.writing(why))?;
-    META.put(&mut table, &HEAD, &head, row, blame)?;
+    META.put(&mut table, &HEAD, &snapshot.head(), row, blame)?;
     Ok(())
 }

@@ -70,7 +70,7 @@ fn put_snapshot(
     let mut table = transaction.open_table(TASKS.definition).map_err(|why| blame.writing(why))?;
     for id in snapshot.task_ids() {
         if let Some(entry) = snapshot.remove(id) {
-            TASKS.put(&mut table, &id.0.as_u128(), &entry, row, blame)?;
+            TASKS.put(&mut table, &entry.record.submitted_at, &entry, row, blame)?;
         }
     }
     Ok(())

@@ -65,7 +65,8 @@ impl Store for RedbStore {
     fn load(&mut self) -> Result<Cluster, StoreError> {
         let file = self.file.take();
         let (file, cluster) = self.caught(|| {
-            let file = file.map_or_else(|| StoreFile::open(&self.path, self.create, &self.retention), Ok)?;
+            let mut file =
+                file.map_or_else(|| StoreFile::open(&self.path, self.create, &self.retention), Ok)?;
             let cluster = file.load()?;
             Ok((file, cluster))
         })?;

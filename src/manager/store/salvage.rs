@@ -88,15 +88,14 @@ fn snapshot(
     });
     workers.sort_unstable_by_key(|row| row.place);
     let workers: Vec<_> = workers.into_iter().map(|row| row.record).collect();
-    let (revision, last_worker) = found.map_or((0, None), |head| (head.revision, head.last_worker));
-    let mut part = Part::new(revision, &workers, last_worker);
+    let mut part = Part::new(found.unwrap_or_default(), &workers);
     let mut unreadable = Vec::new();
     attempt(lost, || {
         let table = read.open_table(TASKS.definition).map_err(|why| blame.reading(why))?;
-        TASKS.each(&table, blame, |id, row: Result<TaskEntry, _>, _| {
+        TASKS.each(&table, blame, |place, row: Result<TaskEntry, _>, _| {
             match row {
                 Ok(entry) => part.insert(entry),
-                Err(_) => unreadable.push(format!("task {}", uuid::Uuid::from_u128(*id))),
+                Err(_) => unreadable.push(format!("the task submitted as revision {place}")),
             }
             Ok(())
         })

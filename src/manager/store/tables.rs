@@ -3,7 +3,6 @@
 use redb::{Key, ReadableTable, Table, TableDefinition};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::error::{Blame, StoreError};
 use super::row;
@@ -11,21 +10,14 @@ use crate::cluster::{Revision, WorkerRecord};
 
 /// Revision → Change: the log.
 pub(super) const CHANGES: Sheet<Revision> = Sheet::new("changes");
-/// Task id → `TaskEntry`, as it was at the snapshot's revision.
-pub(super) const TASKS: Sheet<u128> = Sheet::new("tasks");
+/// The revision that brought a task in → `TaskEntry`, as it was at the snapshot's revision. In this order new rows come
+/// last, many on one page; by the random ids each would be on a page of its own, written for it alone.
+pub(super) const TASKS: Sheet<Revision> = Sheet::new("tasks");
 /// Worker id → [`WorkerRow`], likewise.
 pub(super) const WORKERS: Sheet<&str> = Sheet::new("workers");
-/// One row: [`Head`].
+/// One row: the snapshot's `ClusterHead`, from whose revision the log goes on.
 pub(super) const META: Sheet<&str> = Sheet::new("meta");
 pub(super) const HEAD: &str = "head";
-
-/// What the snapshot is of.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Head {
-    /// The last Change in it; the log goes on from here.
-    pub(super) revision: Revision,
-    pub(super) last_worker: Option<usize>,
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WorkerRow<R = WorkerRecord> {
@@ -48,12 +40,6 @@ pub(super) trait Place {
 impl Place for Revision {
     fn words(&self) -> String {
         format!("revision {self}")
-    }
-}
-
-impl Place for u128 {
-    fn words(&self) -> String {
-        format!("task {}", Uuid::from_u128(*self))
     }
 }
 
