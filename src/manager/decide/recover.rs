@@ -22,6 +22,8 @@ pub(super) struct Unknown {
 #[derive(Debug, Default)]
 struct OfWorker {
     tasks: BTreeMap<TaskId, Task>,
+    /// How many of them live; kept, not counted: workers list thousands that have ended.
+    live: usize,
     /// Whether its list was heard since the start or since the link to it broke.
     is_listed: bool,
     /// When its count was last told.
@@ -33,16 +35,20 @@ impl Unknown {
     pub(super) fn begin_list(&mut self, worker: &WorkerId) {
         let of = self.workers.entry(worker.clone()).or_default();
         of.tasks.clear();
+        of.live = 0;
         of.is_listed = true;
     }
 
     pub(super) fn note(&mut self, worker: &WorkerId, task: Task) {
-        self.workers.entry(worker.clone()).or_default().tasks.insert(task.id, task);
+        let of = self.workers.entry(worker.clone()).or_default();
+        of.live += usize::from(lives(&task));
+        let before = of.tasks.insert(task.id, task);
+        of.live -= usize::from(before.is_some_and(|before| lives(&before)));
     }
 
     pub(super) fn forget(&mut self, worker: &WorkerId, task: TaskId) {
         if let Some(of) = self.workers.get_mut(worker).filter(|of| !of.tasks.is_empty()) {
-            of.tasks.remove(&task);
+            of.live -= usize::from(of.tasks.remove(&task).is_some_and(|task| lives(&task)));
         }
     }
 
@@ -58,8 +64,7 @@ impl Unknown {
     }
 
     fn live(&self, worker: &WorkerId) -> usize {
-        let of = self.workers.get(worker);
-        of.map_or(0, |of| of.tasks.values().filter(|task| !task.status.state.has_ended()).count())
+        self.workers.get(worker).map_or(0, |of| of.live)
     }
 
     /// Every unknown task with all who have it, the one to take over first: the newest generation and, of two, the
@@ -67,6 +72,7 @@ impl Unknown {
     fn take(&mut self) -> BTreeMap<TaskId, Vec<(WorkerId, Task)>> {
         let mut tasks: BTreeMap<TaskId, Vec<(WorkerId, Task)>> = BTreeMap::new();
         for (worker, of) in &mut self.workers {
+            of.live = 0;
             for (id, task) in std::mem::take(&mut of.tasks) {
                 tasks.entry(id).or_default().push((worker.clone(), task));
             }
@@ -86,14 +92,14 @@ impl Manager {
     pub(super) fn recover(&mut self, turn: &mut Turn, request: RequestId, cause: Cause) {
         let mut taken = Vec::new();
         for mut claims in self.unknown.take().into_values() {
-            let is_wanted = claims.iter().any(|(_, task)| !task.status.state.has_ended() || comes_back(task));
+            let is_wanted = claims.iter().any(|(_, task)| lives(task) || comes_back(task));
             // Whoever was noted may have become known since, by a submit of the same id.
             claims.retain(|(_, task)| self.is_unknown(task));
             let mut claims = claims.into_iter();
             if let Some((worker, task)) = claims.next().filter(|_| is_wanted) {
                 taken.push(TakenOver { worker: worker.clone(), task: task.clone() });
                 self.adopt(turn, cause, worker, task);
-                for (worker, task) in claims.filter(|(_, task)| !task.status.state.has_ended()) {
+                for (worker, task) in claims.filter(|(_, task)| lives(task)) {
                     self.stop_leftover(turn, &worker, task.id, task.status);
                 }
             }
@@ -147,6 +153,10 @@ impl Manager {
             self.set_worker(turn, Cause::WorkerReport, record);
         }
     }
+}
+
+fn lives(task: &Task) -> bool {
+    !task.status.state.has_ended()
 }
 
 /// Whether an ended task is one that its policy starts again. One that was stopped is not.

@@ -62,6 +62,12 @@ fn what_is_not_in_the_store_is_counted_and_nothing_of_it_is_stopped() {
         desk.lists_all("a", &[&one, &two]);
     }
     assert_eq!(desk.cluster().revision(), revision, "a repeat is no news");
+    let mut ended = one.clone();
+    ended.status.state = State::Failed;
+    desk.give(Input::WorkerTask { worker: id("a"), task: ended });
+    desk.wait(Duration::from_mins(1));
+    desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+    assert_eq!(desk.worker("a").unknown_tasks, 1, "what has ended no longer counts");
     desk.lists_all("a", &[]);
     assert_eq!(desk.worker("a").unknown_tasks, 0);
 }
