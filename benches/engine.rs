@@ -18,10 +18,10 @@ use bollard::{
     query_parameters::{CreateContainerOptions, StartContainerOptions},
 };
 use cube_tui::{
-    task::{NetworkMode, State, Task, TaskSpec},
+    task::{NetworkMode, Probe, State, Task, TaskSpec},
     worker::{
         Limits,
-        runtime::{Docker, Fake, Found, Runtime, RuntimeError, Sign, Started},
+        runtime::{Docker, Fake, Found, Probed, Runtime, RuntimeError, Sign, Started},
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -171,6 +171,10 @@ impl Runtime for Timed {
 
     async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
         self.docker.remove(container).await
+    }
+
+    async fn probe(&self, container: &str, probe: &Probe, timeout: Duration) -> Probed {
+        self.docker.probe(container, probe, timeout).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {

@@ -47,7 +47,8 @@
 //! # Invariants (looked at after every step of every simulated seed)
 //!
 //! 1. An acknowledged submit is in the store.
-//! 2. At most one live container for a (task, generation).
+//! 2. At most one live container for a (task, generation); of several generations the newest survives
+//!    (`src/manager/decide/moves.rs` has the rule).
 //! 3. State moves only along the transition table; an older generation's report changes nothing.
 //! 4. Every Change has a cause; nothing changes without a Change.
 //! 5. `worker_task_map` and `task_worker_map` name the same pairs; what is Pending is in `pending`.

@@ -8,11 +8,11 @@ mod recording;
 use std::collections::BTreeMap;
 
 use cube_tui::task::{
-    ErrorBody, Node, RestartPolicy, Stats, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, parse_task_event,
-    parse_tasks, port_list,
+    ErrorBody, Health, HealthCheck, Node, Probe, RestartPolicy, Stats, Task, TaskEvent, TaskId, TaskSpec,
+    TaskStatus, Verdict, parse_task_event, parse_tasks, port_list,
 };
 use jiff::Timestamp;
-use proptest::{collection, option, prelude::*};
+use proptest::{collection, option, prelude::*, sample};
 use recording::{Recording, as_ours, recording, recordings};
 use serde_json::{Value, json};
 
@@ -136,6 +136,29 @@ fn time() -> impl Strategy<Value = Option<Timestamp>> {
     option::of((0i64..4_000_000_000, 0i32..1_000_000_000).prop_map(|(s, ns)| Timestamp::new(s, ns).unwrap()))
 }
 
+fn probe() -> impl Strategy<Value = Probe> {
+    let port = || option::of(1..=u16::MAX);
+    prop_oneof![
+        (port(), "/[a-z:?/ü]{0,9}").prop_map(|(port, path)| Probe::Http { port, path }),
+        port().prop_map(|port| Probe::Tcp { port }),
+        collection::vec(".*", 1..3).prop_map(Probe::Command),
+    ]
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    let verdicts = vec![Verdict::Starting, Verdict::Healthy, Verdict::Unhealthy];
+    (sample::select(verdicts), ".*").prop_map(|(verdict, failure)| Health { verdict, failure })
+}
+
+prop_compose! {
+    fn check()(
+        probe in probe(), start_period_s in any::<u32>(), interval_s in any::<u32>(), timeout_s in 0..9_u32,
+        retries in 0..9_u32,
+    ) -> HealthCheck {
+        HealthCheck { probe, start_period_s, interval_s, timeout_s, retries }
+    }
+}
+
 prop_compose! {
     fn spec()(
         (name, image, cmd, env) in ("\\PC{0,20}", "[a-z]{1,9}", collection::vec(".*", 0..3), collection::vec("[A-Z]=\\PC*", 0..3)),
@@ -146,10 +169,11 @@ prop_compose! {
         labels in collection::btree_map("\\PC{1,9}", ".*", 0..3),
         stop_timeout_s in option::of(any::<u32>()),
         (exclusive, priority) in (any::<bool>(), any::<i32>()),
+        health_check in option::of(check()),
     ) -> TaskSpec {
         TaskSpec {
             name, image, cmd, env, cpu, memory_bytes, disk_bytes, port_bindings, labels, stop_timeout_s,
-            exclusive, priority,
+            exclusive, priority, health_check,
             exposed_ports: exposed.map(port_list),
             restart_policy: restarts.map_or(RestartPolicy::Always, RestartPolicy::OnFailure),
             ..TaskSpec::default()
@@ -161,13 +185,15 @@ prop_compose! {
     fn task()(
         id in any::<u128>(), spec in spec(), state in 0u64..5, generation in any::<u32>(),
         container_id in "[0-9a-f]{0,64}", start_time in time(), finish_time in time(),
-        exit_code in option::of(any::<i64>()), reason in ".*",
+        exit_code in option::of(any::<i64>()), reason in ".*", health in option::of(health()),
     ) -> Task {
         let status = TaskStatus {
             state: cube_tui::task::State::from_number(state).unwrap(),
             generation, container_id, start_time, finish_time, exit_code, reason,
             restart_count: generation / 2,
+            is_interrupted: generation % 2 == 1,
             host_ports: BTreeMap::new(),
+            health: health.map(Box::new),
         };
         Task { id: TaskId(uuid::Uuid::from_u128(id)), spec: spec.into(), status }
     }

@@ -10,7 +10,7 @@ use cube_tui::{
     task::{ErrorBody, State, Stats, Task},
     worker::{
         Config, Limits,
-        report::{EventAnswer, Report},
+        report::{EventAnswer, LEASE, LEASE_GRACE, Report},
         runtime::{Fake, Script},
     },
 };
@@ -159,13 +159,13 @@ async fn browsers_stay_outside_on_every_route() {
     worker.end().await;
 }
 
-/// The next report that is not a sample or a heartbeat.
+/// The next report that does not come by the clock.
 macro_rules! next {
     ($reports:expr) => {
         loop {
             let next = tokio::time::timeout(PATIENCE, $reports.next()).await.expect("a report in time");
             match next.expect("the stream goes on").unwrap() {
-                Report::Sample(_) | Report::Heartbeat { .. } => {}
+                Report::Sample(_) | Report::LeaseClock(_) | Report::Heartbeat { .. } => {}
                 report => break report,
             }
         }
@@ -266,5 +266,33 @@ async fn a_hung_start_holds_up_nothing_but_its_slot() {
     assert_eq!(worker.task(hung.id).await.unwrap().status.state, State::Scheduled);
     runtime.hang(false);
     worker.until_state(hung.id, State::Running).await;
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn an_exclusive_task_runs_while_a_manager_is_heard_and_no_longer() {
+    let (worker, _) = worker().await;
+    let id = Uuid::new_v4();
+    let task = json!({ "ID": id, "State": 1, "Image": "busy:1", "Exclusive": true });
+    let event = json!({ "ID": Uuid::new_v4(), "State": 2, "Task": task }).to_string();
+    let (status, message) = refusal(&worker, Method::POST, "/tasks", &event).await;
+    assert_eq!(status, 503, "{message}");
+
+    let mut reports = Box::pin(worker.client.reports().await.unwrap());
+    let Report::LeaseClock(clock) = reports.next().await.unwrap().unwrap() else {
+        panic!("the clock comes before any work can");
+    };
+    worker.client.renew_lease(clock.since_boot_ms).await.unwrap();
+    let start = std::time::Instant::now();
+    assert_eq!(ask(&worker, Method::POST, "/tasks", &event).await.0, 201);
+    let id = cube_tui::task::TaskId(id);
+    worker.until_state(id, State::Running).await;
+    let ended = worker.until_state(id, State::Failed).await;
+    assert!(ended.status.is_interrupted && ended.status.reason.contains("lease"), "{:?}", ended.status);
+    assert!(start.elapsed() <= LEASE + LEASE_GRACE, "{:?}", start.elapsed());
+
+    let never = clock.since_boot_ms + 3_600_000;
+    let refused = worker.client.renew_lease(never).await.unwrap_err().to_string();
+    assert!(refused.contains("clock never said so"), "{refused}");
     worker.end().await;
 }

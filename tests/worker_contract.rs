@@ -7,7 +7,7 @@ mod support;
 use std::{collections::BTreeMap, time::Duration};
 
 use cube_tui::{
-    task::{State, Task},
+    task::{HealthCheck, Probe, State, Task, TaskSpec, Verdict},
     worker::runtime::{Docker, Fake, Process, Runtime, Script},
 };
 use libtest_mimic::{Completion, Trial};
@@ -23,8 +23,11 @@ fn main() {
             runtime.script("exit3", Script { exit: Some(3), ..Script::default() });
             let refuse = Some("image absent not found: fake".to_owned());
             runtime.script("absent", Script { refuse, ..Script::default() });
+            let fail_probe = Some("it is sick".to_owned());
+            runtime.script("sick", Script { fail_probe, ..Script::default() });
             let make = |kind: &str| match kind {
                 "sleep" => task("sleep", "any", &[]),
+                "well" | "sick" => checked(task(kind, kind, &[]), "tcp:8080".parse().unwrap()),
                 kind => task(kind, kind, &[]),
             };
             contract(runtime, Uuid::new_v4(), make).await;
@@ -35,8 +38,9 @@ fn main() {
     let process = Trial::test("every_runtime_keeps_the_contract::process", || {
         block_on(async {
             let program = support::fixture().to_str().unwrap().to_owned();
-            let runtime = Process::new(BTreeMap::from([("fixture".to_owned(), vec![program])]));
-            contract(runtime, Uuid::new_v4(), |kind| kind_of("fixture", kind)).await;
+            let runtime = Process::new(BTreeMap::from([("fixture".to_owned(), vec![program.clone()])]));
+            let failing = [program.as_str(), "exit", "3"];
+            contract(runtime, Uuid::new_v4(), |kind| kind_of("fixture", kind, "", failing)).await;
             Ok(Completion::Completed)
         })
         .map(drop)
@@ -45,18 +49,30 @@ fn main() {
         let identity = Uuid::new_v4();
         let image = Image::build(&docker).await;
         let runtime = Docker::new(&support::docker_host(), Uuid::new_v4(), identity);
-        contract(runtime, identity, |kind| kind_of(&image.name, kind)).await;
+        contract(runtime, identity, |kind| kind_of(&image.name, kind, "8080", ["/fixture", "exit", "3"]))
+            .await;
         remove_containers(&docker, &format!("cube.worker={identity}")).await;
         image.remove(&docker).await;
     });
     support::run(vec![fake, process, docker]);
 }
 
-fn kind_of(image: &str, kind: &str) -> Task {
+/// With a check every second that may fail three times.
+fn checked(mut task: Task, probe: Probe) -> Task {
+    let check = HealthCheck { start_period_s: 0, interval_s: 1, timeout_s: 5, retries: 3, probe };
+    let ports = Some(vec!["8080/tcp".to_owned()]);
+    task.spec = TaskSpec { health_check: Some(check), exposed_ports: ports, ..(*task.spec).clone() }.into();
+    task
+}
+
+fn kind_of(image: &str, kind: &str, port: &str, failing: [&str; 3]) -> Task {
     match kind {
         "sleep" => task(kind, image, &["sleep"]),
         "exit0" => task(kind, image, &["exit", "0"]),
         "exit3" => task(kind, image, &["exit", "3"]),
+        // The process runtime says in PORT where it shall listen.
+        "well" => checked(task(kind, image, &["http", port]), "/health".parse().unwrap()),
+        "sick" => checked(task(kind, image, &["sleep"]), Probe::Command(failing.map(str::to_owned).to_vec())),
         _ => {
             let mut absent = task(kind, "cube-test-absent:1", &["exit", "0"]);
             let mut spec = (*absent.spec).clone();
@@ -118,6 +134,18 @@ async fn contract(runtime: impl Runtime, identity: Uuid, make: impl Fn(&str) -> 
     worker.run(&late).await;
     let never = worker.until_state(late.id, State::Completed).await;
     assert!(never.status.container_id.is_empty() && never.status.start_time.is_none());
+
+    // What is asked answers, or is stopped and says why.
+    let (well, sick) = (make("well"), make("sick"));
+    worker.run(&well).await;
+    worker.run(&sick).await;
+    let healthy =
+        |task: &Task| task.status.health.as_ref().is_some_and(|health| health.verdict == Verdict::Healthy);
+    worker.until("it is healthy", well.id, healthy).await;
+    let sick = worker.until_state(sick.id, State::Failed).await;
+    assert!(sick.status.reason.starts_with("health check failed 3 times: "), "{}", sick.status.reason);
+    worker.stop_task(&well).await;
+    worker.until_state(well.id, State::Completed).await;
 
     tokio::time::timeout(Duration::from_secs(15), worker.end()).await.expect("a worker ends promptly");
 }

@@ -20,7 +20,11 @@ use bollard::{
 use cube_tui::{
     cluster::TaskUse,
     task::{NetworkMode, State, Task, TaskSpec},
-    worker::{Config, report::Report, runtime::Docker},
+    worker::{
+        Config,
+        report::Report,
+        runtime::{Docker, Runtime as _},
+    },
 };
 use futures_util::{StreamExt as _, future::join_all};
 use libtest_mimic::{Completion, Trial};
@@ -48,6 +52,8 @@ fn main() {
         trial("a_container_made_but_never_started_is_started_once", made_not_started),
         trial("two_workers_on_one_engine_do_not_touch_each_other", two_workers),
         trial("an_ephemeral_worker_leaves_nothing", ephemeral),
+        trial("of_a_task_that_crashes_again_only_the_last_container_is_kept", crashes),
+        trial("what_is_removed_for_the_limit_is_never_a_running_container", running_is_not_removed),
         trial("a_sample_tells_what_each_task_uses", sample),
         pulls(),
         trial("an_engine_that_hangs_is_told_within_20_seconds_and_recovers", engine_hangs),
@@ -383,6 +389,31 @@ async fn ephemeral(stage: Stage) -> Stage {
     }
     worker.end().await;
     assert_eq!(containers_with(&stage.docker, &format!("cube.worker={identity}")).await, [""; 0]);
+    stage
+}
+
+async fn crashes(stage: Stage) -> Stage {
+    let mut bad = task("bad", &stage.image.name, &["exit", "3"]);
+    let mut last = String::new();
+    for generation in 0..3 {
+        bad.status.generation = generation;
+        stage.worker.run(&bad).await;
+        let is_its_end = |task: &Task| task.status.state.has_ended() && task.status.generation == generation;
+        last = stage.worker.until("it crashed", bad.id, is_its_end).await.status.container_id;
+    }
+    wait_for("the earlier ones are removed", PATIENCE, async || {
+        let there = containers_with(&stage.docker, &stage.label()).await;
+        assert!(there.contains(&last), "the last one stays for its logs");
+        (there.len() == 1).then_some(())
+    })
+    .await;
+    stage
+}
+
+async fn running_is_not_removed(stage: Stage) -> Stage {
+    let running = stage.running(stage.sleeper()).await;
+    runtime(stage.identity).remove(&running.status.container_id).await.unwrap();
+    assert_eq!(stage.inspect(&running).await.state.unwrap().running, Some(true));
     stage
 }
 

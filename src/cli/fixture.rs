@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::{Cause, Change, Cluster, What, WorkerRecord};
+use crate::cluster::{Cause, Change, Cluster, Crashes, What, WorkerRecord};
 use crate::task::{EventId, RestartPolicy, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 
 /// The id that starts with these eight digits.
@@ -20,14 +20,17 @@ pub struct History {
 
 impl History {
     pub fn change(&mut self, cause: Cause, what: What) -> Arc<Change> {
-        let revision = self.cluster.revision() + 1;
-        // 07:00:00.123 and a second more for each.
-        let start: Timestamp = "2026-11-24T07:00:00.123Z".parse().unwrap();
-        let time = start + SignedDuration::from_secs(i64::try_from(revision).unwrap());
+        let (revision, time) = (self.cluster.revision() + 1, self.time());
         let change = Arc::new(Change { revision, time, cause, what });
         self.cluster.apply(&change);
         self.changes.push(Arc::clone(&change));
         change
+    }
+
+    /// Of the next Change: 07:00:00.123 and a second more for each.
+    fn time(&self) -> Timestamp {
+        let start: Timestamp = "2026-11-24T07:00:00.123Z".parse().unwrap();
+        start + SignedDuration::from_secs(i64::try_from(self.cluster.revision() + 1).unwrap())
     }
 
     pub fn submit(&mut self, id: TaskId, name: &str) -> Arc<Change> {
@@ -62,10 +65,13 @@ impl History {
     }
 
     pub fn restart(&mut self, task: TaskId) -> Arc<Change> {
-        let status = self.cluster.task(task).unwrap().status();
+        let record = self.cluster.task(task).unwrap();
+        let (status, in_a_row) = (record.status(), record.crashes.in_a_row + 1);
+        let crashes = Crashes { in_a_row, failed: true, last: status.reason.clone() };
         let (generation, restart_count) = (status.generation + 1, status.restart_count + 1);
-        let retry_at = Timestamp::UNIX_EPOCH;
-        let what = What::Restarting { task, generation, restart_count, reason: "restart".into(), retry_at };
+        let retry_at = self.time() + SignedDuration::from_secs(38);
+        let reason = "restart".into();
+        let what = What::Restarting { task, generation, restart_count, crashes, reason, retry_at };
         self.change(Cause::RestartPolicy, what)
     }
 

@@ -25,11 +25,23 @@ pub struct Line<'a> {
     /// A stop is under way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopping: bool,
+    /// Only of a task that is held back after it crashed several times in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crash_loop: Option<CrashLoop<'a>>,
     /// Where a manager or worker listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<&'a Task>,
+}
+
+/// How often in a row it ended, how it did last, and when it is started again.
+#[derive(Clone, Debug, Serialize)]
+struct CrashLoop<'a> {
+    in_a_row: u32,
+    last: &'a str,
+    #[serde(serialize_with = "with_milliseconds")]
+    next_start: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,6 +79,7 @@ impl<'a> Line<'a> {
             reason: unless_empty(&status.reason).map(Cow::Borrowed),
             exit_code: status.exit_code,
             stopping: record.is_stopping(),
+            crash_loop: CrashLoop::of(record),
             address: None,
             task: Some(&record.task),
         }
@@ -100,6 +113,7 @@ impl<'a> Line<'a> {
             reason,
             exit_code: None,
             stopping: false,
+            crash_loop: None,
             address: None,
             task: None,
         }
@@ -127,6 +141,7 @@ impl<'a> Line<'a> {
             reason: None,
             exit_code: None,
             stopping: false,
+            crash_loop: None,
             address: Some(address),
             task: None,
         }
@@ -140,7 +155,13 @@ impl<'a> Line<'a> {
     /// The same for people: `08:00:03  Failed     web (55ab01fe) on localhost:5555: exit 3`.
     pub fn text(&self, zone: &TimeZone) -> String {
         let time = zone.to_datetime(self.time).strftime("%H:%M:%S").to_string();
-        let state = if self.stopping { "Stopping" } else { self.state };
+        let state = if self.stopping {
+            "Stopping"
+        } else if self.crash_loop.is_some() {
+            "CrashLoop"
+        } else {
+            self.state
+        };
         let subject = match (self.task, self.kind) {
             (Some(task), _) => name_of(task),
             (None, Kind::Worker) => "worker".to_owned(),
@@ -156,13 +177,32 @@ impl<'a> Line<'a> {
         };
         let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
         let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
+        let health = self.task.filter(is_running).and_then(|task| task.status.health.as_deref());
+        let health = health.map(|health| format!(", {}", health.verdict.name())).unwrap_or_default();
         let why = match (&self.reason, self.exit_code) {
             (Some(reason), _) => format!(": {reason}"),
             (None, Some(code)) if code != 0 => format!(": exit {code}"),
             (None, _) => String::new(),
         };
-        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{why}"))
+        let next =
+            self.crash_loop.as_ref().and_then(|crash_loop| seconds_until(crash_loop.next_start, self.time));
+        let next = next.map(|seconds| format!("; next start in {seconds} s")).unwrap_or_default();
+        printable(&format!("{time}  {state:<9}  {subject}{place}{ports}{health}{why}{next}"))
     }
+}
+
+impl<'a> CrashLoop<'a> {
+    fn of(record: &'a TaskRecord) -> Option<Self> {
+        let crashes = record.crash_loop()?;
+        // Never held back: then it is next.
+        let next_start = record.queued.and_then(|queued| queued.retry_at).unwrap_or(record.changed);
+        Some(Self { in_a_row: crashes.in_a_row, last: &crashes.last, next_start })
+    }
+}
+
+/// A part of a second is a second: of what is yet to come it is never said that it is in 0 s.
+pub fn seconds_until(at: Timestamp, now: Timestamp) -> Option<u128> {
+    (at > now).then(|| at.duration_since(now).as_millis().unsigned_abs().div_ceil(1_000))
 }
 
 /// `web (55ab01fe)`; without a name, the image's.
@@ -213,7 +253,7 @@ mod tests {
     use super::super::fixture::{History, id};
     use super::Line;
     use crate::cluster::{Change, Cluster, What, WorkerHealth};
-    use crate::task::{HostPort, State};
+    use crate::task::{Health, HostPort, RestartPolicy, State, Verdict};
 
     fn json_of(change: &Change, after: &Cluster) -> Value {
         serde_json::from_str(&Line::of_change(change, after).unwrap().json()).unwrap()
@@ -274,14 +314,45 @@ mod tests {
             text_of(&change, &history.cluster),
             "07:00:03  Running    web (55ab01fe) on localhost:5555, port 8080->80/tcp"
         );
+        let mut status = history.cluster.task(web).unwrap().status().clone();
+        status.health = Some(Box::new(Health { verdict: Verdict::Healthy, failure: String::new() }));
+        let change =
+            history.change(crate::cluster::Cause::WorkerReport, What::Observed { task: web, status });
+        let text = text_of(&change, &history.cluster);
+        assert!(text.ends_with("localhost:5555, port 8080->80/tcp, healthy"), "{text}");
         let change = history.change(crate::cluster::Cause::Command, What::StopRequested { task: web });
         assert_eq!(
             text_of(&change, &history.cluster),
-            "07:00:04  Stopping   web (55ab01fe) on localhost:5555"
+            "07:00:05  Stopping   web (55ab01fe) on localhost:5555"
         );
         assert_eq!(json_of(&change, &history.cluster)["stopping"], true);
         let change = history.observe(web, State::Failed, Some(3), "");
         assert!(text_of(&change, &history.cluster).ends_with("localhost:5555: exit 3"));
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_with_its_count_its_last_end_and_its_next_start() {
+        let mut history = History::default();
+        let web = id("55ab01fe");
+        history.submit_with(web, "web", RestartPolicy::Always);
+        for _ in 0..2 {
+            history.schedule(web);
+            history.observe(web, State::Failed, Some(3), "exit code 3");
+            let change = history.restart(web);
+            let line = json_of(&change, &history.cluster);
+            assert_eq!((&line["state"], line.get("crash_loop")), (&json!("Pending"), None));
+        }
+        history.schedule(web);
+        history.observe(web, State::Failed, Some(3), "exit code 3");
+        let change = history.restart(web);
+        let expected =
+            json!({ "in_a_row": 3, "last": "exit code 3", "next_start": "2026-11-24T07:00:48.123Z" });
+        let line = json_of(&change, &history.cluster);
+        assert_eq!((&line["state"], &line["crash_loop"]), (&json!("Pending"), &expected));
+        assert_eq!(
+            text_of(&change, &history.cluster),
+            "07:00:10  CrashLoop  web (55ab01fe): restart; next start in 38 s"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::args::PsArgs;
 use super::exit::{CliError, Exit};
-use super::line::{Line, printable, published_ports};
+use super::line::{Line, printable, published_ports, seconds_until};
 use super::print::Printer;
 use crate::client::ManagerHandle;
 use crate::cluster::{Cause, Cluster, TaskRecord};
@@ -49,16 +49,24 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
     table.set_header(["ID", "NAME", "STATE", "WORKER", "PORTS", "RST", "AGE", "IMAGE", "REASON"]);
     for record in records {
         let (task, status) = (&record.task, record.status());
-        let state = if record.is_stopping() { "Stopping" } else { status.state.name() };
+        let state = match record.crash_loop() {
+            _ if record.is_stopping() => "Stopping",
+            Some(_) => "CrashLoop",
+            None => status.state.name(),
+        };
         let worker = cluster.worker_of(task.id).map_or_else(String::new, ToString::to_string);
         let reason = match status.exit_code {
             Some(code) if status.reason.is_empty() && code != 0 => format!("exit {code}"),
             _ => status.reason.clone(),
         };
+        let reason = match next_start(record, now) {
+            Some(seconds) => format!("{reason}; next start in {seconds} s"),
+            None => reason,
+        };
         let mut row = comfy_table::Row::from([
             task.id.short(),
             printable(&task.spec.name),
-            state.to_owned(),
+            with_health(state, record),
             printable(&worker),
             published_ports(task).join(" "),
             status.restart_count.to_string(),
@@ -90,6 +98,20 @@ pub fn text_of(table: &Table) -> String {
     lines.join("\n")
 }
 
+/// The seconds that a task in a crash loop is held back yet.
+fn next_start(record: &TaskRecord, now: Timestamp) -> Option<u128> {
+    record.crash_loop()?;
+    seconds_until(record.queued?.retry_at?, now)
+}
+
+/// `Running (healthy)`, as Docker has it.
+fn with_health(state: &str, record: &TaskRecord) -> String {
+    match record.status().health.as_deref() {
+        Some(health) if record.state() == State::Running => format!("{state} ({})", health.verdict.name()),
+        _ => state.to_owned(),
+    }
+}
+
 /// `5s`, `12m`, `3h`, `2d`.
 fn age(seconds: i64) -> String {
     match seconds.max(0) {
@@ -104,6 +126,8 @@ fn age(seconds: i64) -> String {
 mod tests {
     use super::super::fixture::{History, id};
     use super::*;
+    use crate::cluster::What;
+    use crate::task::{Health, RestartPolicy, Verdict};
 
     fn history() -> History {
         let mut history = History::default();
@@ -148,6 +172,42 @@ mod tests {
         for part in ["55ab01fe", "Running", "localhost:5555", "1h", "fit in 80 columns"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_in_state_and_reason_and_counts_down() {
+        let mut history = History::default();
+        let web = id("55ab01fe");
+        history.submit_with(web, "web", RestartPolicy::Always);
+        for _ in 0..3 {
+            history.schedule(web);
+            history.observe(web, State::Failed, Some(3), "exit code 3");
+            history.restart(web);
+        }
+        let records = listed(&history.cluster, &[]);
+        for (now, end) in [
+            ("2026-11-24T07:00:11Z", "restart; next start in 38 s"),
+            ("2026-11-24T07:00:48Z", "restart; next start in 1 s"),
+            ("2026-11-24T07:00:49Z", "restart"),
+        ] {
+            let text = table(&records, &history.cluster, now.parse().unwrap(), None);
+            assert!(text.contains("CrashLoop") && text.ends_with(end), "{text}");
+        }
+    }
+
+    #[test]
+    fn health_is_shown_of_what_runs_and_has_a_check() {
+        let mut history = history();
+        let shown = |history: &History, id| {
+            let record = history.cluster.task(id).unwrap();
+            with_health(record.state().name(), record)
+        };
+        assert_eq!(shown(&history, id("55ab01fe")), "Running");
+        let mut status = history.cluster.task(id("55ab01fe")).unwrap().status().clone();
+        status.health = Some(Box::new(Health { verdict: Verdict::Healthy, failure: String::new() }));
+        history.change(Cause::WorkerReport, What::Observed { task: id("55ab01fe"), status });
+        assert_eq!(shown(&history, id("55ab01fe")), "Running (healthy)");
+        assert_eq!(shown(&history, id("11111111")), "Failed");
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::print::Printer;
 use super::submit::{submit_and_wait, submit_only};
 use crate::client::ManagerHandle;
 use crate::task::{
-    NetworkMode, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list, port_name,
+    HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list,
+    port_name,
 };
 
 /// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
@@ -64,9 +65,24 @@ pub struct RunArgs {
     /// Run this instead of the image's entrypoint
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
-    /// The path that tells whether it is healthy
-    #[arg(long, value_name = "PATH")]
-    pub health_check: Option<String>,
+    /// What tells whether it is healthy: /path, http:8080/path, tcp:5432 or tcp
+    #[arg(long, value_name = "CHECK", conflicts_with = "health_cmd")]
+    pub health_check: Option<Probe>,
+    /// A command in the container that tells whether it is healthy: words between spaces
+    #[arg(long, value_name = "COMMAND")]
+    pub health_cmd: Option<String>,
+    /// How long failed checks don't count after the start
+    #[arg(long, value_name = "SECONDS")]
+    pub health_start_period: Option<u32>,
+    /// From one check to the next
+    #[arg(long, value_name = "SECONDS")]
+    pub health_interval: Option<u32>,
+    /// How long a check may take
+    #[arg(long, value_name = "SECONDS")]
+    pub health_timeout: Option<u32>,
+    /// Failed checks in a row that make it unhealthy
+    #[arg(long, value_name = "TIMES")]
+    pub health_retries: Option<u32>,
     /// Seconds between SIGTERM and SIGKILL
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
@@ -101,7 +117,7 @@ impl RunArgs {
             exposed_ports: (!ports.is_empty()).then_some(ports),
             port_bindings: (!port_bindings.is_empty()).then_some(port_bindings),
             restart_policy: self.restart.unwrap_or_default(),
-            health_check: self.health_check.clone().unwrap_or_default(),
+            health_check: self.health_check()?,
             pull_policy: self.pull.unwrap_or_default(),
             network_mode: self.network.unwrap_or_default(),
             mounts: self.mount.clone(),
@@ -112,6 +128,29 @@ impl RunArgs {
         spec.check()
             .map_err(|error| CliError::usage(format!("{}: {}", option_of(&error.field), error.problem)))?;
         Ok(spec)
+    }
+
+    fn health_check(&self) -> Result<Option<HealthCheck>, CliError> {
+        let command =
+            || Some(Probe::Command(self.health_cmd.as_ref()?.split(' ').map(str::to_owned).collect()));
+        let Some(probe) = self.health_check.clone().or_else(command) else {
+            let options =
+                [self.health_start_period, self.health_interval, self.health_timeout, self.health_retries];
+            if options.iter().any(Option::is_some) {
+                let problem =
+                    "--health-…: there is no check to go with it; add --health-check or --health-cmd";
+                return Err(CliError::usage(problem.to_owned()));
+            }
+            return Ok(None);
+        };
+        let default = HealthCheck::new(probe);
+        Ok(Some(HealthCheck {
+            start_period_s: self.health_start_period.unwrap_or(default.start_period_s),
+            interval_s: self.health_interval.unwrap_or(default.interval_s),
+            timeout_s: self.health_timeout.unwrap_or(default.timeout_s),
+            retries: self.health_retries.unwrap_or(default.retries),
+            ..default
+        }))
     }
 }
 
@@ -127,6 +166,11 @@ fn option_of(field: &str) -> &str {
         "Memory" => "--memory",
         "ExposedPorts" | "PortBindings" => "--publish",
         "HealthCheck" => "--health-check",
+        "HealthCmd" => "--health-cmd",
+        "HealthStartPeriod" => "--health-start-period",
+        "HealthInterval" => "--health-interval",
+        "HealthTimeout" => "--health-timeout",
+        "HealthRetries" => "--health-retries",
         "Mounts" => "--mount",
         "Labels" => "--label",
         "StopTimeout" => "--stop-timeout",
@@ -194,7 +238,7 @@ mod tests {
 
     use super::super::args::{Cli, Command};
     use super::{CliError, TaskSpec, bytes};
-    use crate::task::RestartPolicy;
+    use crate::task::{HealthCheck, RestartPolicy};
 
     fn spec(line: &str) -> Result<TaskSpec, CliError> {
         let cli = Cli::try_parse_from(["cube-tui", "run"].into_iter().chain(line.split_whitespace()));
@@ -224,6 +268,15 @@ mod tests {
     }
 
     #[test]
+    fn health_options_become_a_check() {
+        let check = |line: &str| spec(line).unwrap().health_check.unwrap();
+        let http = check("alpine -p 80 --health-check http:80/up --health-interval 2 --health-retries 1");
+        assert_eq!((http.probe.wire().as_str(), http.interval_s, http.retries), ("http:80/up", 2, 1));
+        assert_eq!(http.timeout_s, HealthCheck::DEFAULT_TIMEOUT_S);
+        assert_eq!(check("alpine --health-cmd true").probe.to_string(), "true");
+    }
+
+    #[test]
     fn a_bare_image_sets_nothing_else() {
         assert_eq!(spec("alpine").unwrap(), TaskSpec { image: "alpine".into(), ..TaskSpec::default() });
     }
@@ -243,6 +296,11 @@ mod tests {
             ("alpine -v /:/host", "--mount"),
             ("alpine -l cube.task=x", "--label"),
             ("a//b", "IMAGE"),
+            ("alpine --health-check health", "--health-check"),
+            ("alpine --health-check / --health-cmd true", "--health-cmd"),
+            ("alpine -p 80 --health-check tcp:81", "--health-check"),
+            ("alpine --health-retries 2", "--health-"),
+            ("alpine --health-check / --health-timeout 0", "--health-timeout"),
         ] {
             let error = spec(line).expect_err(line);
             assert!(error.message.contains(option), "{line}: {error}");

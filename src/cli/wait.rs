@@ -112,7 +112,9 @@ impl Observer for WaitObserver<'_> {
                 if !self.waiting.known.contains(&task) {
                     continue;
                 }
-                let message = format!("the manager no longer knows task {task}: was its store replaced?");
+                let message = format!(
+                    "the manager no longer knows task {task}: it ended and was collected meanwhile, or the store was replaced"
+                );
                 return Err(CliError::unreachable(message));
             };
             self.waiting.known.insert(task);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::WorkerRecord;
+use super::{Crashes, WorkerRecord};
 use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
 
 /// Counts the Changes of a cluster: 1, 2, 3 … without a gap.
@@ -78,7 +78,18 @@ pub enum What {
     /// Ended without (or against) a worker's word.
     Ended { task: TaskId, state: State, reason: String },
     /// Starts again: back in `pending` as a new generation, not before `retry_at`.
-    Restarting { task: TaskId, generation: u32, restart_count: u32, reason: String, retry_at: Timestamp },
+    Restarting {
+        task: TaskId,
+        generation: u32,
+        restart_count: u32,
+        /// With this end in it. A log of before it was counted starts at none.
+        #[serde(default)]
+        crashes: Crashes,
+        reason: String,
+        retry_at: Timestamp,
+    },
+    /// Ended long enough ago, or too many ended since: forgotten. Submitted again, they are new tasks.
+    Collected { tasks: Vec<TaskId> },
     /// A worker has it, and it was not in the store (or only as it was before): taken over as it stands there.
     Adopted { task: Task, worker: WorkerId },
     /// A worker appeared or its health changed; the whole new record.
@@ -88,10 +99,10 @@ pub enum What {
 impl What {
     /// Every task whose row the fold looks at or changes: a store folds a Change with nothing but these at hand.
     pub fn task_ids(&self) -> impl Iterator<Item = TaskId> {
-        self.task_id().into_iter()
+        self.task_id().into_iter().chain(self.collected().iter().copied())
     }
 
-    /// The task this is about, if it is about one.
+    /// The task this is about, if it is about one and not about many.
     pub fn task_id(&self) -> Option<TaskId> {
         match self {
             Self::Submitted { task, .. } | Self::Adopted { task, .. } => Some(task.id),
@@ -103,7 +114,7 @@ impl What {
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),
-            Self::Worker { .. } => None,
+            Self::Collected { .. } | Self::Worker { .. } => None,
         }
     }
 }

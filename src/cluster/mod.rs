@@ -1,6 +1,8 @@
 //! Cluster: what a manager knows, and `apply`, the one fold that changes it. Decides nothing, knows no IO.
 
 mod change;
+mod crashes;
+mod ended;
 mod event_db;
 mod feed;
 mod part;
@@ -8,7 +10,7 @@ mod sample;
 mod snapshot;
 mod worker_record;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Cause, Change, Revision, What};
+pub use crashes::Crashes;
+pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
 pub use event_db::EventDb;
 pub use feed::FeedItem;
 pub use part::{ClusterHead, Part, TaskEntry};
@@ -42,6 +46,11 @@ pub struct Cluster {
     task_worker_map: HashMap<TaskId, WorkerId>,
     last_worker: Option<usize>,
     counts: [usize; 5],
+    /// When it ended → the task: the order in which they are let go.
+    ended: BTreeSet<(Timestamp, TaskId)>,
+    /// What a submitted task starts with: above every generation of a task that was let go, since a worker may
+    /// remember one of the same id.
+    first_generation: u32,
 }
 
 /// A row of the TaskDb.
@@ -61,6 +70,9 @@ pub struct TaskRecord {
     pub tried: Option<WorkerId>,
     /// Dispatches that did not arrive, since the last one that did; sets the backoff.
     pub attempts: u32,
+    /// Its ends soon after a start; sets the backoff before the next one.
+    #[serde(default)]
+    pub crashes: Crashes,
     /// Its moves off lost workers; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves: Option<Moves>,
@@ -239,7 +251,7 @@ impl Cluster {
                     status.finish_time.get_or_insert(now);
                 });
             }
-            What::Restarting { task, generation, restart_count, reason, retry_at } => {
+            What::Restarting { task, generation, restart_count, crashes, reason, retry_at } => {
                 self.unassign(*task);
                 self.update(*task, now, |record| {
                     record.task.status = TaskStatus {
@@ -250,17 +262,19 @@ impl Cluster {
                         ..TaskStatus::default()
                     };
                     record.tried = None;
+                    record.crashes.clone_from(crashes);
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
             }
             What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
+            What::Collected { tasks } => self.collected(tasks),
             What::Worker { worker } => self.worker_changed(worker),
         }
     }
 
     fn submitted(&mut self, revision: Revision, now: Timestamp, task: &Task) {
         let mut task = task.clone();
-        task.status = TaskStatus::default();
+        task.status = TaskStatus { generation: self.first_generation, ..TaskStatus::default() };
         let id = task.id;
         self.put(TaskRecord {
             task,
@@ -272,6 +286,7 @@ impl Cluster {
             tried: None,
             attempts: 0,
             moves: None,
+            crashes: Crashes::default(),
         });
         self.enqueue(id, revision, now, None);
     }
@@ -287,19 +302,24 @@ impl Cluster {
             tried: Some(worker.clone()),
             attempts: 0,
             moves: None,
+            crashes: Crashes::default(),
         });
         self.assign(task.id, worker);
     }
 
     /// A new row, in the place of an old one if there is one.
     fn put(&mut self, record: TaskRecord) {
-        let (id, state) = (record.task.id, record.state());
+        let (id, state, now) = (record.task.id, record.state(), record.changed);
         if let Some(before) = self.task_db.insert(id, record) {
             self.counts[usize::from(before.state().number())] -= 1;
+            self.ended.remove(&(before.changed, id));
             if let Some(queued) = before.queued {
                 self.pending.remove(&queued.position);
             }
             self.unassign(id);
+        }
+        if state.has_ended() {
+            self.ended.insert((now, id));
         }
         self.counts[usize::from(state.number())] += 1;
     }
@@ -328,13 +348,19 @@ impl Cluster {
         }
     }
 
-    /// Changes a row and keeps the counts right.
+    /// Changes a row, and keeps the counts and the order of the ended right.
     fn update(&mut self, task: TaskId, now: Timestamp, change: impl FnOnce(&mut TaskRecord)) {
         let Some(record) = self.task_db.get_mut(&task) else { return };
         self.counts[usize::from(record.state().number())] -= 1;
+        if record.state().has_ended() {
+            self.ended.remove(&(record.changed, task));
+        }
         change(record);
         record.changed = now;
         self.counts[usize::from(record.state().number())] += 1;
+        if record.state().has_ended() {
+            self.ended.insert((now, task));
+        }
     }
 
     /// Adds a row as it was folded elsewhere; it must not be here yet.
@@ -342,6 +368,9 @@ impl Cluster {
         self.counts[usize::from(record.state().number())] += 1;
         if let Some(queued) = record.queued {
             self.pending.insert(queued.position, record.task.id);
+        }
+        if record.state().has_ended() {
+            self.ended.insert((record.changed, record.task.id));
         }
         self.task_db.insert(record.task.id, record);
     }
@@ -353,6 +382,7 @@ impl Cluster {
         if let Some(queued) = record.queued {
             self.pending.remove(&queued.position);
         }
+        self.ended.remove(&(record.changed, task));
         self.counts[usize::from(record.state().number())] -= 1;
         Some(record)
     }

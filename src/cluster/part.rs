@@ -23,6 +23,9 @@ pub struct ClusterHead {
     /// The last Change folded in.
     pub revision: Revision,
     pub last_worker: Option<usize>,
+    /// What a new task begins with: more than any collected one had.
+    #[serde(default)]
+    pub first_generation: u32,
 }
 
 /// Some tasks, and all workers.
@@ -32,8 +35,8 @@ pub struct Part(Cluster);
 impl Part {
     /// A part without tasks. The workers are in the order of their appearance.
     pub fn new(head: ClusterHead, workers: &[WorkerRecord]) -> Self {
-        let ClusterHead { revision, last_worker } = head;
-        let mut cluster = Cluster { revision, last_worker, ..Cluster::default() };
+        let ClusterHead { revision, last_worker, first_generation } = head;
+        let mut cluster = Cluster { revision, last_worker, first_generation, ..Cluster::default() };
         for worker in workers {
             cluster.worker_changed(worker);
         }
@@ -85,7 +88,8 @@ impl Part {
     }
 
     pub fn head(&self) -> ClusterHead {
-        ClusterHead { revision: self.0.revision, last_worker: self.0.last_worker }
+        let Cluster { revision, last_worker, first_generation, .. } = self.0;
+        ClusterHead { revision, last_worker, first_generation }
     }
 
     /// In the order of their appearance.

@@ -17,6 +17,8 @@ pub struct Snapshot {
     /// The pairs of `task_worker_map`.
     pub assignments: Vec<(TaskId, WorkerId)>,
     pub last_worker: Option<usize>,
+    #[serde(default)]
+    pub first_generation: u32,
     /// The recent Changes, the oldest first.
     pub events: Vec<Arc<Change>>,
 }
@@ -35,6 +37,7 @@ impl From<&Cluster> for Snapshot {
                 .map(|(task, worker)| (*task, worker.clone()))
                 .collect(),
             last_worker: cluster.last_worker,
+            first_generation: cluster.first_generation,
             events: cluster.event_db.iter().cloned().collect(),
         }
     }
@@ -42,8 +45,12 @@ impl From<&Cluster> for Snapshot {
 
 impl From<Snapshot> for Cluster {
     fn from(snapshot: Snapshot) -> Self {
-        let mut cluster =
-            Self { revision: snapshot.revision, last_worker: snapshot.last_worker, ..Self::default() };
+        let mut cluster = Self {
+            revision: snapshot.revision,
+            last_worker: snapshot.last_worker,
+            first_generation: snapshot.first_generation,
+            ..Self::default()
+        };
         for worker in &snapshot.workers {
             cluster.worker_changed(worker);
         }

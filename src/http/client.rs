@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// Connecting to a living host takes milliseconds, even far away.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The one HTTP client of a process.
 ///

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub use client::{ClientError, checked, http_client};
+pub use client::{CONNECT_WITHIN, ClientError, checked, http_client};
 pub use json_lines::json_lines;
 pub use read_lines::read_lines;
 pub use refusal::Refusal;

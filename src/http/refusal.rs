@@ -1,7 +1,7 @@
 //! An answer that says no, in the book's form: `{"HTTPStatusCode":400,"Message":"…"}`.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -30,6 +30,12 @@ impl From<BytesRejection> for Refusal {
 
 impl From<PathRejection> for Refusal {
     fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status().as_u16(), rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
         Self::new(rejection.status().as_u16(), rejection.body_text())
     }
 }

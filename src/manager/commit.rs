@@ -30,6 +30,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) enum Work {
     Send { worker: WorkerId, wish: Wish, task: Task },
+    RenewLease { worker: WorkerId, since_boot_ms: u64 },
     Answer { reply: Reply, answer: Result<Answer, RequestError> },
 }
 
@@ -141,9 +142,15 @@ fn release(work: Work, outboxes: &Outboxes) {
     match work {
         // Who asked may have gone away meanwhile.
         Work::Answer { reply, answer } => _ = reply.send(answer),
+        Work::RenewLease { worker, since_boot_ms } => {
+            if let Some(outbox) = outboxes.get(&worker) {
+                // One that finds no room is made up for by the next.
+                let _ = outbox.try_send(Parcel::RenewLease { since_boot_ms });
+            }
+        }
         Work::Send { worker, wish, task } => {
             let Some(outbox) = outboxes.get(&worker) else { return };
-            if let Err(error) = outbox.try_send(Parcel { wish, task }) {
+            if let Err(error) = outbox.try_send(Parcel::Wish { wish, task }) {
                 // The core lets no more be under way than an outbox holds.
                 tracing::error!("a {wish:?} for {worker} was lost: {error}");
             }

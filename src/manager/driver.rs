@@ -229,6 +229,9 @@ impl Driver {
         for effect in decision.effects {
             match effect {
                 Effect::Send { worker, wish, task } => batch.work.push(Work::Send { worker, wish, task }),
+                Effect::RenewLease { worker, since_boot_ms } => {
+                    batch.work.push(Work::RenewLease { worker, since_boot_ms });
+                }
                 Effect::Answer { request, answer } => {
                     if let Some(reply) = self.replies.remove(&request) {
                         batch.work.push(Work::Answer { reply, answer });

@@ -4,7 +4,7 @@ use std::fmt;
 
 use humansize::{BINARY, format_size};
 
-use crate::cluster::{WorkerHealth, WorkerRecord};
+use crate::cluster::{Peer, WorkerHealth, WorkerRecord};
 use crate::task::{TaskSpec, WorkerId};
 
 /// Why a worker can't take a task.
@@ -27,6 +27,8 @@ pub enum Rejection {
         needs_bytes: u64,
         has_bytes: u64,
     },
+    /// The task is Exclusive, and the worker, one of the book's, knows no lease that would keep it from running twice.
+    NoLease,
     /// The worker has yet to answer for the work it was sent: for a moment, nothing more goes there.
     Busy,
 }
@@ -36,7 +38,7 @@ impl Rejection {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::NotReady { .. } | Self::RuntimeUnhealthy { .. } | Self::Busy => true,
-            Self::Cpu { .. } | Self::Memory { .. } => false,
+            Self::Cpu { .. } | Self::Memory { .. } | Self::NoLease => false,
         }
     }
 }
@@ -55,6 +57,9 @@ impl fmt::Display for Rejection {
                     format_size(*has_bytes, BINARY),
                     format_size(*needs_bytes, BINARY)
                 )
+            }
+            Self::NoLease => {
+                f.write_str("is one of the book's and can't keep an Exclusive task from running twice")
             }
             Self::Busy => f.write_str("has yet to answer for earlier work"),
         }
@@ -112,6 +117,9 @@ pub(super) fn check(spec: &TaskSpec, worker: &WorkerRecord) -> Result<(), Reject
     }
     if !worker.runtime_problem.is_empty() {
         return Err(Rejection::RuntimeUnhealthy { reason: worker.runtime_problem.clone() });
+    }
+    if spec.exclusive && worker.peer == Peer::Book {
+        return Err(Rejection::NoLease);
     }
     let has = worker.capacity;
     // A worker that never said what it has (the book's don't) is not judged by it.

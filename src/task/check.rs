@@ -1,7 +1,7 @@
 //! What a TaskSpec may say: checked once, where it comes in, so that nothing behind has to. Knows no policy of
 //! a worker's.
 
-use super::{FieldError, TaskSpec};
+use super::{FieldError, HealthCheck, NetworkMode, Probe, TaskSpec};
 
 /// Enough for any name that a person has to read.
 const NAME_CHARS: usize = 128;
@@ -15,6 +15,10 @@ const LEAST_CPUS: f64 = 0.001;
 const BYTES: u64 = 1 << 60;
 /// A day.
 const STOP_TIMEOUT_S: u32 = 86_400;
+/// A day.
+const HEALTH_S: u32 = 86_400;
+/// More failures in a row than this are no check any more.
+const HEALTH_RETRIES: u32 = 1000;
 /// Labels with this prefix say whose a container is.
 const OWN_LABELS: &str = "cube.";
 
@@ -24,6 +28,9 @@ impl TaskSpec {
         self.check_names()?;
         self.check_limits()?;
         self.check_ports()?;
+        if let Some(check) = &self.health_check {
+            self.check_health(check)?;
+        }
         for env in &self.env {
             check_env(env).map_err(|problem| FieldError::new("Env", problem))?;
         }
@@ -58,11 +65,6 @@ impl TaskSpec {
             if arguments.iter().any(|argument| argument.contains('\0')) {
                 return Err(FieldError::new(field, "an argument can't hold a NUL character"));
             }
-        }
-        let path = &self.health_check;
-        if !path.is_empty() && (!path.starts_with('/') || path.contains(|c| is_unprintable(c) || c == ' ')) {
-            let problem = format!("expected a path such as /health, found {:?}", shown(path));
-            return Err(FieldError::new("HealthCheck", problem));
         }
         Ok(())
     }
@@ -111,12 +113,48 @@ impl TaskSpec {
         Ok(())
     }
 
+    fn check_health(&self, check: &HealthCheck) -> Result<(), FieldError> {
+        for (field, number, least, most) in [
+            ("HealthStartPeriod", check.start_period_s, 0, HEALTH_S),
+            ("HealthInterval", check.interval_s, 1, HEALTH_S),
+            ("HealthTimeout", check.timeout_s, 1, HEALTH_S),
+            ("HealthRetries", check.retries, 1, HEALTH_RETRIES),
+        ] {
+            if !(least..=most).contains(&number) {
+                let of = if field == "HealthRetries" { "a number" } else { "seconds" };
+                let problem = format!("expected {of} from {least} to {most}, found {number}");
+                return Err(FieldError::new(field, problem));
+            }
+        }
+        if let Probe::Command(words) = &check.probe {
+            let is_program = words.first().is_some_and(|program| !program.is_empty());
+            if !is_program || words.iter().any(|word| word.contains('\0')) {
+                let problem = "expected a program and its arguments, without NUL characters";
+                return Err(FieldError::new("HealthCmd", problem));
+            }
+            return Ok(());
+        }
+        if self.network_mode == NetworkMode::None {
+            let problem = "a task without a network can't be asked; expected HealthCmd";
+            return Err(FieldError::new("HealthCheck", problem));
+        }
+        // Without a list nobody can know: the image may expose the port. On the host's network a list means nothing.
+        let ports = self.tcp_ports();
+        if let Some(port) = check.probe.port()
+            && self.network_mode == NetworkMode::Bridge
+            && !(ports.is_empty() || ports.contains(&port))
+        {
+            let exposed: Vec<_> = ports.iter().map(u16::to_string).collect();
+            let problem =
+                format!("expected a port that the task exposes ({}), found {port}", exposed.join(", "));
+            return Err(FieldError::new("HealthCheck", problem));
+        }
+        Ok(())
+    }
+
     /// Passing these over would be a promise that nobody keeps.
     fn check_not_yet(&self) -> Result<(), FieldError> {
         let not_yet = |field| Err(FieldError::new(field, "not supported yet; leave it out"));
-        if self.exclusive {
-            return not_yet("Exclusive");
-        }
         if !self.constraints.is_empty() {
             return not_yet("Constraints");
         }
@@ -218,7 +256,7 @@ fn check_label(key: &str, value: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::TaskSpec;
+    use super::{HealthCheck, NetworkMode, Probe, TaskSpec};
 
     fn good() -> TaskSpec {
         TaskSpec { name: "web".into(), image: "alpine".into(), ..TaskSpec::default() }
@@ -337,12 +375,68 @@ mod tests {
     }
 
     #[test]
+    fn health_checks_can_be_carried_out() {
+        fn check(probe: &str) -> HealthCheck {
+            HealthCheck::new(probe.parse().unwrap())
+        }
+        fn exposed(ports: &[&str]) -> Vec<String> {
+            ports.iter().map(|port| (*port).to_owned()).collect()
+        }
+        for (probe, ports, is_fine) in [
+            ("/health", &["80/tcp"][..], true),
+            ("/health", &[], true),
+            ("http:80/", &["80/tcp", "81/tcp"], true),
+            ("http:82/", &["80/tcp", "81/tcp"], false),
+            ("tcp:53", &["53/udp", "80/tcp"], false),
+            ("tcp:53", &[], true),
+        ] {
+            let change = |spec: &mut TaskSpec| {
+                spec.health_check = Some(check(probe));
+                spec.exposed_ports = Some(exposed(ports));
+            };
+            if is_fine { accepted(change) } else { refused("HealthCheck", change) }
+        }
+        accepted(|spec| {
+            spec.health_check = Some(check("tcp:81"));
+            spec.port_bindings = Some([("81/tcp".into(), "0".into())].into());
+        });
+        accepted(|spec| {
+            spec.health_check = Some(check("tcp:82"));
+            spec.exposed_ports = Some(exposed(&["80/tcp"]));
+            spec.network_mode = NetworkMode::Host;
+        });
+        refused("HealthCheck", |spec| {
+            spec.health_check = Some(check("/"));
+            spec.network_mode = NetworkMode::None;
+        });
+        let command = |words: &[&str]| {
+            Some(HealthCheck::new(Probe::Command(words.iter().map(|word| (*word).to_owned()).collect())))
+        };
+        accepted(|spec| {
+            spec.health_check = command(&["true"]);
+            spec.network_mode = NetworkMode::None;
+        });
+        for words in [&[""][..], &["a", "\0"], &[]] {
+            refused("HealthCmd", |spec| spec.health_check = command(words));
+        }
+        let paced = |change: fn(&mut HealthCheck)| {
+            move |spec: &mut TaskSpec| {
+                spec.health_check = Some(check("/"));
+                change(spec.health_check.as_mut().unwrap());
+            }
+        };
+        accepted(paced(|check| check.start_period_s = 0));
+        refused("HealthStartPeriod", paced(|check| check.start_period_s = u32::MAX));
+        refused("HealthInterval", paced(|check| check.interval_s = 0));
+        refused("HealthTimeout", paced(|check| check.timeout_s = 0));
+        refused("HealthRetries", paced(|check| check.retries = 0));
+    }
+
+    #[test]
     fn what_nobody_would_keep_is_refused() {
-        refused("Exclusive", |spec| spec.exclusive = true);
         refused("Constraints", |spec| spec.constraints = vec!["node==a".into()]);
         refused("Priority", |spec| spec.priority = 1);
         refused("Labels", |spec| drop(spec.labels.insert("cube.task".into(), "x".into())));
-        refused("HealthCheck", |spec| spec.health_check = "health".into());
         refused("Cmd", |spec| spec.cmd = vec!["a\0".into()]);
     }
 }

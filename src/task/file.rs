@@ -302,6 +302,15 @@ mod tests {
         refused("{\"State\":3,\"Task\":{\"Image\":\"i\"}}", "1: State: a task file starts tasks");
         refused("{\"Image\":\"i\",\n\"Image\":\"j\"}", "2: Image: is there twice");
         refused("{\"Image\":\"i\",\n\"Constraints\":[\"a\"]}", "2: Constraints: not supported yet");
+        refused(
+            "{\"Image\":\"i\",\n\"HealthCheck\":\"health\"}",
+            "2: HealthCheck: expected a path such as /health",
+        );
+        refused(
+            "{\"Image\":\"i\",\n\"HealthRetry\":1}",
+            "2: HealthRetry: unknown field; did you mean HealthRetries?",
+        );
+        refused("{\"Image\":\"i\",\n\"HealthRetries\":1}", "2: HealthRetries: there is no check");
         refused("{\"ID\":\"\",\"Image\":\"i\"}", "1: ID: expected a UUID");
     }
 

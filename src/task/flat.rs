@@ -1,7 +1,7 @@
 //! The book's flat Task and TaskEvent as they come in: a quick reader for what peers usually send, and a
 //! field by field one. Knows neither routes nor files.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{
@@ -11,13 +11,15 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::fields::{EmptyObject, FieldError, Raw};
-use super::{EventId, HostPort, State, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, spec};
+use super::{
+    EventId, Health, HealthCheck, HostPort, Probe, State, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, spec,
+};
 
 /// Go's zero time, 0001-01-01T00:00:00Z: "none".
 pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// The fields of a Task in the order in which the book's peers print them, then ours.
-pub(super) const TASK_FIELDS: [&str; 30] = [
+pub(super) const TASK_FIELDS: [&str; 38] = [
     "ID",
     "ContainerID",
     "Name",
@@ -42,12 +44,20 @@ pub(super) const TASK_FIELDS: [&str; 30] = [
     "Mounts",
     "Labels",
     "StopTimeout",
+    "HealthCmd",
+    "HealthStartPeriod",
+    "HealthInterval",
+    "HealthTimeout",
+    "HealthRetries",
     "Exclusive",
     "Constraints",
     "Priority",
     "Generation",
     "ExitCode",
     "Reason",
+    "Interrupted",
+    "Health",
+    "HealthFailure",
 ];
 
 pub(super) const TASK_EVENT_FIELDS: [&str; 4] = ["ID", "State", "Timestamp", "Task"];
@@ -86,12 +96,21 @@ pub(super) struct FlatTask {
     mounts: Vec<String>,
     labels: BTreeMap<String, String>,
     stop_timeout: Option<u32>,
+    health_cmd: Vec<String>,
+    health_start_period: Option<u32>,
+    health_interval: Option<u32>,
+    health_timeout: Option<u32>,
+    health_retries: Option<u32>,
     exclusive: bool,
     constraints: Vec<String>,
     priority: i32,
     generation: u32,
     exit_code: Option<i64>,
     reason: String,
+    #[serde(rename = "Interrupted")]
+    is_interrupted: bool,
+    health: String,
+    health_failure: String,
 
     #[serde(flatten)]
     rest: Rest,
@@ -218,12 +237,20 @@ impl FlatTask {
                 self.labels.extend(more);
             }
             "StopTimeout" => self.stop_timeout = Some(raw.count()?),
+            "HealthCmd" => self.health_cmd = raw.texts()?,
+            "HealthStartPeriod" => self.health_start_period = Some(raw.count()?),
+            "HealthInterval" => self.health_interval = Some(raw.count()?),
+            "HealthTimeout" => self.health_timeout = Some(raw.count()?),
+            "HealthRetries" => self.health_retries = Some(raw.count()?),
             "Exclusive" => self.exclusive = raw.flag()?,
             "Constraints" => self.constraints = raw.texts()?,
             "Priority" => self.priority = raw.whole()?,
             "Generation" => self.generation = raw.count()?,
             "ExitCode" => self.exit_code = Some(raw.whole()?),
             "Reason" => self.reason = raw.text()?,
+            "Interrupted" => self.is_interrupted = raw.flag()?,
+            "Health" => self.health = raw.text()?,
+            "HealthFailure" => self.health_failure = raw.text()?,
             other => return Err(FieldError::new(other, "unknown field")),
         }
         Ok(())
@@ -242,26 +269,28 @@ impl FlatTask {
             "Constraints" => self.constraints.clear(),
             "StopTimeout" => self.stop_timeout = None,
             "ExitCode" => self.exit_code = None,
+            "HealthCmd" => self.health_cmd.clear(),
+            "HealthStartPeriod" => self.health_start_period = None,
+            "HealthInterval" => self.health_interval = None,
+            "HealthTimeout" => self.health_timeout = None,
+            "HealthRetries" => self.health_retries = None,
             _ => {}
         }
     }
 
     /// Understands the words, and brings ports into their one form (`80` → `80/tcp`, sorted).
     pub(super) fn into_task(self, unknown: UnknownWord) -> Result<Task, FieldError> {
-        fn word<T: std::str::FromStr<Err = String> + Default>(
-            field: &str,
-            text: &str,
-            unknown: UnknownWord,
-        ) -> Result<T, FieldError> {
-            match (text.parse(), unknown) {
-                (Ok(word), _) => Ok(word),
-                (Err(_), UnknownWord::Default) => Ok(T::default()),
-                (Err(expected), UnknownWord::Refuse) => {
-                    let shown: String = text.chars().take(40).collect();
-                    Err(FieldError::new(field, format!("{expected}, found {shown:?}")))
-                }
+        let health_check = match (self.health_check(), unknown) {
+            (Err(_), UnknownWord::Default) => None,
+            (check, _) => check?,
+        };
+        let health = match &*self.health {
+            "" => None,
+            text => {
+                let verdict = word_or_default("Health", text, unknown)?;
+                Some(Box::new(Health { verdict, failure: self.health_failure }))
             }
-        }
+        };
         let spec = TaskSpec {
             name: self.name,
             image: self.image,
@@ -275,10 +304,10 @@ impl FlatTask {
             port_bindings: self.port_bindings.map(|bindings| {
                 bindings.into_iter().map(|(port, host)| (spec::port_name(&port), host)).collect()
             }),
-            restart_policy: word("RestartPolicy", &self.restart_policy, unknown)?,
-            health_check: self.health_check,
-            pull_policy: word("PullPolicy", &self.pull_policy, unknown)?,
-            network_mode: word("NetworkMode", &self.network_mode, unknown)?,
+            restart_policy: word_or_default("RestartPolicy", &self.restart_policy, unknown)?,
+            health_check,
+            pull_policy: word_or_default("PullPolicy", &self.pull_policy, unknown)?,
+            network_mode: word_or_default("NetworkMode", &self.network_mode, unknown)?,
             mounts: self.mounts,
             labels: self.labels,
             stop_timeout_s: self.stop_timeout,
@@ -298,8 +327,65 @@ impl FlatTask {
             finish_time: self.finish_time,
             exit_code: self.exit_code,
             reason: self.reason,
+            is_interrupted: self.is_interrupted,
+            health,
         };
         Ok(Task { id: self.id, spec: Arc::new(spec), status })
+    }
+}
+
+impl FlatTask {
+    /// One check out of its fields, which belong together.
+    fn health_check(&self) -> Result<Option<HealthCheck>, FieldError> {
+        let options = [
+            ("HealthStartPeriod", self.health_start_period),
+            ("HealthInterval", self.health_interval),
+            ("HealthTimeout", self.health_timeout),
+            ("HealthRetries", self.health_retries),
+        ];
+        let probe = match (&*self.health_check, &*self.health_cmd) {
+            ("", []) => {
+                let alone = options.iter().find(|(_, value)| value.is_some());
+                return alone.map_or(Ok(None), |(field, _)| {
+                    Err(FieldError::new(
+                        *field,
+                        "there is no check that it belongs to; add HealthCheck or HealthCmd",
+                    ))
+                });
+            }
+            ("", words) => Probe::Command(words.to_vec()),
+            (text, []) => word("HealthCheck", text)?,
+            _ => {
+                let problem = "expected HealthCheck or HealthCmd, found both";
+                return Err(FieldError::new("HealthCmd", problem));
+            }
+        };
+        let default = HealthCheck::new(probe);
+        Ok(Some(HealthCheck {
+            start_period_s: self.health_start_period.unwrap_or(default.start_period_s),
+            interval_s: self.health_interval.unwrap_or(default.interval_s),
+            timeout_s: self.health_timeout.unwrap_or(default.timeout_s),
+            retries: self.health_retries.unwrap_or(default.retries),
+            ..default
+        }))
+    }
+}
+
+fn word<T: FromStr<Err = String>>(field: &str, text: &str) -> Result<T, FieldError> {
+    text.parse().map_err(|expected| {
+        let shown: String = text.chars().take(40).collect();
+        FieldError::new(field, format!("{expected}, found {shown:?}"))
+    })
+}
+
+fn word_or_default<T: FromStr<Err = String> + Default>(
+    field: &str,
+    text: &str,
+    unknown: UnknownWord,
+) -> Result<T, FieldError> {
+    match (word(field, text), unknown) {
+        (Err(_), UnknownWord::Default) => Ok(T::default()),
+        (word, _) => word,
     }
 }
 

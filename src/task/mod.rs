@@ -4,6 +4,7 @@ mod check;
 mod fields;
 mod file;
 mod flat;
+mod health;
 mod id;
 mod spec;
 mod state;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use check::is_unprintable;
 pub use fields::FieldError;
 pub use file::{TaskFileError, parse_task_file};
+pub use health::{Health, HealthCheck, Probe, Verdict};
 pub use id::{EventId, TaskId, WorkerId};
 pub use spec::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec, port_list, port_name};
 pub use state::State;
@@ -61,11 +63,23 @@ pub struct TaskStatus {
     /// Why it is in this state, for people; empty where the state says it all.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// It ended through no doing of its own and is still wanted: it is started again whatever its restart policy says,
+    /// and not counted as a restart.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_interrupted: bool,
+    /// What its health check shows, while it runs and has one. Boxed, for most tasks have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Box<Health>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// One published port, in the engine's words.

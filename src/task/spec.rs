@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use super::{HealthCheck, Probe};
+
 /// What to run and how. Shared by `Arc`: the database, the log and every mirror hold the same one.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct TaskSpec {
@@ -23,8 +25,7 @@ pub struct TaskSpec {
     /// Container port → host port. `None` is the wire's `null`. An empty or "0" host port asks for a free one.
     pub port_bindings: Option<BTreeMap<String, String>>,
     pub restart_policy: RestartPolicy,
-    /// The book's path of a health check, `""` for none.
-    pub health_check: String,
+    pub health_check: Option<HealthCheck>,
     pub pull_policy: PullPolicy,
     pub network_mode: NetworkMode,
     /// `VOLUME:/path[:ro]`.
@@ -44,6 +45,23 @@ impl TaskSpec {
     pub fn stop_timeout(&self) -> std::time::Duration {
         let seconds = self.stop_timeout_s.unwrap_or(Self::DEFAULT_STOP_TIMEOUT_S);
         std::time::Duration::from_secs(seconds.into())
+    }
+
+    /// The TCP ports that it exposes or publishes, the lowest first.
+    pub fn tcp_ports(&self) -> Vec<u16> {
+        let exposed = self.exposed_ports.iter().flatten();
+        let bound = self.port_bindings.iter().flat_map(BTreeMap::keys);
+        let numbers = exposed.chain(bound).filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
+        let mut ports: Vec<u16> = numbers.collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// What its health check tries, on the first port if it names none.
+    pub fn probe(&self) -> Option<Probe> {
+        let check = self.health_check.as_ref()?;
+        Some(check.probe.clone().or_port(self.tcp_ports().first().copied()))
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{EmptyObject, FieldError, Fields, Raw, fold};
 use super::flat::{FlatTask, FlatTaskEvent, TASK_EVENT_FIELDS, TASK_FIELDS, UnknownWord, ZERO_TIME};
-use super::{EventId, HostPort, NetworkMode, PullPolicy, State, Task, TaskEvent};
+use super::{EventId, HealthCheck, HostPort, NetworkMode, Probe, PullPolicy, State, Task, TaskEvent};
 
 /// What a body is not, for the answer's message: it names the field and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -215,7 +215,8 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     out.serialize_field("RestartPolicy", &restart_policy)?;
     out.serialize_field("StartTime", &status.start_time.unwrap_or(ZERO_TIME))?;
     out.serialize_field("FinishTime", &status.finish_time.unwrap_or(ZERO_TIME))?;
-    optional(&mut out, "HealthCheck", &spec.health_check, ours || !spec.health_check.is_empty())?;
+    let health_check = spec.health_check.as_ref().map_or_else(String::new, |check| check.probe.wire());
+    optional(&mut out, "HealthCheck", &health_check, ours || !health_check.is_empty())?;
     optional(&mut out, "RestartCount", &status.restart_count, ours || status.restart_count != 0)?;
 
     optional(&mut out, "Cmd", &spec.cmd, !spec.cmd.is_empty())?;
@@ -228,13 +229,36 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     optional(&mut out, "Mounts", &spec.mounts, !spec.mounts.is_empty())?;
     optional(&mut out, "Labels", &spec.labels, !spec.labels.is_empty())?;
     optional(&mut out, "StopTimeout", &spec.stop_timeout_s, spec.stop_timeout_s.is_some())?;
+    // No peer of the book would carry these out.
+    health_options(&mut out, spec.health_check.as_ref().filter(|_| ours))?;
     optional(&mut out, "Exclusive", &spec.exclusive, spec.exclusive)?;
     optional(&mut out, "Constraints", &spec.constraints, !spec.constraints.is_empty())?;
     optional(&mut out, "Priority", &spec.priority, spec.priority != 0)?;
     optional(&mut out, "Generation", &status.generation, ours && status.generation != 0)?;
     optional(&mut out, "ExitCode", &status.exit_code, ours && status.exit_code.is_some())?;
     optional(&mut out, "Reason", &status.reason, ours && !status.reason.is_empty())?;
+    optional(&mut out, "Interrupted", &status.is_interrupted, ours && status.is_interrupted)?;
+    let health = status.health.as_deref().filter(|_| ours);
+    optional(&mut out, "Health", health.map_or("", |health| health.verdict.name()), health.is_some())?;
+    let failure = health.map_or("", |health| &*health.failure);
+    optional(&mut out, "HealthFailure", failure, !failure.is_empty())?;
     out.end()
+}
+
+/// A command, and what differs from the default pace.
+fn health_options<S: SerializeStruct>(out: &mut S, check: Option<&HealthCheck>) -> Result<(), S::Error> {
+    let default = HealthCheck::new(Probe::Tcp { port: None });
+    let check = check.unwrap_or(&default);
+    let words = match &check.probe {
+        Probe::Command(words) => &words[..],
+        Probe::Http { .. } | Probe::Tcp { .. } => &[],
+    };
+    optional(out, "HealthCmd", words, !words.is_empty())?;
+    let start_period_s = check.start_period_s;
+    optional(out, "HealthStartPeriod", &start_period_s, start_period_s != default.start_period_s)?;
+    optional(out, "HealthInterval", &check.interval_s, check.interval_s != default.interval_s)?;
+    optional(out, "HealthTimeout", &check.timeout_s, check.timeout_s != default.timeout_s)?;
+    optional(out, "HealthRetries", &check.retries, check.retries != default.retries)
 }
 
 fn optional<S: SerializeStruct, T: Serialize + ?Sized>(
@@ -439,8 +463,10 @@ mod tests {
             "PortBindings": {"80/tcp": "1"}, "RestartPolicy": "always", "StartTime": "2026-11-24T08:00:00Z",
             "FinishTime": "2026-11-24T08:00:01.5Z", "HealthCheck": "/h", "RestartCount": 3, "Cmd": ["a"],
             "Entrypoint": ["b"], "Env": ["A=1"], "PullPolicy": "never", "NetworkMode": "host",
-            "Mounts": ["data:/d"], "Labels": {"a": "b"}, "StopTimeout": 1, "Exclusive": true,
-            "Constraints": ["c"], "Priority": 1, "Generation": 1, "ExitCode": 3, "Reason": "r",
+            "Mounts": ["data:/d"], "Labels": {"a": "b"}, "StopTimeout": 1, "HealthStartPeriod": 1, "HealthInterval": 2,
+            "HealthTimeout": 3, "HealthRetries": 4, "Exclusive": true, "Constraints": ["c"], "Priority": 1,
+            "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true,
+            "Health": "unhealthy", "HealthFailure": "f",
         });
         serde_json::from_value(task).unwrap()
     }
@@ -453,7 +479,9 @@ mod tests {
     #[test]
     fn fields_are_written_in_the_peers_order() {
         let text = serde_json::to_string(&full_task()).unwrap();
-        assert_eq!(keys(&text), TASK_FIELDS);
+        let but_the_other_check: Vec<_> =
+            TASK_FIELDS.into_iter().filter(|field| *field != "HealthCmd").collect();
+        assert_eq!(keys(&text), but_the_other_check);
         assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), full_task());
         let empty = r#"{"ID":"00000000-0000-0000-0000-000000000000","ContainerID":"","Name":"","State":0,"Image":"","Cpu":0,"Memory":0,"Disk":0,"ExposedPorts":null,"HostPorts":null,"PortBindings":null,"RestartPolicy":"","StartTime":"0001-01-01T00:00:00Z","FinishTime":"0001-01-01T00:00:00Z","HealthCheck":"","RestartCount":0}"#;
         assert_eq!(serde_json::to_string(&Task::default()).unwrap(), empty);
@@ -479,9 +507,38 @@ mod tests {
         let stop = serde_json::to_value(event.for_book_peer()).unwrap();
         assert_eq!((&stop["State"], &stop["Task"]["State"]), (&json!(3), &json!(3)));
         assert_eq!(stop["Task"]["RestartPolicy"], "");
-        for field in ["Generation", "ExitCode", "Reason"] {
+        assert_eq!(stop["Task"]["HealthCheck"], "/h");
+        for field in
+            ["Generation", "ExitCode", "Reason", "Interrupted", "Health", "HealthFailure", "HealthInterval"]
+        {
             assert_eq!(stop["Task"].get(field), None, "{field}");
         }
+    }
+
+    #[test]
+    fn health_checks_come_back_as_they_went() {
+        for (text, check) in [
+            (r#","HealthCheck":"/h""#, r#""HealthCheck":"/h""#),
+            (r#","HealthCheck":"http:80/h","HealthRetries":3"#, r#""HealthCheck":"http:80/h""#),
+            (r#","HealthCheck":"tcp","HealthTimeout":9"#, r#""HealthTimeout":9"#),
+            (
+                r#","HealthCmd":["a","b"],"HealthStartPeriod":0"#,
+                r#""HealthCmd":["a","b"],"HealthStartPeriod":0"#,
+            ),
+        ] {
+            let task = event(&start(text)).task;
+            let written = serde_json::to_string(&task).unwrap();
+            assert!(written.contains(check), "{written}");
+            assert!(!written.contains("HealthRetries"), "a default is not written: {written}");
+            assert_eq!(serde_json::from_str::<Task>(&written).unwrap(), task, "{text}");
+        }
+        assert_eq!(event(&start(r#","HealthCheck":"","HealthCmd":null"#)).task.spec.health_check, None);
+        refused(&start(r#","HealthCheck":"health""#), "Task.HealthCheck: expected a path such as /health");
+        refused(&start(r#","HealthInterval":5"#), "Task.HealthInterval: there is no check");
+        refused(&start(r#","HealthCheck":"/","HealthCmd":["a"]"#), "Task.HealthCmd: expected HealthCheck or");
+        refused(&start(r#","HealthCmd":"a b""#), "Task.HealthCmd: expected an array of strings");
+        let tasks = parse_tasks(br#"[{"HealthCheck":"health","Health":"fine"}]"#).unwrap();
+        assert_eq!(tasks[0].spec.health_check, None, "what a peer says of its own task spoils no list");
     }
 
     #[test]

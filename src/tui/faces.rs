@@ -1,14 +1,18 @@
 //! Snapshots of every pane and overlay at four sizes, in their faces. Each was looked at before it was kept.
 
+use std::sync::Arc;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::event::Event;
-use super::fixture::{busy, empty, loading, press};
+use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press};
 use super::model::Model;
 use super::update::update;
 use super::view::draw;
+use crate::cluster::What;
 use crate::manager::request::RequestError;
+use crate::task::{Health, HealthCheck, Verdict};
 
 const SIZES: [(u16, u16); 4] = [(120, 36), (80, 24), (40, 12), (1, 1)];
 
@@ -100,6 +104,42 @@ fn overlays() {
 }
 
 #[test]
+fn health_checks() {
+    for (name, keys) in [("tasks", "3z/ap<Enter>"), ("detail", "3z/apse<Enter><Enter>")] {
+        check(&format!("health_{name}"), |width, height| {
+            let mut model = busy(width, height);
+            sick(&mut model);
+            press(&mut model, keys);
+            model
+        });
+    }
+}
+
+/// Tasks with a health check: one whose first check has yet to pass, one that is fine, one that is not.
+fn sick(model: &mut Model) {
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    let verdicts = [Verdict::Starting, Verdict::Healthy, Verdict::Unhealthy];
+    for ((number, name), verdict) in (11..).zip(["apace", "apart", "apse"]).zip(verdicts) {
+        let mut change = log.submit(number, name, "shop/web:1.9");
+        if let What::Submitted { task, .. } = &mut Arc::make_mut(&mut change).what {
+            let check = HealthCheck::new("http:80/health".parse().unwrap());
+            Arc::make_mut(&mut task.spec).health_check = Some(check);
+        }
+        feed(model, change);
+        feed(model, log.schedule(number, "worker-1:5555"));
+        let mut running = log.run(number);
+        if let What::Observed { status, .. } = &mut Arc::make_mut(&mut running).what {
+            let failure = if verdict == Verdict::Starting { "" } else { "503" };
+            status.health = Some(Box::new(Health { verdict, failure: failure.into() }));
+            if verdict == Verdict::Unhealthy {
+                status.reason = "health check failed 3 times: GET /health on port 80: 503; stopping".into();
+            }
+        }
+        feed(model, running);
+    }
+}
+
+#[test]
 fn form_with_errors() {
     check("form_errors", pressed("n<Tab>web<Tab>'open<Tab><Tab>80:x<F2>"));
     check("form_refused", |width, height| {
@@ -128,6 +168,17 @@ fn countdown_and_messages() {
         );
         model
     });
+}
+
+#[test]
+fn crash_loops() {
+    for (name, keys) in [("tasks", "j"), ("pending", "2z"), ("detail", "j<Enter>")] {
+        check(&format!("crash_loop_{name}"), |width, height| {
+            let mut model = crash_looping(width, height, 38);
+            press(&mut model, keys);
+            model
+        });
+    }
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl Word {
         let (only_state, text) = text.strip_prefix("state:").map_or((false, text), |rest| (true, rest));
         let needle = text.to_ascii_lowercase();
         let is_hex = needle.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        let is_in_looks = [Face::Stale, Face::Stopping].iter().any(|face| contains(face.word(), &needle));
+        let looks = [Face::Stale, Face::Stopping, Face::CrashLoop];
+        let is_in_looks = looks.iter().any(|face| contains(face.word(), &needle));
         (!needle.is_empty()).then_some(Self { must_match, only_state, needle, is_hex, is_in_looks })
     }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::cluster::{
-    Capacity, Cause, Change, Cluster, FeedItem, Peer, Progress, Sample, TaskUse, What, WorkerHealth,
+    Capacity, Cause, Change, Cluster, Crashes, FeedItem, Peer, Progress, Sample, TaskUse, What, WorkerHealth,
     WorkerRecord, WorkerSample,
 };
 use crate::task::{EventId, HostPort, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
@@ -86,6 +86,30 @@ impl Log {
             let port = HostPort { host_ip: "0.0.0.0".into(), host_port: (32_700 + number).to_string() };
             status.host_ports.insert("80/tcp".into(), vec![port]);
         })
+    }
+
+    /// It runs for a second and fails, for the `in_a_row`-th time; the Changes of all that.
+    pub(super) fn crash(&mut self, number: u64, worker: &str, in_a_row: u32) -> Vec<Arc<Change>> {
+        let mut changes = vec![self.schedule(number, worker), self.run(number)];
+        let finish_time = Some(self.after(1).now);
+        changes.push(self.observe(number, |status| {
+            status.state = State::Failed;
+            status.exit_code = Some(3);
+            status.reason = "exit code 3".into();
+            status.finish_time = finish_time;
+        }));
+        let crashes = Crashes { in_a_row, failed: true, last: "exit code 3".into() };
+        let reason = if crashes.is_loop() {
+            format!("crash loop: {}", crashes.words())
+        } else {
+            format!("restart {in_a_row} after: exit code 3")
+        };
+        let retry_at = self.now + SignedDuration::from_secs(1 << (in_a_row - 1));
+        let (task, generation, restart_count) = (task_id(number), in_a_row, in_a_row);
+        let what = What::Restarting { task, generation, restart_count, crashes, reason, retry_at };
+        changes.push(self.change(Cause::RestartPolicy, what));
+        self.now = retry_at;
+        changes
     }
 
     pub(super) fn waiting(&mut self, number: u64, reason: &str) -> Arc<Change> {
@@ -196,6 +220,29 @@ fn sample(model: &mut Model, worker: &str, cpu: f64, log: &Log) {
     };
     let sample = WorkerSample { worker: WorkerId::from(worker), sample };
     update(model, Event::Feed(FeedItem::Sample(Arc::new(sample))));
+}
+
+/// A task that failed seven times in a row, beside one that failed once and one that runs. `before_start` seconds
+/// are left before the next start.
+pub(super) fn crash_looping(width: u16, height: u16, before_start: i64) -> Model {
+    let mut model = empty(width, height);
+    let mut log = Log::new();
+    let mut changes = vec![log.worker("worker-1:5555", WorkerHealth::Ready, |_| {})];
+    for (number, name) in [(1, "web-1"), (2, "queue-1"), (3, "import-7")] {
+        changes.push(log.submit(number, name, "shop/web:1.9"));
+    }
+    changes.push(log.schedule(1, "worker-1:5555"));
+    changes.push(log.run(1));
+    for in_a_row in 1..=6 {
+        changes.extend(log.crash(2, "worker-1:5555", in_a_row));
+    }
+    changes.extend(log.crash(3, "worker-1:5555", 1));
+    changes.extend(log.crash(2, "worker-1:5555", 7));
+    for change in changes {
+        feed(&mut model, change);
+    }
+    at(&mut model, log.now - SignedDuration::from_secs(before_start));
+    model
 }
 
 /// Many running tasks, straight into a mirror.

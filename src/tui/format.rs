@@ -2,6 +2,8 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::cluster::TaskRecord;
+
 /// The time between two moments, in at most two units: `12s`, `40m`, `2h1m`, `1d3h`. Never negative.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs().max(0);
@@ -20,6 +22,14 @@ fn two_units(large: i64, large_unit: char, small: i64, small_unit: char) -> Stri
     } else {
         format!("{large}{large_unit}{small}{small_unit}")
     }
+}
+
+/// How long a waiting task is held back yet, to the second, so that it is seen to count down: `38s`, `4m05s`.
+pub(super) fn next_start(record: &TaskRecord, now: Timestamp) -> Option<String> {
+    let at = record.queued?.retry_at.filter(|at| *at > now)?;
+    // A part of a second is a second: "in 0s" is never said of what is yet to come.
+    let seconds = at.duration_since(now).as_millis().unsigned_abs().div_ceil(1_000);
+    Some(if seconds < 60 { format!("{seconds}s") } else { format!("{}m{:02}s", seconds / 60, seconds % 60) })
 }
 
 /// The time of day.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tui_input::{Input, InputRequest};
 
-use crate::task::{RestartPolicy, TaskId, TaskSpec};
+use crate::task::{HealthCheck, RestartPolicy, TaskId, TaskSpec};
 
 use super::fields::{name_from, read_cpu, read_env, read_memory, read_ports, split_words};
 
@@ -19,12 +19,13 @@ pub(super) enum Field {
     Cpu,
     Memory,
     Restart,
+    Health,
     /// A task file instead of all of the above.
     File,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Image,
         Self::Name,
         Self::Command,
@@ -33,6 +34,7 @@ impl Field {
         Self::Cpu,
         Self::Memory,
         Self::Restart,
+        Self::Health,
         Self::File,
     ];
 
@@ -46,6 +48,7 @@ impl Field {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Restart => "restart",
+            Self::Health => "health",
             Self::File => "or a file",
         }
     }
@@ -61,6 +64,7 @@ impl Field {
             Self::Cpu => "no limit; 1.5 is one and a half",
             Self::Memory => "no limit; 512M, 2G",
             Self::Restart => "no | on-failure[:N] | always | unless-stopped",
+            Self::Health => "no check; /path | http:8080/path | tcp:5432 | tcp",
             Self::File => "path of a task file (JSON)",
         }
     }
@@ -80,8 +84,8 @@ pub(super) enum Wish {
 /// The form, with what was typed so far.
 #[derive(Clone, Debug)]
 pub(super) struct SubmitForm {
-    inputs: [Input; 9],
-    errors: [Option<String>; 9],
+    inputs: [Input; 10],
+    errors: [Option<String>; 10],
     focus: usize,
     /// What is wrong with the whole, as the manager said it.
     pub(super) problem: Option<String>,
@@ -227,6 +231,10 @@ impl SubmitForm {
             ok(Field::Restart, error);
             RestartPolicy::No
         });
+        let health_check = match text(Field::Health) {
+            "" => None,
+            probe => probe.parse().map(HealthCheck::new).map_err(|error| ok(Field::Health, error)).ok(),
+        };
         TaskSpec {
             name,
             image: image.to_owned(),
@@ -237,6 +245,7 @@ impl SubmitForm {
             exposed_ports: (!ports.is_empty()).then(|| ports.keys().cloned().collect()),
             port_bindings: (!ports.is_empty()).then_some(ports),
             restart_policy,
+            health_check,
             ..TaskSpec::default()
         }
     }
@@ -252,6 +261,7 @@ fn field_of(name: &str) -> Field {
         "Cpu" => Field::Cpu,
         "Memory" => Field::Memory,
         "RestartPolicy" => Field::Restart,
+        "HealthCheck" => Field::Health,
         _ => Field::Image,
     }
 }
@@ -294,6 +304,7 @@ mod tests {
             (Field::Cpu, "1.5"),
             (Field::Memory, "1.5G"),
             (Field::Restart, "on-failure:3"),
+            (Field::Health, "http:80/up"),
         ]);
         let Some(Wish::Task(spec)) = form.read() else { panic!("{form:?}") };
         assert_eq!(spec.name, "web");
@@ -307,6 +318,7 @@ mod tests {
         assert!((spec.cpu - 1.5).abs() < f64::EPSILON);
         assert_eq!(spec.memory_bytes, 3 << 29);
         assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
+        assert_eq!(spec.health_check.map(|check| check.probe.wire()).as_deref(), Some("http:80/up"));
     }
 
     #[test]
@@ -318,6 +330,7 @@ mod tests {
             (Field::Cpu, "-1"),
             (Field::Memory, "lots"),
             (Field::Restart, "sometimes"),
+            (Field::Health, "often"),
         ]);
         assert_eq!(form.read(), None);
         for field in Field::ALL {

@@ -13,7 +13,9 @@ use super::shown_set::ShownSet;
 /// at every task.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskList {
+    /// A row each; those of tasks that are gone stay hidden, until there are too many of them.
     order: Vec<TaskId>,
+    /// Only of the tasks that are there.
     row_of: HashMap<TaskId, usize>,
     shown: ShownSet,
     filter: Filter,
@@ -27,7 +29,7 @@ impl TaskList {
 
     /// How many there are.
     pub(super) fn total(&self) -> usize {
-        self.order.len()
+        self.row_of.len()
     }
 
     pub(super) fn filter(&self) -> &Filter {
@@ -84,6 +86,32 @@ impl TaskList {
         }
     }
 
+    /// A task is no more. Its row is hidden; that the rows are closed up again now and then costs each removal a
+    /// constant on average.
+    pub(super) fn removed(&mut self, task: TaskId) {
+        /// Few enough not to matter.
+        const GONE: usize = 1_024;
+        if let Some(row) = self.row_of.remove(&task) {
+            self.shown.set(row, false);
+        }
+        if self.order.len() > 2 * self.row_of.len() + GONE {
+            let shown: Vec<bool> = self.close_up().into_iter().map(|row| self.shown.contains(row)).collect();
+            self.shown = ShownSet::default();
+            for is_shown in shown {
+                self.shown.push(is_shown);
+            }
+        }
+    }
+
+    /// Drops the rows of tasks that are gone; the rows that the others had.
+    fn close_up(&mut self) -> Vec<usize> {
+        let mut rows: Vec<usize> = self.row_of.values().copied().collect();
+        rows.sort_unstable();
+        self.order = rows.iter().map(|row| self.order[*row]).collect();
+        self.row_of = self.order.iter().enumerate().map(|(row, id)| (*id, row)).collect();
+        rows
+    }
+
     /// A worker's health changed, and with it how its tasks look.
     pub(super) fn worker_changed(&mut self, worker: &WorkerId, cluster: &Cluster) {
         if self.filter.is_empty() {
@@ -97,6 +125,9 @@ impl TaskList {
     }
 
     fn refilter(&mut self, cluster: &Cluster) {
+        if self.order.len() > self.row_of.len() {
+            self.close_up();
+        }
         // In the order in which they lie in memory; only those that pass are looked up.
         let mut passes = vec![self.filter.is_empty(); self.order.len()];
         if !self.filter.is_empty() {

@@ -7,11 +7,13 @@ use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::event::{Action, Event};
-use super::fixture::{Log, at, busy, busy_log, empty, feed, loading, many, press, screen, start, task_id};
+use super::fixture::{
+    Log, at, busy, busy_log, crash_looping, empty, feed, loading, many, press, screen, start, task_id,
+};
 use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
-use crate::cluster::{FeedItem, WorkerHealth};
+use crate::cluster::{Cause, FeedItem, What, WorkerHealth};
 use crate::manager::request::{RequestError, Stopping, Submitted};
 use crate::task::{RestartPolicy, State};
 
@@ -131,6 +133,93 @@ fn the_filter_knows_stale_when_a_worker_falls_silent_and_when_it_is_back() {
 }
 
 #[test]
+fn a_crash_loop_is_found_counts_down_and_is_over_once_it_runs() {
+    let mut model = crash_looping(140, 36, 38);
+    assert!(screen(&model).contains("↻ CrashLoop") && screen(&model).contains("again in 38s"));
+    press(&mut model, "/state:crash<Enter>");
+    assert_eq!(shown(&model), ["queue-1"]);
+    press(&mut model, "<Enter>");
+    let text = screen(&model);
+    assert!(text.contains("crash loop: failed 7 times in a row, last: exit code 3"), "{text}");
+    assert!(text.contains("next start  in 38s"), "{text}");
+    seconds_later(&mut model, 30);
+    assert!(screen(&model).contains("next start  in 8s"));
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.schedule(2, "worker-1:5555"));
+    feed(&mut model, log.run(2));
+    let text = screen(&model);
+    assert!(
+        text.contains("▸ Running") && text.contains("failed 7 times in a row"),
+        "still to be seen: {text}"
+    );
+    assert!(!text.contains("next start") && shown(&model).is_empty());
+}
+
+#[test]
+fn collected_tasks_vanish_and_marks_selection_and_details_survive() {
+    let mut model = busy(120, 36);
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    // cache-1 and etl-8 have ended; one of them is marked, the one after them is selected.
+    press(&mut model, "jj jjjj ");
+    assert_eq!((model.marks.len(), selected(&model).as_str()), (2, "web-2"));
+    let tasks = vec![task_id(3), task_id(5)];
+    feed(&mut model, log.change(Cause::Manager, What::Collected { tasks: tasks.clone() }));
+    assert_eq!(shown(&model).len(), 8);
+    assert_eq!((model.marks.len(), selected(&model).as_str()), (1, "web-2"));
+    let text = screen(&model);
+    assert!(text.contains("3 Tasks 8") && !text.contains("▸ cache-1"), "{text}");
+    assert!(text.contains("· collected") && text.contains("2 tasks that ended first"), "{text}");
+    // A filter looks only at what is there; a mirror from a snapshot shows the same.
+    press(&mut model, "/state:failed<Enter>");
+    assert_eq!(shown(&model), Vec::<String>::new());
+    press(&mut model, "<Esc><Esc>");
+    let mut other = loading(120, 36);
+    update(&mut other, Event::Watching(Box::new(model.cluster.clone())));
+    assert_eq!(shown(&model), shown(&other));
+}
+
+#[test]
+fn a_selected_task_that_is_collected_gives_its_place_to_the_next() {
+    let mut model = busy(120, 36);
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    press(&mut model, "jjjj<Enter>");
+    assert_eq!(selected(&model), "etl-8");
+    let tasks = vec![task_id(3), task_id(5)];
+    feed(&mut model, log.change(Cause::Manager, What::Collected { tasks }));
+    let text = screen(&model);
+    assert!(
+        text.contains("it was collected") && text.contains("✗ failed"),
+        "its history is still open: {text}"
+    );
+    press(&mut model, "<Esc>");
+    assert_eq!(selected(&model), "etl-9");
+}
+
+#[test]
+fn a_list_out_of_which_most_were_collected_still_ranks_and_filters() {
+    let mut model = loading(80, 24);
+    update(&mut model, Event::Watching(Box::new(many(3_000))));
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    press(&mut model, "/web-30<Enter>");
+    let all = shown(&model);
+    for number in 1..=2_900 {
+        feed(&mut model, log.observe(number, |status| status.state = State::Completed));
+    }
+    for first in (1..=2_900).step_by(256) {
+        let tasks = (first..=2_900.min(first + 255)).map(task_id).collect();
+        feed(&mut model, log.change(Cause::Manager, What::Collected { tasks }));
+    }
+    assert_eq!((all.len(), shown(&model)), (12, vec!["web-3000".to_owned()]));
+    press(&mut model, "<Esc><Esc>");
+    assert_eq!((shown(&model).len(), model.tasks.total()), (100, 100));
+    press(&mut model, "gjj");
+    assert_eq!(selected(&model), "web-2903");
+    feed(&mut model, log.submit(1, "web-1", "x"));
+    press(&mut model, "G");
+    assert_eq!(selected(&model), "web-1", "the same id again is a new task, at the end");
+}
+
+#[test]
 fn a_stop_is_asked_named_and_waits_five_seconds() {
     let mut model = busy(80, 24);
     assert_eq!(press(&mut model, "S"), []);
@@ -231,7 +320,7 @@ fn the_form_submits_a_task_and_selects_it_when_it_comes_back() {
 #[test]
 fn enter_goes_on_and_submits_at_the_last_field() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nx<Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter>"), []);
+    assert_eq!(press(&mut model, "nx<Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter>"), []);
     assert!(matches!(press(&mut model, "<Enter>")[..], [Action::Submit(_)]));
 }
 
@@ -253,9 +342,27 @@ fn a_refused_submit_loses_nothing_and_says_why() {
 #[test]
 fn a_wrong_field_is_told_at_the_field() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up>often<F2>"), []);
+    assert_eq!(press(&mut model, "nweb<Up><Up><Up>often<F2>"), []);
     let text = screen(&model);
     assert!(text.contains("▸restart    often") && text.contains("! expected \"\", \"no\""), "{text}");
+}
+
+#[test]
+fn a_health_check_of_the_form_is_read_and_checked_against_its_ports() {
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "nweb<Up><Up>health<F2>"), []);
+    let text = screen(&model);
+    assert!(text.contains("▸health     health") && text.contains("! expected a path such as"), "{text}");
+
+    let mut model = empty(80, 24);
+    assert_eq!(press(&mut model, "nweb<Up><Up>tcp:81<Up><Up><Up><Up>80<F2>"), []);
+    assert!(screen(&model).contains("! expected a port that the task exposes (80), found 81"));
+
+    let mut model = empty(80, 24);
+    let actions = press(&mut model, "nweb<Up><Up>http:80/up<F2>");
+    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
+    let check = events[0].task.spec.health_check.as_ref().unwrap();
+    assert_eq!(check.probe.wire(), "http:80/up");
 }
 
 #[test]

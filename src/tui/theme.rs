@@ -52,6 +52,8 @@ impl Theme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Face {
     Pending,
+    /// Pending, because it crashed several times in a row.
+    CrashLoop,
     Scheduled,
     Running,
     /// A stop was asked for and is not done.
@@ -80,6 +82,7 @@ impl Face {
             State::Failed => Self::Failed,
             State::Scheduled | State::Running if is_on_silent_worker() => Self::Stale,
             State::Pending | State::Scheduled | State::Running if record.is_stopping() => Self::Stopping,
+            State::Pending if record.crash_loop().is_some() => Self::CrashLoop,
             State::Pending => Self::Pending,
             State::Scheduled => Self::Scheduled,
             State::Running => Self::Running,
@@ -89,6 +92,7 @@ impl Face {
     pub(super) fn glyph(self) -> char {
         match self {
             Self::Pending => '◌',
+            Self::CrashLoop => '↻',
             Self::Scheduled => '◔',
             Self::Running => '▸',
             Self::Stopping => '■',
@@ -101,6 +105,7 @@ impl Face {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::CrashLoop => "CrashLoop",
             Self::Scheduled => "Scheduled",
             Self::Running => "Running",
             Self::Stopping => "Stopping",
@@ -117,7 +122,7 @@ impl Face {
             Self::Running => Tone::Good,
             Self::Stopping | Self::Stale => Tone::Warn,
             Self::Completed => Tone::Dim,
-            Self::Failed => Tone::Bad,
+            Self::CrashLoop | Self::Failed => Tone::Bad,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! How a Change is told in one line: glyph, verb, whom it is about, and the rest. Knows no screen.
 
 use crate::cluster::{Change, What, WorkerHealth};
-use crate::task::{State, TaskStatus};
+use crate::task::{State, TaskStatus, Verdict};
 
-use super::format::bytes;
+use super::format::{bytes, count};
 use super::theme::{Face, Tone};
 
 /// A Change in words.
@@ -23,7 +23,7 @@ pub(super) fn tell(change: &Change) -> Told {
             told(Face::Pending, "submitted", format!("{} by {}", task.spec.image, change.cause.words()))
         }
         What::Scheduled { worker, generation, .. } => {
-            let again = if *generation == 0 { String::new() } else { format!(", start {}", generation + 1) };
+            let again = if *generation == 0 { String::new() } else { format!(", generation {generation}") };
             told(Face::Scheduled, "scheduled", format!("-> {worker}{again}"))
         }
         What::Returned { reason, .. } => {
@@ -56,6 +56,12 @@ pub(super) fn tell(change: &Change) -> Told {
         What::Adopted { worker, .. } => {
             told(Face::Running, "taken over", format!("from {worker}: it was not in the store"))
         }
+        What::Collected { tasks } => Told {
+            glyph: '·',
+            tone: Tone::Dim,
+            verb: "collected",
+            rest: format!("{} that ended first", count(tasks.len(), "task")),
+        },
         What::Worker { worker } if !worker.runtime_problem.is_empty() => Told {
             glyph: '!',
             tone: Tone::Bad,
@@ -94,6 +100,10 @@ fn observed(status: &TaskStatus) -> String {
         parts.push(status.reason.clone());
     }
     if !status.state.has_ended() {
+        // An unhealthy one has a reason that says so.
+        if let Some(health) = status.health.as_deref().filter(|health| health.verdict != Verdict::Unhealthy) {
+            parts.push(health.verdict.name().to_owned());
+        }
         if !status.container_id.is_empty() {
             parts.push(format!("container {}", short_container(&status.container_id)));
         }

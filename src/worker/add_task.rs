@@ -64,6 +64,9 @@ impl Worker {
         if !self.runtime_problem.is_empty() {
             return EventAnswer::refused(503, self.runtime_problem.clone());
         }
+        if task.spec.exclusive && !self.may_start_exclusive(&task) {
+            return EventAnswer::refused(503, "this worker has no lease for Exclusive tasks at the moment");
+        }
         if self.queue.len() >= self.limits.queue {
             return EventAnswer::refused(
                 503,
@@ -111,7 +114,19 @@ impl Worker {
 
     fn insert(&mut self, task: Task, generation: u32, wish: Wish) {
         let task = asked_for(task, generation);
-        let entry = Entry { wish, phase: Phase::None, is_pulled: false, attempts: 0, killed: None, task };
+        let entry = Entry {
+            wish,
+            phase: Phase::None,
+            is_pulled: false,
+            attempts: 0,
+            killed: None,
+            checks: None,
+            has_lapsed: false,
+            task,
+        };
+        if entry.task.spec.exclusive {
+            self.put_under_lease(entry.task.id);
+        }
         self.task_db.insert(entry.task.id, entry);
     }
 
@@ -123,8 +138,13 @@ impl Worker {
         entry.wish = Wish::Run;
         entry.is_pulled = false;
         entry.attempts = 0;
-        if let Some(position) = self.kept.iter().position(|kept| kept.container == named_container) {
-            self.kept.remove(position);
+        entry.checks = None;
+        entry.has_lapsed = false;
+        let (id, is_exclusive) = (entry.task.id, entry.task.spec.exclusive);
+        if is_exclusive {
+            self.put_under_lease(id);
+        }
+        if self.kept.forget(&named_container) {
             self.out.effects.push(Effect::Remove { container: named_container });
         }
     }

@@ -1,17 +1,20 @@
 //! The worker over HTTP: the book's routes, and ours under /v1. Parses at the edge, asks the driver; decides
 //! nothing.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{
         Path, State as Shared,
-        rejection::{BytesRejection, PathRejection},
+        rejection::{BytesRejection, JsonRejection, PathRejection},
     },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +41,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/stats", get(get_stats))
         .route("/stats/", get(get_stats))
         .route("/v1/events", post(post_events))
+        .route("/v1/lease", post(post_lease))
         .route("/v1/reports", get(get_reports))
         .route("/healthz", get(async || "ok\n"))
         .with_state(api)
@@ -137,6 +141,17 @@ async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejectio
         });
     }
     Ok(Json(answers).into_response())
+}
+
+/// A renewal: the reading of this worker's clock that its manager heard.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Renewal {
+    pub(super) since_boot_ms: u64,
+}
+
+async fn post_lease(Shared(api): Shared<Api>, renewal: Result<Json<Renewal>, JsonRejection>) -> Answer {
+    let reading = Duration::from_millis(renewal?.since_boot_ms);
+    answer(api.ask(|answer| Command::RenewLease(reading, answer)).await?)
 }
 
 async fn get_reports(Shared(api): Shared<Api>) -> Answer {

@@ -1,11 +1,14 @@
 //! The client of a worker's API: ours (batches, a stream of reports) and the book's routes.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use futures_util::Stream;
+use tokio::net::TcpStream;
 
+use super::api::Renewal;
 use super::report::{EventAnswer, Report};
-use crate::http::{ClientError, checked, read_lines};
+use crate::http::{CONNECT_WITHIN, ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
@@ -34,10 +37,28 @@ impl WorkerClient {
         Ok(read_lines(checked(response).await?.bytes_stream()))
     }
 
+    /// Whether the worker's host takes a connection, or says that nobody is there to take it: then it runs, and so may
+    /// its containers.
+    pub async fn host_is_there(&self) -> bool {
+        let address = self.base.trim_start_matches("http://");
+        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
+            Err(_) => false,
+        }
+    }
+
     /// Our own batch: each event's answer, in order.
     pub async fn post_events(&self, events: &[TaskEvent]) -> Result<Vec<EventAnswer>, ClientError> {
         let request = self.http.post(format!("{}/v1/events", self.base)).json(events).timeout(ANSWER_WITHIN);
         Ok(checked(request.send().await?).await?.json().await?)
+    }
+
+    /// Renews the lease by a reading of the worker's own clock.
+    pub async fn renew_lease(&self, since_boot_ms: u64) -> Result<(), ClientError> {
+        let renewal = Renewal { since_boot_ms };
+        let request = self.http.post(format!("{}/v1/lease", self.base)).json(&renewal).timeout(ANSWER_WITHIN);
+        checked(request.send().await?).await.map(drop)
     }
 
     /// The book's start.

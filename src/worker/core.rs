@@ -8,10 +8,14 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    health::Checks,
+    kept::{Kept, is_longer_ago},
+    lease::Lease,
     report::{EventAnswer, Report},
-    runtime::{Exit, Found, Run, RuntimeError, Sign, Started},
+    runtime::{Exit, Found, Probed, Run, RuntimeError, Sign, Started},
 };
-use crate::task::{State, Task, TaskEvent, TaskId};
+use crate::cluster::{ENDED_KEPT_FOR, ENDED_TASKS};
+use crate::task::{Probe, State, Task, TaskEvent, TaskId, Verdict};
 
 /// What a worker hears.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +24,10 @@ pub enum Input {
     Event(TaskEvent),
     /// The book's DELETE: stop whatever runs for this task. Answered.
     Stop(TaskId),
+    /// A manager heard this reading of the lease's clock (time since boot). Answered.
+    RenewLease(Duration),
+    /// The time of [`Worker::lease_ends`] has come.
+    LeaseEnds,
 
     Started {
         run: Run,
@@ -44,6 +52,17 @@ pub enum Input {
     },
     /// The time asked for by `Effect::Later` is over.
     Wake(TaskId),
+    /// The time asked for by `Effect::ProbeLater` is over.
+    ProbeDue {
+        run: Run,
+        container: String,
+    },
+    Probed {
+        run: Run,
+        container: String,
+        took: Duration,
+        result: Probed,
+    },
 
     /// Every container of this worker: adopted at first, compared later.
     Listed(Vec<Found>),
@@ -75,6 +94,8 @@ pub enum Input {
     },
     /// Why the engine can't be used; empty when it can.
     RuntimeHealth(String),
+    /// Time has passed: what was kept for long enough is let go.
+    Tick,
 }
 
 impl From<Sign> for Input {
@@ -108,12 +129,16 @@ pub enum Effect {
     Inspect { run: Run, container: String },
     /// → `Wake`
     Later { task: TaskId, after: Duration },
+    /// → `ProbeDue`
+    ProbeLater { run: Run, container: String, after: Duration },
+    /// → `Probed`
+    Probe { run: Run, container: String, probe: Probe, timeout: Duration },
 }
 
 /// What follows from one input.
 #[derive(Debug, Default, PartialEq)]
 pub struct Output {
-    /// Set for `Event` and `Stop`.
+    /// Set for `Event`, `Stop` and `RenewLease`.
     pub answer: Option<EventAnswer>,
     pub reports: Vec<Report>,
     pub effects: Vec<Effect>,
@@ -124,18 +149,32 @@ pub struct Output {
 pub struct Limits {
     /// Containers created and started at the same time; an engine is no faster with more.
     pub start_concurrency: usize,
-    /// Ended containers kept for their logs, the oldest removed first.
+    /// Ended containers kept for their logs, the oldest removed first; of each task only the last.
     pub kept_containers: usize,
+    /// And no longer than this.
+    pub containers_kept_for: Duration,
     /// Ended tasks remembered, so that a manager that was away learns how they ended.
     pub ended_tasks: usize,
+    /// And no longer than this.
+    pub tasks_kept_for: Duration,
     /// Starts that may wait; beyond it the answer is 503.
     pub queue: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // 4: measured, create+start gains nothing beyond about two per CPU.
-        Self { start_concurrency: 4, kept_containers: 50, ended_tasks: 10_000, queue: 100_000 }
+        Self {
+            // Measured: create+start gains nothing beyond about two per CPU.
+            start_concurrency: 4,
+            // An engine's own lists stay readable, and what the containers wrote to their disks stays small.
+            kept_containers: 50,
+            // What broke on a Friday evening is still there on Monday.
+            containers_kept_for: Duration::from_hours(72),
+            // The same as the manager's: longer than it asks, nobody needs them.
+            ended_tasks: ENDED_TASKS,
+            tasks_kept_for: ENDED_KEPT_FOR,
+            queue: 100_000,
+        }
     }
 }
 
@@ -156,12 +195,12 @@ pub struct Worker {
     pub(super) starting: usize,
     /// Image → the tasks that wait for it.
     pub(super) pulls: HashMap<String, Vec<TaskId>>,
-    /// Ended containers, the oldest first.
-    pub(super) kept: VecDeque<Kept>,
     /// Live containers that nobody wants and that are yet to be stopped.
     pub(super) strays: Vec<Stray>,
-    /// Ended tasks, the oldest first; entries that live again are passed over.
-    pub(super) ended: VecDeque<Run>,
+    pub(super) lease: Lease,
+    pub(super) kept: Kept,
+    /// Ended tasks and since when this is known, the oldest first; entries that live again are passed over.
+    pub(super) ended: VecDeque<(Timestamp, Run)>,
     pub(super) runtime_problem: String,
     /// Whether the engine's containers are known; before that nothing can be said about any task.
     pub(super) has_adopted: bool,
@@ -182,6 +221,10 @@ pub(super) struct Entry {
     pub attempts: u32,
     /// When somebody, not us, had the engine end its container.
     pub killed: Option<Timestamp>,
+    /// Its lease ended before it did.
+    pub has_lapsed: bool,
+    /// Of the live container, if the task has a health check.
+    pub checks: Option<Checks>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,13 +260,6 @@ pub(super) enum Phase {
     },
 }
 
-/// An ended container that is still there.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub container: String,
-    pub task: TaskId,
-}
-
 /// A live container that must go; its stop is under way, or waits for the next try.
 #[derive(Debug)]
 pub(super) struct Stray {
@@ -242,9 +278,10 @@ impl Worker {
             queue: VecDeque::new(),
             starting: 0,
             pulls: HashMap::new(),
-            kept: VecDeque::new(),
+            kept: Kept::default(),
             strays: Vec::new(),
             ended: VecDeque::new(),
+            lease: Lease::default(),
             runtime_problem: STILL_LOOKING.to_owned(),
             has_adopted: false,
             out: Output::default(),
@@ -255,15 +292,21 @@ impl Worker {
     /// Takes one input; says what to report and what to do.
     pub fn handle(&mut self, now: Timestamp, input: Input) -> Output {
         self.now = now;
+        self.check_lease();
         match input {
             Input::Event(event) => self.out.answer = Some(self.add_task(event)),
             Input::Stop(task) => self.out.answer = Some(self.stop_task(task)),
+            Input::RenewLease(reading) => self.out.answer = Some(self.renew_lease(reading)),
+            // Looked at before every input.
+            Input::LeaseEnds => {}
             Input::Started { run, started } => self.started(run, started),
             Input::StartFailed { run, error } => self.start_failed(run, error),
             Input::PullProgress { image, text } => self.pull_progress(&image, &text),
             Input::Pulled { image, result } => self.pulled(&image, &result),
             Input::Stopped { task, container, result } => self.stopped(task, &container, result),
             Input::Wake(task) => self.wake(task),
+            Input::ProbeDue { run, container } => self.probe_due(run, container),
+            Input::Probed { run, container, took, result } => self.probed(run, container, took, result),
             Input::Listed(found) => self.listed(found),
             Input::Found(found) => self.found(found),
             Input::Up { run, container } => self.up(run, container),
@@ -272,6 +315,7 @@ impl Worker {
             Input::Exited { run, container, exit } => self.exited(run, container, exit),
             Input::Gone { run, container } => self.gone(run, container),
             Input::RuntimeHealth(problem) => self.runtime_health(problem),
+            Input::Tick => self.collect(),
         }
         self.fill_slots();
         std::mem::take(&mut self.out)
@@ -342,10 +386,13 @@ impl Worker {
         );
         status.state = state;
         status.reason = reason;
+        // What made it fail stays to be seen; of anything else that ended nobody asks.
+        status.health.take_if(|health| state != State::Failed || health.verdict != Verdict::Unhealthy);
         status.finish_time = Some(exit.and_then(|exit| exit.at).unwrap_or(self.now));
         if let Some(exit) = exit {
             status.exit_code = Some(exit.code);
         }
+        entry.checks = None;
         let run = Run::of(&entry.task);
         self.report(id);
         self.remember_ended(run);
@@ -353,30 +400,44 @@ impl Worker {
 
     /// Keeps the list of ended tasks within its limit.
     pub(super) fn remember_ended(&mut self, run: Run) {
-        self.ended.push_back(run);
+        self.ended.push_back((self.now, run));
         while self.ended.len() > self.limits.ended_tasks {
-            let Some(oldest) = self.ended.pop_front() else { return };
-            let is_over = self.task_db.get(&oldest.task).is_some_and(|entry| {
-                Run::of(&entry.task) == oldest
-                    && entry.task.status.state.has_ended()
-                    && entry.phase == Phase::None
-            });
-            if is_over {
-                self.task_db.remove(&oldest.task);
-            }
+            self.forget_oldest();
         }
     }
 
-    /// Keeps an ended container for its logs, and the number of them within its limit.
-    pub(super) fn keep(&mut self, container: String, task: TaskId) {
-        if self.kept.iter().any(|kept| kept.container == container) {
-            return;
+    /// Forgets the task that ended first, unless it lives again.
+    fn forget_oldest(&mut self) {
+        let Some((_, oldest)) = self.ended.pop_front() else { return };
+        let is_over = self.task_db.get(&oldest.task).is_some_and(|entry| {
+            Run::of(&entry.task) == oldest
+                && entry.task.status.state.has_ended()
+                && entry.phase == Phase::None
+        });
+        if is_over {
+            self.task_db.remove(&oldest.task);
         }
-        self.kept.push_back(Kept { container, task });
-        while self.kept.len() > self.limits.kept_containers {
-            if let Some(oldest) = self.kept.pop_front() {
-                self.out.effects.push(Effect::Remove { container: oldest.container });
-            }
+    }
+
+    /// Keeps an ended container for its logs, and what is kept within its limits.
+    pub(super) fn keep(&mut self, run: Run, container: String, exit: Exit) {
+        let ended = exit.at.unwrap_or(self.now);
+        let gone = self.kept.keep(run, container, ended, &self.limits);
+        self.remove(gone);
+    }
+
+    /// Lets go of what was kept for long enough.
+    fn collect(&mut self) {
+        let gone = self.kept.expired(self.now, self.limits.containers_kept_for);
+        self.remove(gone);
+        let (now, kept_for) = (self.now, self.limits.tasks_kept_for);
+        while self.ended.front().is_some_and(|(since, _)| is_longer_ago(*since, now, kept_for)) {
+            self.forget_oldest();
         }
+    }
+
+    fn remove(&mut self, containers: Vec<String>) {
+        let effects = containers.into_iter().map(|container| Effect::Remove { container });
+        self.out.effects.extend(effects);
     }
 }

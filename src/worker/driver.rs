@@ -43,6 +43,7 @@ pub(super) enum Command {
     /// The book's POST: the task as it is then goes into the answer.
     Add(TaskEvent, oneshot::Sender<(EventAnswer, Option<Task>)>),
     Stop(TaskId, oneshot::Sender<EventAnswer>),
+    RenewLease(Duration, oneshot::Sender<EventAnswer>),
     Tasks(oneshot::Sender<Vec<Task>>),
     TaskCount(oneshot::Sender<usize>),
     Subscribe(oneshot::Sender<Subscription>),
@@ -79,7 +80,7 @@ pub(super) struct Driver<R> {
     lines: broadcast::Sender<Bytes>,
     /// Engine work: finished before the end.
     work: JoinSet<Done>,
-    /// Pulls, timers, samples: given up at the end.
+    /// Pulls, timers, probes, samples: given up at the end.
     waits: JoinSet<Done>,
     pulls: HashMap<String, AbortHandle>,
     slots: Arc<Slots>,
@@ -141,6 +142,7 @@ impl<R: Runtime> Driver<R> {
                 Some(done) = self.waits.join_next() => Turn::Done(done),
                 _ = heartbeat.tick() => Turn::Heartbeat,
                 _ = sample.tick() => Turn::Sample,
+                () = lease_end(self.core.lease_ends()) => Turn::Input(Input::LeaseEnds),
                 () = token.cancelled() => Turn::End,
             };
             match turn {
@@ -154,7 +156,10 @@ impl<R: Runtime> Driver<R> {
                         self.done(done);
                     }
                 }
-                Turn::Heartbeat => self.heartbeat(),
+                Turn::Heartbeat => {
+                    self.heartbeat();
+                    self.input(Input::Tick);
+                }
                 Turn::Sample => self.sample(),
                 Turn::End => break,
             }
@@ -179,6 +184,9 @@ impl<R: Runtime> Driver<R> {
             Command::Stop(id, answer) => {
                 let _ = answer.send(self.ask(Input::Stop(id)));
             }
+            Command::RenewLease(reading, answer) => {
+                let _ = answer.send(self.ask(Input::RenewLease(reading)));
+            }
             Command::Tasks(answer) => {
                 let _ = answer.send(self.core.tasks().cloned().collect());
             }
@@ -196,7 +204,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn input(&mut self, input: Input) -> Option<EventAnswer> {
-        let Output { answer, reports, effects } = self.core.handle(Timestamp::now(), input);
+        let Output { answer, reports, effects } = self.core.at(since_boot()).handle(Timestamp::now(), input);
         for report in &reports {
             self.tell(report);
         }
@@ -250,7 +258,7 @@ impl<R: Runtime> Driver<R> {
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
                 self.pulls.insert(name, pull);
             }
-            Effect::Later { .. } => {
+            Effect::Later { .. } | Effect::ProbeLater { .. } | Effect::Probe { .. } => {
                 self.waits
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
             }
@@ -268,16 +276,22 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    fn heartbeat(&self) {
+    fn heartbeat(&mut self) {
+        // Before the heartbeat, so that a lease is known before any work comes.
+        let clock = self.core.at(since_boot()).lease_clock();
+        self.tell(&Report::LeaseClock(clock));
         self.tell(&Report::Heartbeat { runtime_problem: self.core.runtime_problem().to_owned() });
     }
 
     /// What a manager hears first. All tasks only once they are known: what is missing in that list does not
     /// exist here.
-    fn subscription(&self) -> Subscription {
+    fn subscription(&mut self) -> Subscription {
         let rest = self.lines.subscribe();
         let runtime_problem = self.core.runtime_problem().to_owned();
-        let mut first = vec![line(&Report::Hello(Hello { runtime_problem, ..self.hello.clone() }))];
+        // The clock before the Hello, after which work may come.
+        let clock = self.core.at(since_boot()).lease_clock();
+        let mut first = vec![line(&Report::LeaseClock(clock))];
+        first.push(line(&Report::Hello(Hello { runtime_problem, ..self.hello.clone() })));
         if self.core.has_adopted() {
             first.push(line(&Report::Tasks(self.core.tasks().cloned().collect())));
         }
@@ -309,7 +323,7 @@ impl<R: Runtime> Driver<R> {
                 done = self.work.join_next() => match done {
                     // Results only: nothing new is begun.
                     Some(Ok(Done::Input(Some(input)))) => {
-                        let output = self.core.handle(Timestamp::now(), input);
+                        let output = self.core.at(since_boot()).handle(Timestamp::now(), input);
                         output.reports.iter().for_each(|report| self.tell(report));
                     }
                     Some(_) => {}
@@ -323,6 +337,19 @@ impl<R: Runtime> Driver<R> {
             effects::remove_all(&*self.runtime).await?;
         }
         Ok(())
+    }
+}
+
+/// The clock that leases go by: nobody can set it, and it goes on while the host is suspended.
+fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+async fn lease_end(ends: Option<Duration>) {
+    match ends {
+        Some(ends) => tokio::time::sleep(ends.saturating_sub(since_boot())).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,18 +5,20 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     core::{Effect, Input},
-    runtime::{Run, Runtime, RuntimeError, Sign},
+    runtime::{Probed, Run, Runtime, RuntimeError, Sign},
 };
 
 /// Pulls at the same time: each already fetches several layers at once.
 pub(super) const PULLS: usize = 4;
 /// Stops at the same time: enough for an engine to be busy, few enough for its connections.
 pub(super) const STOPS: usize = 64;
+/// Probes at the same time; a command in a container costs the engine more than an inspect does.
+pub(super) const PROBES: usize = 32;
 /// Looks at a container before the next full list has to tell how it stands.
 const INSPECTS: u32 = 3;
 
@@ -57,6 +59,19 @@ pub(super) async fn run<R: Runtime>(
             sleep(after).await;
             Some(Input::Wake(task))
         }
+        Effect::ProbeLater { run, container, after } => {
+            sleep(after).await;
+            Some(Input::ProbeDue { run, container })
+        }
+        Effect::Probe { run, container, probe, timeout } => {
+            let _slot = slots.probes.acquire().await.ok()?;
+            let begun = Instant::now();
+            let result = runtime.probe(&container, &probe, timeout).await;
+            if let Probed::Unknown(why) = &result {
+                tracing::debug!(why, container, "not probed");
+            }
+            Some(Input::Probed { run, container, took: begun.elapsed(), result })
+        }
         // The driver's: it holds the pull.
         Effect::AbandonPull { .. } => None,
     }
@@ -67,11 +82,12 @@ pub(super) async fn run<R: Runtime>(
 pub(super) struct Slots {
     pulls: Semaphore,
     stops: Semaphore,
+    probes: Semaphore,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { pulls: Semaphore::new(PULLS), stops: Semaphore::new(STOPS) }
+        Self { pulls: Semaphore::new(PULLS), stops: Semaphore::new(STOPS), probes: Semaphore::new(PROBES) }
     }
 }
 

@@ -41,6 +41,7 @@ impl Worker {
             && !exit.out_of_memory
             && ended <= killed + ENDS_WITHIN
             && entry.wish == Wish::Run
+            && !entry.has_lapsed
             && entry.task.status.generation == run.generation
     }
 
@@ -49,6 +50,7 @@ impl Worker {
         let Some(entry) = self.task_db.get_mut(&id) else { return };
         entry.phase = Phase::Queued;
         entry.killed = None;
+        entry.checks = None;
         STARTING_AGAIN.clone_into(&mut entry.task.status.reason);
         self.queue.push_back(id);
         self.report(id);

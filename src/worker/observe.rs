@@ -98,14 +98,14 @@ impl Worker {
         match found.state {
             FoundState::Running => {
                 let grace = found.task.spec.stop_timeout();
-                self.kept.retain(|kept| kept.container != found.container);
+                self.kept.forget(&found.container);
                 self.strays.retain(|stray| stray.container != found.container);
                 let (task, container) = (found.run.task, found.container);
                 self.strays.push(Stray { task, container: container.clone(), grace, attempts: 0 });
                 self.out.effects.push(Effect::Stop { task, container, grace });
             }
             FoundState::Created => self.out.effects.push(Effect::Remove { container: found.container }),
-            FoundState::Exited(_) => self.keep(found.container, found.run.task),
+            FoundState::Exited(exit) => self.keep(found.run, found.container, exit),
             FoundState::Removing => {}
         }
     }
@@ -139,8 +139,19 @@ impl Worker {
             ..TaskStatus::default()
         };
         let task = Task { status, ..found.task.clone() };
-        let entry =
-            Entry { task, wish: Wish::Run, phase: Phase::None, is_pulled: false, attempts: 0, killed: None };
+        let entry = Entry {
+            task,
+            wish: Wish::Run,
+            phase: Phase::None,
+            is_pulled: false,
+            attempts: 0,
+            killed: None,
+            checks: None,
+            has_lapsed: false,
+        };
+        if entry.task.spec.exclusive {
+            self.adopt_under_lease(id);
+        }
         match found.state {
             FoundState::Running => {
                 let phase =
@@ -154,7 +165,7 @@ impl Worker {
                     entry.task.status.start_time = found.started;
                 }
                 self.ended_by_itself(id, exit);
-                self.keep(found.container, id);
+                self.keep(found.run, found.container, exit);
             }
             // The worker died between create and start: the start finds this container by its labels.
             FoundState::Created => {
@@ -183,7 +194,10 @@ impl Worker {
         status.container_id = found.container;
         status.host_ports = found.host_ports;
         status.start_time = status.start_time.or(found.started).or(Some(self.now));
-        if *status != before {
+        if entry.wish == Wish::Run {
+            self.begin_checks(found.run.task);
+        }
+        if self.task(found.run.task).is_some_and(|task| task.status != before) {
             self.report(found.run.task);
         }
         self.run_task(found.run.task);
@@ -250,7 +264,7 @@ impl Worker {
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
         entry.phase = Phase::None;
         let is_current = run.generation == entry.task.status.generation;
-        self.keep(container, run.task);
+        self.keep(run, container, exit);
         if is_current {
             self.ended_by_itself(run.task, exit);
         }
@@ -270,7 +284,7 @@ impl Worker {
 
     /// A container is no more.
     pub(super) fn gone(&mut self, run: Run, container: String) {
-        self.kept.retain(|kept| kept.container != container);
+        self.kept.forget(&container);
         self.strays.retain(|stray| stray.container != container);
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
         let generation = entry.task.status.generation;
@@ -289,7 +303,7 @@ impl Worker {
 
     /// Every container that this worker answers for, live or kept.
     pub fn containers(&self) -> impl Iterator<Item = (TaskId, &str)> {
-        self.live().chain(self.kept.iter().map(|kept| (kept.task, kept.container.as_str())))
+        self.live().chain(self.kept.iter())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::task::Task;
 /// stale, five before it is lost (within the ten seconds that faults.md allows).
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// One line of the report stream. The first is `Hello`, the second is `Tasks`; then whatever happens.
+/// One line of the report stream. It begins with `LeaseClock`, `Hello` and `Tasks`; then whatever happens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
@@ -24,11 +24,30 @@ pub enum Report {
     Task(Task),
     Progress(Progress),
     Sample(Sample),
+    /// What a renewal of this worker's lease refers to; at least as often as a heartbeat.
+    LeaseClock(LeaseClock),
     /// It lives. The text says why its container engine can't be used, and is empty when it can.
     Heartbeat {
         runtime_problem: String,
     },
 }
+
+/// The present by the clock of the worker's host, and whether an Exclusive task there lives by it.
+///
+/// A manager renews a lease by sending the reading back. So the lease ends [`LEASE`] after the reading was taken,
+/// however late the renewal arrives; and who heard the reading knows that it was taken before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseClock {
+    /// Milliseconds since the host's boot, with the time that it was suspended.
+    pub since_boot_ms: u64,
+    pub is_needed: bool,
+}
+
+/// How long after a renewed reading of its clock a worker lets an Exclusive task run: two renewals may get lost.
+pub const LEASE: Duration = Duration::from_secs(5);
+
+/// When its lease has ended, an Exclusive task gets no longer than this between SIGTERM and SIGKILL.
+pub const LEASE_GRACE: Duration = Duration::from_secs(3);
 
 /// Who answers here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

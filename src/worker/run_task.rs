@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     core::{Effect, Input, Phase, STOPPED, Wish, Worker},
     engine_restart::is_again,
-    report::Report,
+    report::{LEASE_GRACE, Report},
     runtime::{Found, Run, RuntimeError, Started},
 };
 use crate::{
@@ -27,13 +27,21 @@ impl Worker {
         let Some(entry) = self.task_db.get_mut(&id) else { return };
         let generation = entry.task.status.generation;
         match (entry.wish, &entry.phase) {
+            (Wish::Run, Phase::None | Phase::Queued | Phase::Waiting | Phase::Pulling { .. })
+                if entry.has_lapsed =>
+            {
+                if let Phase::Pulling { image } = std::mem::replace(&mut entry.phase, Phase::None) {
+                    self.leave_pull(&image, id);
+                }
+                self.end_lapsed(id);
+            }
             (Wish::Run, Phase::None) => {
                 if !entry.task.status.state.has_ended() {
                     self.queue_or_pull(id);
                 }
             }
             (Wish::Run, Phase::Live { generation: live, container }) => {
-                if *live < generation {
+                if *live < generation || entry.has_lapsed || entry.unhealthy().is_some() {
                     let container = container.clone();
                     self.stop_container(id, container);
                 }
@@ -168,6 +176,7 @@ impl Worker {
             status.start_time = Some(self.now);
             status.reason.clear();
             let is_worth_a_look = was_there || publishes_ports(&entry.task.spec);
+            self.begin_checks(run.task);
             self.report(run.task);
             if is_worth_a_look {
                 self.out.effects.push(Effect::Inspect { run, container });
@@ -255,6 +264,7 @@ impl Worker {
             entry.phase = Phase::Stopping { generation, container: container.clone() };
         }
         let grace = entry.task.spec.stop_timeout();
+        let grace = if entry.has_lapsed { grace.min(LEASE_GRACE) } else { grace };
         let status = &mut entry.task.status;
         if entry.wish == Wish::Stop && status.state == State::Running && status.reason != "stopping" {
             "stopping".clone_into(&mut status.reason);
@@ -283,10 +293,15 @@ impl Worker {
             self.report(id);
             return;
         }
+        let unhealthy = entry.unhealthy().map(str::to_owned);
         entry.phase = Phase::None;
         entry.attempts = 0;
         if entry.wish == Wish::Stop {
             self.end(id, State::Completed, None, STOPPED.to_owned());
+        } else if entry.has_lapsed && entry.task.status.generation == generation {
+            self.end_lapsed(id);
+        } else if let Some(reason) = unhealthy {
+            self.end(id, State::Failed, None, reason);
         }
         self.run_task(id);
     }

@@ -14,6 +14,7 @@ pub fn tests() -> Vec<Trial> {
         trial("the_good_task_alone_exits_0", good_alone),
         trial("a_wait_that_times_out_exits_3_and_the_task_goes_on", times_out),
         trial("a_second_start_submits_through_the_first_and_waits", through_the_first),
+        trial("a_task_that_turns_sick_is_restarted_as_its_policy_says", turns_sick),
         trial("run_with_wait_exits_with_the_tasks_own_code", run_waits),
     ]
 }
@@ -39,6 +40,30 @@ async fn three_tasks(stage: Stage) {
     let (ended_as, code, reason) = told("missing");
     assert_eq!((ended_as, code), (json!("Failed"), Value::Null));
     assert!(reason.as_str().unwrap().contains("such-image"), "{reason}");
+}
+
+async fn turns_sick(stage: Stage) {
+    let mut task = stage.task("sick", &["http", "8080", "2000"]);
+    task["HealthCheck"] = json!("http:8080/health");
+    task["HealthStartPeriod"] = json!(0);
+    task["HealthInterval"] = json!(1);
+    task["HealthRetries"] = json!(2);
+    task["RestartPolicy"] = json!("on-failure:1");
+    stage.home.write("tasks.json", &task);
+    let ended = stage.home.run(WAIT).expect(1, &[]);
+    let reason = "health check failed 2 times: GET /health on port 8080: 503";
+    let last = ended.last_line_of("sick");
+    assert_eq!((&last["state"], &last["reason"]), (&json!("Failed"), &json!(reason)));
+    assert_eq!(last["task"]["RestartCount"], 1);
+    let told: Vec<_> = ended.json().into_iter().filter(|line| line["type"] == "task").collect();
+    let has = |field: &str, value: &str| {
+        told.iter().any(|line| line[field] == value || line["task"][field] == value)
+    };
+    assert!(has("reason", &format!("restart 1 of 1 after: {reason}")), "{told:?}");
+    for verdict in ["starting", "healthy", "unhealthy"] {
+        assert!(has("Health", verdict), "{verdict}: {told:?}");
+    }
+    assert_eq!(stage.starts().await, 2);
 }
 
 async fn good_alone(stage: Stage) {

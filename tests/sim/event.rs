@@ -1,5 +1,7 @@
 //! What can happen at a point of virtual time. Knows no consequence.
 
+use std::time::Duration;
+
 use cube_tui::manager::decide::{Input, Wish};
 use cube_tui::task::{Task, TaskEvent, TaskId};
 use cube_tui::worker::{self, report::Report};
@@ -28,6 +30,11 @@ pub enum Event {
         task: Task,
         life: u32,
         reply_is_lost: bool,
+    },
+    /// A renewal of its lease arrives at worker `to`.
+    Renewal {
+        to: usize,
+        reading: Duration,
     },
     /// What became of a POST arrives at the manager.
     Answered {
@@ -118,6 +125,7 @@ impl Event {
             | Self::Heal(_)
             | Self::ManagerStart
             | Self::Post { .. }
+            | Self::Renewal { .. }
             | Self::Heartbeat { .. }
             | Self::WorkerStart { .. }
             | Self::Engine { .. }
@@ -129,9 +137,10 @@ impl Event {
     /// The worker that has to run for it, if one has to: it waits while that one stands still.
     pub fn for_worker(&self) -> Option<usize> {
         match self {
-            Self::Post { to: worker, .. } | Self::Heartbeat { worker, .. } | Self::Tell { worker, .. } => {
-                Some(*worker)
-            }
+            Self::Post { to: worker, .. }
+            | Self::Renewal { to: worker, .. }
+            | Self::Heartbeat { worker, .. }
+            | Self::Tell { worker, .. } => Some(*worker),
             _ => None,
         }
     }

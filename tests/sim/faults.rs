@@ -76,7 +76,7 @@ impl World {
             }
             18 => {
                 self.tell(|| "FAULT the manager stands still".into());
-                self.manager.paused_until = self.now + short;
+                self.manager.paused_until = self.manager.paused_until.max(self.now + short);
             }
             _ => {
                 self.tell(|| format!("FAULT worker {worker} stands still"));

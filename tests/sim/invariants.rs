@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cube_tui::cluster::{Change, Cluster, TaskRecord, What, WorkerHealth};
-use cube_tui::manager::decide::Effect;
+use cube_tui::cluster::{Cause, Change, Cluster, TaskRecord, What, WorkerHealth};
+use cube_tui::manager::decide::{Effect, must_be_new};
 use cube_tui::task::{RestartPolicy, State, TaskId, WorkerId};
 use cube_tui::worker::runtime::{FoundState, Run};
 
@@ -15,6 +15,7 @@ pub fn always(world: &World) {
     what_was_acknowledged_is_stored(world);
     at_most_one_live_container_a_run(world);
     maps_name_the_same_pairs(world.manager_cluster());
+    exclusive_tasks_never_overlap(world);
 }
 
 /// Invariant 1.
@@ -37,6 +38,18 @@ fn at_most_one_live_container_a_run(world: &World) {
         for found in engine.live() {
             if let Some(other) = live.insert(found.run, &found.container) {
                 panic!("{:?} runs twice: {other} and {}", found.run, found.container);
+            }
+        }
+    }
+}
+
+/// What `Exclusive` promises.
+fn exclusive_tasks_never_overlap(world: &World) {
+    let mut live: BTreeMap<TaskId, Run> = BTreeMap::new();
+    for host in world.workers.iter().filter(|host| !host.is_excused) {
+        for found in host.engine.live().filter(|found| found.task.spec.exclusive) {
+            if let Some(other) = live.insert(found.run.task, found.run) {
+                panic!("Exclusive, and runs twice: {other:?} and {:?} on {}", found.run, host.id);
             }
         }
     }
@@ -82,7 +95,11 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         What::Scheduled { worker, generation, .. } => {
             let record = record();
             if record.queued.is_some() {
-                assert_eq!(*generation, next_generation(record, worker), "{change:?}");
+                // One that runs although its start was given up is taken back as it is.
+                let is_taken_back = change.cause == Cause::WorkerReport;
+                let expected =
+                    if is_taken_back { record.status().generation } else { next_generation(record, worker) };
+                assert_eq!(*generation, expected, "{change:?}");
             } else {
                 // Its worker goes by another name now.
                 let home = before.worker_of(record.task.id).and_then(|home| before.worker(home));
@@ -105,7 +122,8 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
             assert!(record.state().has_ended(), "{change:?}");
             assert_eq!(record.desired, State::Running, "{change:?}");
             assert_eq!(*generation, record.status().generation + 1, "{change:?}");
-            assert_eq!(*restart_count, record.status().restart_count + 1, "{change:?}");
+            let is_counted = !record.status().is_interrupted;
+            assert_eq!(*restart_count, record.status().restart_count + u32::from(is_counted), "{change:?}");
         }
         What::Ended { state, .. } => assert!(record().state().can_become(*state), "{change:?}"),
         What::Returned { .. } => assert_eq!(record().state(), State::Scheduled, "{change:?}"),
@@ -116,7 +134,7 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
 /// Each generation is given to one worker only.
 fn next_generation(record: &TaskRecord, worker: &WorkerId) -> u32 {
     let moves = record.tried.as_ref().is_some_and(|tried| tried != worker);
-    record.status().generation + u32::from(moves)
+    record.status().generation + u32::from(moves || must_be_new(record))
 }
 
 /// Invariant 6: whether what is wanted is so, and if not, what is not.
@@ -148,8 +166,9 @@ pub fn healed(world: &World) -> Result<(), String> {
     }
     for record in cluster.task_db() {
         let home = cluster.worker_of(record.task.id);
-        if record.is_stopping() && home.is_some_and(|home| gone.contains(&home)) {
-            // Its stop waits for that worker.
+        let waits_for_its_worker = record.is_stopping() || record.task.spec.exclusive;
+        if waits_for_its_worker && home.is_some_and(|home| gone.contains(&home)) {
+            // A stop can be done nowhere else; and of an Exclusive task nobody may know whether it runs on.
             continue;
         }
         has_ended_well(world, record)?;

@@ -1,11 +1,15 @@
 //! A whole cluster in one thread on virtual time: the real manager and worker cores, a simulated network and
 //! engine, and seeded faults. Opens no socket, starts no thread, reads no clock.
 //!
+//! `history` is left to chance; `scenarios` are rows of the table of faults, one by one (`CUBE_SIM_TOLD=1` tells
+//! their story).
+//!
 //! `cargo test --test sim` runs 600 seeds; `CUBE_SIM_SEEDS=10000` that many; `CUBE_SIM_SEED=17` one, with
 //! its story on the screen.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod crash_loop;
 mod engine;
 mod event;
 mod faults;

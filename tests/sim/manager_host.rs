@@ -104,6 +104,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Answer { answer, .. } => answers.push(answer),
+                Effect::RenewLease { worker, since_boot_ms } => self.renew(&worker, since_boot_ms),
                 Effect::Send { worker, wish, task } => self.send(&worker, wish, &task),
             }
         }

@@ -30,12 +30,12 @@ pub struct Net {
 
 impl World {
     /// What is sent arrives.
-    fn can_reach(&self, worker: usize) -> bool {
+    pub fn can_reach(&self, worker: usize) -> bool {
         !self.workers[worker].net.to_is_lost && self.workers[worker].is_on
     }
 
     /// What is said arrives.
-    fn is_heard(&self, worker: usize) -> bool {
+    pub fn is_heard(&self, worker: usize) -> bool {
         !self.workers[worker].net.from_is_lost && self.workers[worker].is_on
     }
 
@@ -97,7 +97,14 @@ impl World {
             return;
         }
         // Late duplicates and lost answers are what a network may do to a POST.
-        let copies = if self.misfortune(10) { self.rng.usize(2..=5) } else { self.copies };
+        // HTTP itself delivers a POST once or not at all; who repeats one is the manager, and the start of an Exclusive
+        // task it repeats nowhere else. So that one has no duplicates.
+        let is_single = wish == Wish::Start && task.spec.exclusive;
+        let copies = match self.misfortune(10) {
+            _ if is_single => 1,
+            true => self.rng.usize(2..=5),
+            false => self.copies,
+        };
         for copy in 0..copies {
             let wait = self.delay();
             let reply_is_lost = copy > 0 || self.loses_answers || !self.is_heard(to) || self.misfortune(5);
@@ -108,6 +115,15 @@ impl World {
             }
             let reply_is_lost = reply_is_lost || self.now < self.workers[to].paused_until;
             self.after(wait, Event::Post { to, wish, task: task.clone(), life, reply_is_lost });
+        }
+    }
+
+    pub fn renew(&mut self, worker: &WorkerId, since_boot_ms: u64) {
+        let Some(to) = self.workers.iter().position(|host| host.id == *worker) else { return };
+        if self.can_reach(to) && !self.misfortune(5) {
+            let reading = Duration::from_millis(since_boot_ms);
+            let wait = self.delay();
+            self.after(wait, Event::Renewal { to, reading });
         }
     }
 
@@ -167,6 +183,9 @@ impl World {
             _ => {
                 let reason = "connection refused".into();
                 let worker_id = host.id.clone();
+                if self.can_reach(worker) && self.is_heard(worker) {
+                    self.manage(Input::HostIsThere { worker: worker_id.clone() });
+                }
                 self.manage(Input::LinkDown { worker: worker_id, reason });
                 self.connect_again(worker);
                 return;
@@ -181,7 +200,9 @@ impl World {
         self.next_session += 1;
         self.workers[worker].session = self.next_session;
         self.workers[worker].last_line = self.now;
-        for report in [Report::Hello(hello), Report::Tasks(tasks)] {
+        for report in
+            [Report::LeaseClock(self.lease_clock(worker)), Report::Hello(hello), Report::Tasks(tasks)]
+        {
             self.send_line(worker, &report);
         }
     }
@@ -215,6 +236,7 @@ impl World {
             },
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
+            Report::LeaseClock(clock) => Input::LeaseClock { worker, clock },
             Report::Heartbeat { runtime_problem } => Input::Heartbeat { worker, runtime_problem },
             Report::Progress(_) | Report::Sample(_) => return,
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cube_tui::cluster::Cause;
 use cube_tui::manager::decide::{Answer, Input};
-use cube_tui::task::{EventId, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec};
+use cube_tui::task::{EventId, HealthCheck, Probe, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec};
 use jiff::SignedDuration;
 
 use crate::event::Event;
@@ -16,18 +16,30 @@ impl World {
     /// A task whose program behaves as the first part of its name says.
     pub fn task(&mut self, kind: &str, restart_policy: RestartPolicy) -> TaskEvent {
         let name = format!("{kind}-{}", self.rng.u32(..));
-        let spec = TaskSpec { name, image: "sim:1".into(), restart_policy, ..TaskSpec::default() };
+        let exclusive = kind == "single";
+        let image = "sim:1".into();
+        // In the bad times of every third its probes may fail.
+        let is_checked = self.is_turmoil() && self.submitted.len().is_multiple_of(3);
+        let health_check = is_checked.then(|| HealthCheck {
+            interval_s: 8,
+            retries: 2,
+            start_period_s: 5,
+            ..HealthCheck::new(Probe::Tcp { port: Some(1) })
+        });
+        let spec = TaskSpec { name, image, restart_policy, exclusive, health_check, ..TaskSpec::default() };
         let task = Task { id: TaskId(self.uuid()), spec: spec.into(), ..Task::default() };
         let timestamp = self.wall(SignedDuration::ZERO);
         TaskEvent { id: EventId(self.uuid()), state: State::Running, timestamp, task }
     }
 
     pub fn some_task(&mut self) -> TaskEvent {
-        let (kind, restart_policy) = match self.rng.u8(0..6) {
+        let (kind, restart_policy) = match self.rng.u8(0..8) {
             0 => ("good", RestartPolicy::OnFailure(Some(2))),
             1 => ("bad", RestartPolicy::OnFailure(Some(2))),
             2 => ("bad", RestartPolicy::No),
             3 => ("stays", RestartPolicy::Always),
+            4 => ("single", RestartPolicy::No),
+            5 => ("single", RestartPolicy::Always),
             _ => ("stays", RestartPolicy::No),
         };
         self.task(kind, restart_policy)

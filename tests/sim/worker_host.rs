@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cube_tui::task::WorkerId;
-use cube_tui::worker::report::{EventAnswer, Report};
-use cube_tui::worker::runtime::{Exit, Run, RuntimeError, Started};
+use cube_tui::task::{TaskId, WorkerId};
+use cube_tui::worker::report::{EventAnswer, LeaseClock, Report};
+use cube_tui::worker::runtime::{Exit, Probed, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use jiff::SignedDuration;
 
@@ -34,6 +34,12 @@ pub struct WorkerHost {
     /// How far its wall clock is off.
     pub clock: SignedDuration,
     pub paused_until: Duration,
+    /// When the machine was switched on.
+    booted: Duration,
+    /// The end of a lease for which an event lies in the queue.
+    lease_end: Option<Duration>,
+    /// Two faults at once let an Exclusive task of it overlap, until none runs here.
+    pub is_excused: bool,
     /// Until then its engine is slow, or answers nothing.
     engine_is_slow_until: Duration,
     engine_hangs_until: Duration,
@@ -54,6 +60,9 @@ impl WorkerHost {
             last_line: Duration::ZERO,
             clock: SignedDuration::ZERO,
             paused_until: Duration::ZERO,
+            booted: Duration::ZERO,
+            lease_end: None,
+            is_excused: false,
             engine_is_slow_until: Duration::ZERO,
             engine_hangs_until: Duration::ZERO,
         }
@@ -65,7 +74,10 @@ impl World {
         if self.workers[worker].is_gone_for_good {
             return;
         }
-        self.workers[worker].is_on = true;
+        if !self.workers[worker].is_on {
+            self.workers[worker].is_on = true;
+            self.workers[worker].booted = self.now;
+        }
         if self.workers[worker].core.is_some() {
             return;
         }
@@ -80,6 +92,9 @@ impl World {
 
     /// The process is gone; what it asked its engine for may still be done. Its connections break at once.
     pub fn kill_worker(&mut self, worker: usize) {
+        // It may just have asked for the stop of one whose lease ended; to the next worker that is somebody's removal.
+        let exclusive = self.workers[worker].engine.live().filter(|found| found.task.spec.exclusive);
+        self.harmed.extend(exclusive.map(|found| found.run.task));
         let host = &mut self.workers[worker];
         host.core = None;
         host.life += 1;
@@ -103,7 +118,8 @@ impl World {
 
     /// It stands still (SIGSTOP): connections are accepted by its kernel, and nothing is answered.
     pub fn pause_worker(&mut self, worker: usize, time: Duration) {
-        self.workers[worker].paused_until = self.now + time;
+        let host = &mut self.workers[worker];
+        host.paused_until = host.paused_until.max(self.now + time);
         let session = self.workers[worker].session;
         if time > Duration::from_secs(5) && session != 0 {
             self.after(Duration::from_secs(5), Event::Cut { worker, session });
@@ -139,6 +155,8 @@ impl World {
         }
         if let Some(core) = &host.core {
             let runtime_problem = core.runtime_problem().to_owned();
+            let clock = self.lease_clock(worker);
+            self.send_line(worker, &Report::LeaseClock(clock));
             self.send_line(worker, &Report::Heartbeat { runtime_problem });
             self.after(HEARTBEAT, Event::Heartbeat { worker, life });
         }
@@ -165,15 +183,27 @@ impl World {
     pub fn work(&mut self, worker: usize, input: worker::Input) -> Option<EventAnswer> {
         let now = self.wall(self.workers[worker].clock);
         let life = self.workers[worker].life;
-        let output = self.workers[worker].core.as_mut()?.handle(now, input);
+        let since_boot = self.since_boot(worker);
+        let core = self.workers[worker].core.as_mut()?;
+        let output = core.at(since_boot).handle(now, input);
+        let lease_end = core.lease_ends();
+        self.expect_lease_end(worker, lease_end);
         for report in output.reports {
             self.send_line(worker, &report);
         }
         for effect in output.effects {
-            let wait = if let worker::Effect::Later { after, .. } = &effect {
+            let wait = if let worker::Effect::Later { after, .. } | worker::Effect::ProbeLater { after, .. } =
+                &effect
+            {
                 *after
             } else {
-                let usual = Duration::from_millis(self.rng.u64(1..400));
+                let mut usual = Duration::from_millis(self.rng.u64(1..400));
+                if let worker::Effect::Stop { grace, .. } = &effect
+                    && self.misfortune(30)
+                {
+                    // A program that does not care for SIGTERM.
+                    usual += *grace;
+                }
                 let host = &self.workers[worker];
                 let (slow_until, hangs_until) = (host.engine_is_slow_until, host.engine_hangs_until);
                 let slow = if self.now < slow_until { self.within(Duration::from_secs(20)) } else { usual };
@@ -184,12 +214,52 @@ impl World {
         output.answer
     }
 
+    fn since_boot(&self, worker: usize) -> Duration {
+        self.now.saturating_sub(self.workers[worker].booted) + Duration::from_mins(1)
+    }
+
+    pub fn lease_clock(&mut self, worker: usize) -> LeaseClock {
+        let since_boot = self.since_boot(worker);
+        let core = self.workers[worker].core.as_mut();
+        core.map(|core| core.at(since_boot).lease_clock()).expect("only a worker that runs is asked")
+    }
+
+    fn expect_lease_end(&mut self, worker: usize, end: Option<Duration>) {
+        if self.workers[worker].lease_end == end {
+            return;
+        }
+        self.workers[worker].lease_end = end;
+        if let Some(end) = end {
+            let (life, wait) = (self.workers[worker].life, end.saturating_sub(self.since_boot(worker)));
+            self.after(wait, Event::Tell { worker, life, input: Box::new(worker::Input::LeaseEnds) });
+        }
+    }
+
+    /// What no lease can help against: a worker that is gone or stands still, and nobody can see that from outside;
+    /// an engine that does not stop or start things in time.
+    pub fn excuse_two_faults_at_once(&mut self) {
+        for worker in 0..self.workers.len() {
+            let is_seen = self.can_reach(worker) && self.is_heard(worker);
+            let host = &self.workers[worker];
+            let acts = host.core.is_some() && self.now >= host.paused_until;
+            let is_slow = self.now < host.engine_is_slow_until.max(host.engine_hangs_until);
+            let is_at_fault = host.is_on && ((!acts && !is_seen) || is_slow);
+            let runs = host.engine.live().any(|found| found.task.spec.exclusive);
+            self.workers[worker].is_excused = is_at_fault || (host.is_excused && (runs || !acts));
+        }
+    }
+
     /// The engine does what it was asked, also when the asking worker is gone by then.
     pub fn engine(&mut self, worker: usize, life: u32, effect: worker::Effect) {
         if !self.workers[worker].is_on {
             return;
         }
-        let fails = self.misfortune(5);
+        let is_for_exclusive = |task: &TaskId| {
+            self.submitted.iter().any(|event| event.task.id == *task && event.task.spec.exclusive)
+        };
+        // An engine that fails to stop an Exclusive task in time is a fault that no lease helps against.
+        let is_spared = matches!(&effect, worker::Effect::Stop { task, .. } if is_for_exclusive(task));
+        let fails = !is_spared && self.misfortune(5);
         self.is_touched = true;
         let no_answer = || RuntimeError::Unreachable("the engine does not answer".into());
         let engine = &mut self.workers[worker].engine;
@@ -201,6 +271,11 @@ impl World {
                 if fails {
                     self.harmed.insert(task.id);
                 }
+                let since_boot = self.since_boot(worker);
+                let host = &mut self.workers[worker];
+                // An engine that was so slow that the lease ended meanwhile, or the worker that asked for it.
+                let is_late = host.life != life || host.lease_end.is_none_or(|end| end <= since_boot);
+                host.is_excused |= task.spec.exclusive && is_late;
                 let run = Run::of(&task);
                 let started = self.start_container(worker, &task);
                 if fails {
@@ -212,8 +287,10 @@ impl World {
             worker::Effect::Pull { image } => worker::Input::Pulled { image, result: Ok(()) },
             worker::Effect::AbandonPull { .. } => return,
             worker::Effect::Stop { task, container, grace: _ } => {
-                if !fails {
-                    engine.containers.remove(&container);
+                if !fails && let Some(found) = engine.containers.remove(&container) {
+                    // The engine tells everybody, also who started after this was asked for.
+                    let container = container.clone();
+                    self.sign(worker, worker::Input::Gone { run: found.run, container });
                 }
                 let result = if fails { Err(no_answer()) } else { Ok(()) };
                 worker::Input::Stopped { task, container, result }
@@ -227,6 +304,15 @@ impl World {
                 None => worker::Input::Gone { run, container },
             },
             worker::Effect::Later { task, .. } => worker::Input::Wake(task),
+            worker::Effect::ProbeLater { run, container, .. } => worker::Input::ProbeDue { run, container },
+            worker::Effect::Probe { run, container, .. } => {
+                let passes = !self.misfortune(40);
+                let result = if passes { Probed::Passed } else { Probed::Failed("no".into()) };
+                if !passes {
+                    self.harmed.insert(run.task);
+                }
+                worker::Input::Probed { run, container, took: Duration::ZERO, result }
+            }
         };
         let host = &self.workers[worker];
         if host.life == life {

@@ -170,6 +170,7 @@ impl World {
         }
         self.tell(|| format!("{event:?}"));
         self.happen(event);
+        self.excuse_two_faults_at_once();
         if std::mem::take(&mut self.is_touched) {
             invariants::always(self);
         }
@@ -202,6 +203,9 @@ impl World {
                 if self.workers[from].session == session {
                     self.line(from, *report);
                 }
+            }
+            Event::Renewal { to, reading } => {
+                self.work(to, cube_tui::worker::Input::RenewLease(reading));
             }
             Event::Cut { worker, session } => self.cut(worker, session),
             Event::Connect { worker, life } => self.connect(worker, life),

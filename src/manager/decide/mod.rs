@@ -3,6 +3,8 @@
 
 mod add_task;
 mod busy;
+mod collect;
+mod lease;
 mod moves;
 mod recover;
 mod restart_policy;
@@ -21,12 +23,16 @@ use jiff::Timestamp;
 use super::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
+use crate::worker::report::LeaseClock;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
+use collect::Kept;
+pub use lease::LEASE_IS_OVER_AFTER;
+use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
 use recover::Unknown;
-pub use send_work::dispatch_backoff;
+pub use send_work::{dispatch_backoff, must_be_new};
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
@@ -90,6 +96,15 @@ pub enum Input {
         worker: WorkerId,
         runtime_problem: String,
     },
+    /// A worker told the reading of its lease's clock.
+    LeaseClock {
+        worker: WorkerId,
+        clock: LeaseClock,
+    },
+    /// A worker does not answer, and its host does: the process is gone, or stands still.
+    HostIsThere {
+        worker: WorkerId,
+    },
     /// The link to a worker broke or could not be made.
     LinkDown {
         worker: WorkerId,
@@ -114,6 +129,11 @@ pub enum Effect {
         worker: WorkerId,
         wish: Wish,
         task: Task,
+    },
+    /// Send a worker's reading of its clock back. Goes out before the starts that are decided after it.
+    RenewLease {
+        worker: WorkerId,
+        since_boot_ms: u64,
     },
     Answer {
         request: RequestId,
@@ -165,6 +185,8 @@ pub struct Decision {
 enum Timer {
     /// A backoff in `pending` is over.
     Retry(Place),
+    /// The start of an Exclusive task is due again at the same worker.
+    StartAgain(TaskId),
     /// A stop that did not reach its worker is due again.
     StopAgain(TaskId),
     /// A stop of what an earlier dispatch left on a worker did not reach it.
@@ -175,6 +197,8 @@ enum Timer {
     Move(TaskId),
     /// There were more tasks to move than one turn takes.
     MoveOn,
+    /// An ended task may have been kept for long enough.
+    Collect,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -194,6 +218,7 @@ pub struct Manager {
     /// Waiting tasks that no worker could take; tried again when a worker gets better.
     blocked: VecDeque<Place>,
     leaving: Leaving,
+    leases: Leases,
     in_flight: HashMap<WorkerId, InFlight>,
     /// How the link to each worker does.
     watches: HashMap<WorkerId, Watch>,
@@ -203,6 +228,9 @@ pub struct Manager {
     unknown: Unknown,
     /// Those of the timers of which one at a time is enough.
     single_timers: HashSet<Timer>,
+    kept: Kept,
+    /// When [`Timer::Collect`] is due, if it lies among the timers.
+    collect_at: Option<Duration>,
 }
 
 impl Manager {
@@ -221,7 +249,7 @@ impl Manager {
     }
 
     /// Decides on one input. The work grows with the input, not with the cluster; only a start, and a worker
-    /// that comes back, look at all of the tasks they concern.
+    /// that is lost or comes back, look at all of the tasks they concern.
     pub fn handle(&mut self, now: Now, input: Input) -> Decision {
         let mut turn = Turn { now, decision: Decision::default() };
         match input {
@@ -240,11 +268,14 @@ impl Manager {
             Input::Heartbeat { worker, runtime_problem } => {
                 self.heartbeat(&mut turn, &worker, runtime_problem);
             }
+            Input::LeaseClock { worker, clock } => self.lease_clock(&mut turn, worker, clock),
+            Input::HostIsThere { worker } => self.host_is_there(worker),
             Input::LinkDown { worker, reason } => self.link_down(&mut turn, &worker, reason),
             Input::Tick => self.tick(&mut turn),
         }
         self.move_tasks(&mut turn);
         self.send_work(&mut turn);
+        self.collect(&mut turn);
         turn.decision
     }
 
@@ -267,6 +298,7 @@ impl Manager {
             self.single_timers.remove(&timer);
             match timer {
                 Timer::Retry(place) => self.ready.push_back(place),
+                Timer::StartAgain(task) => self.start_again(turn, task),
                 Timer::StopAgain(task) => self.send_stop(turn, task),
                 Timer::LeftoverAgain(worker, task, generation) => {
                     let status = TaskStatus { generation, ..TaskStatus::default() };
@@ -276,6 +308,8 @@ impl Manager {
                 Timer::Move(task) => self.leaving.due_again(task),
                 // This turn goes on with them.
                 Timer::MoveOn => {}
+                // Every turn ends with it.
+                Timer::Collect => self.collect_at = None,
             }
         }
     }
@@ -315,6 +349,10 @@ impl Turn {
 #[cfg(test)]
 mod book_tests;
 #[cfg(test)]
+mod collect_tests;
+#[cfg(test)]
 mod recover_tests;
+#[cfg(test)]
+mod restart_tests;
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,8 @@ impl Manager {
         let mut later = vec![];
         for task in self.cluster.tasks_of(worker) {
             let Some(record) = self.cluster.task(task).filter(|record| may_move(record)) else { continue };
-            match record.moves.and_then(|moves| wait_of(turn.now, moves)) {
+            let lease = self.lease_wait(turn.now, worker, record);
+            match record.moves.and_then(|moves| wait_of(turn.now, moves)).max(lease) {
                 Some(wait) => later.push((wait, task)),
                 None => _ = self.leaving.due.insert(task),
             }
@@ -94,6 +95,10 @@ impl Manager {
         for _ in 0..MOVES_A_TURN {
             let Some(task) = self.leaving.due.pop_first() else { return };
             let Some((from, record)) = self.on_lost_worker(task) else { continue };
+            if record.task.spec.exclusive && !self.may_replace(turn.now, from) {
+                self.keep_exclusive(turn, task);
+                continue;
+            }
             let workers = self.cluster.workers();
             let chosen = select_worker(&record.task.spec, workers, self.cluster.last_worker(), |worker| {
                 self.is_busy(turn.now, &worker.id)
@@ -119,6 +124,26 @@ impl Manager {
         }
         if !self.leaving.due.is_empty() {
             self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
+        }
+    }
+
+    /// An Exclusive task may still run, and may not run twice: it stays, and says why.
+    fn keep_exclusive(&mut self, turn: &mut Turn, task: TaskId) {
+        let Some((from, record)) = self.on_lost_worker(task) else { return };
+        let reason = if self.leases.is_deserted(from) {
+            format!(
+                "Exclusive, and may still run: the host of {from} is there, but its worker does not answer; start that worker again"
+            )
+        } else {
+            format!("Exclusive: waits until {from} must have stopped it")
+        };
+        let wait = self.lease_wait(turn.now, from, record);
+        if record.status().reason != reason {
+            self.change(turn, Cause::WorkerLink, What::Waiting { task, reason });
+        }
+        match wait {
+            Some(wait) => self.wake_after(turn.now, wait, Timer::Move(task)),
+            None => _ = self.leaving.stuck.insert(task),
         }
     }
 

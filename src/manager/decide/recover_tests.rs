@@ -43,7 +43,7 @@ impl Desk {
     }
 
     fn worker(&self, name: &str) -> &WorkerRecord {
-        self.cluster().worker(&id(name)).expect("it is known")
+        self.manager.cluster().worker(&id(name)).expect("it is known")
     }
 }
 
@@ -55,13 +55,13 @@ fn what_is_not_in_the_store_is_counted_and_nothing_of_it_is_stopped() {
     assert_eq!(effects, [], "nothing is done to them");
     assert_eq!(desk.worker("a").unknown_tasks, 2, "what lives is counted");
     assert!(desk.worker("a").notice().is_some_and(|notice| notice.contains("cube-tui recover")));
-    assert_eq!(desk.cluster().task_db().len(), 0);
-    let revision = desk.cluster().revision();
+    assert_eq!(desk.manager.cluster().task_db().len(), 0);
+    let revision = desk.manager.cluster().revision();
     for _ in 0..100 {
         desk.give(Input::WorkerTask { worker: id("a"), task: one.clone() });
         desk.lists_all("a", &[&one, &two]);
     }
-    assert_eq!(desk.cluster().revision(), revision, "a repeat is no news");
+    assert_eq!(desk.manager.cluster().revision(), revision, "a repeat is no news");
     let mut ended = one.clone();
     ended.status.state = State::Failed;
     desk.give(Input::WorkerTask { worker: id("a"), task: ended });
@@ -76,12 +76,12 @@ fn what_is_not_in_the_store_is_counted_and_nothing_of_it_is_stopped() {
 fn another_managers_work_on_a_worker_does_not_fill_the_log() {
     let mut desk = Desk::with(&["a"]);
     let tasks: Vec<Task> = (0..100).map(|_| running()).collect();
-    let before = desk.cluster().revision();
+    let before = desk.manager.cluster().revision();
     for seen in 1..=tasks.len() {
         desk.wait(Duration::from_millis(590));
         desk.lists_all("a", &tasks[..seen].iter().collect::<Vec<_>>());
     }
-    let told = desk.cluster().revision() - before;
+    let told = desk.manager.cluster().revision() - before;
     assert!((2..=4).contains(&told), "{told} Changes in a minute");
 }
 
@@ -97,12 +97,12 @@ fn recover_takes_over_what_lives_as_its_worker_has_it() {
     for (task, worker) in [(&on_a, "a"), (&on_b, "b")] {
         let record = desk.task(task.id);
         assert_eq!((&record.task, record.desired), (task, State::Running));
-        assert_eq!(desk.cluster().worker_of(task.id), Some(&id(worker)));
+        assert_eq!(desk.manager.cluster().worker_of(task.id), Some(&id(worker)));
         assert_eq!(desk.worker(worker).unknown_tasks, 0);
     }
-    let revision = desk.cluster().revision();
+    let revision = desk.manager.cluster().revision();
     assert_eq!(desk.taken(), [], "a second time there is nothing left");
-    assert_eq!(desk.cluster().revision(), revision);
+    assert_eq!(desk.manager.cluster().revision(), revision);
 
     let effects = desk.stop(on_a.id);
     assert_eq!(stops(&effects), [("a", 3)], "it is stopped as the generation that runs");
@@ -122,7 +122,7 @@ fn of_two_workers_with_the_same_task_the_newest_generation_wins_and_the_other_is
         }
         let (recovered, effects) = desk.recover();
         assert_eq!(recovered.taken.len(), 1);
-        assert_eq!(desk.cluster().worker_of(old.id), Some(&id("b")));
+        assert_eq!(desk.manager.cluster().worker_of(old.id), Some(&id("b")));
         assert_eq!(stops(&effects), [("a", 3)]);
     }
 }
@@ -140,7 +140,7 @@ fn a_newer_generation_that_is_heard_of_after_a_recovery_takes_over_in_the_next()
     let (recovered, effects) = desk.recover();
     assert_eq!(recovered.taken[0].worker, id("b"));
     assert_eq!(stops(&effects), [("a", 3)]);
-    assert_eq!(desk.cluster().worker_of(old.id), Some(&id("b")));
+    assert_eq!(desk.manager.cluster().worker_of(old.id), Some(&id("b")));
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn an_unknown_task_that_was_submitted_again_meanwhile_is_not_taken_over() {
     desk.lists_all("a", &[&task]);
     let event = crate::task::TaskEvent::start(task.clone(), jiff::Timestamp::UNIX_EPOCH);
     desk.give(Input::Submit { request: 1, cause: Cause::Command, events: vec![event] });
-    let revision = desk.cluster().revision();
+    let revision = desk.manager.cluster().revision();
     assert_eq!(desk.taken(), []);
-    let news: Vec<_> = desk.cluster().event_db().after(revision).unwrap().collect();
+    let news: Vec<_> = desk.manager.cluster().event_db().after(revision).unwrap().collect();
     assert!(news.iter().all(|change| matches!(change.what, What::Worker { .. })), "{news:?}");
 }

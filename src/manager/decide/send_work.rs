@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
 use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
-use crate::cluster::{Cause, What};
+use crate::cluster::{Cause, TaskRecord, What};
 use crate::scheduler::select_worker;
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
@@ -15,6 +15,12 @@ pub fn dispatch_backoff(attempts: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(500);
     const MOST: Duration = Duration::from_secs(30);
     FIRST.saturating_mul(1 << attempts.min(10)).min(MOST)
+}
+
+/// Whether the next dispatch is a new generation even to the same worker: an earlier one of an Exclusive task, refused
+/// or lost, must not be taken for it if it arrives yet.
+pub fn must_be_new(record: &TaskRecord) -> bool {
+    record.task.spec.exclusive && record.attempts > 0
 }
 
 impl Manager {
@@ -36,7 +42,8 @@ impl Manager {
                 Ok(index) => {
                     let worker = workers[index].id.clone();
                     let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
-                    let generation = record.status().generation + u32::from(moves);
+                    let is_new = moves || must_be_new(record);
+                    let generation = record.status().generation + u32::from(is_new);
                     self.change(
                         turn,
                         Cause::Scheduler,
@@ -69,6 +76,9 @@ impl Manager {
             ..TaskStatus::default()
         };
         let task = Task { id: task, spec: record.task.spec.clone(), status };
+        if task.spec.exclusive {
+            self.renew_before_start(turn, worker);
+        }
         self.send(turn, worker, Wish::Start, task);
     }
 
@@ -148,9 +158,13 @@ impl Manager {
                     self.stopped_before_start(turn, task, Cause::WorkerLink);
                 }
             }
-            SendOutcome::Failed { reason, may_have_arrived: _ } => {
+            SendOutcome::Failed { reason, may_have_arrived } => {
                 let wait = dispatch_backoff(record.attempts);
                 let reason = format!("could not send it to {worker}: {reason}");
+                if may_have_arrived && record.task.spec.exclusive {
+                    self.send_exclusive_again(turn, task, reason);
+                    return;
+                }
                 let retry_at = turn.now.wall + wait;
                 self.change(turn, Cause::WorkerLink, What::Returned { task, reason, retry_at });
                 self.queue(turn.now, task);

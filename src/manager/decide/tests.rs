@@ -1,6 +1,7 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
 mod flapping;
+mod lease;
 mod moves;
 mod reports;
 
@@ -16,9 +17,9 @@ use crate::cluster::{Capacity, Cause, Cluster, Peer, What, WorkerHealth};
 use crate::task::{RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 
 pub(super) struct Desk {
-    manager: Manager,
-    since_start: Duration,
-    log: Vec<Arc<crate::cluster::Change>>,
+    pub(super) manager: Manager,
+    pub(super) since_start: Duration,
+    pub(super) log: Vec<Arc<crate::cluster::Change>>,
 }
 
 pub(super) fn id(name: &str) -> WorkerId {
@@ -49,7 +50,7 @@ impl Desk {
         self.give(Input::Started { workers });
     }
 
-    fn up(&mut self, worker: &str) {
+    pub(super) fn up(&mut self, worker: &str) {
         self.give(up(worker));
     }
 
@@ -88,11 +89,16 @@ impl Desk {
         self.give(Input::Sent { worker: id(worker), task, generation, wish: Wish::Start, outcome }).effects
     }
 
-    fn report(&mut self, worker: &str, task: TaskId, state: State) -> Decision {
+    pub(super) fn report(&mut self, worker: &str, task: TaskId, state: State) -> Decision {
         self.report_with(worker, task, |task| task.status.state = state)
     }
 
-    fn report_with(&mut self, worker: &str, task: TaskId, change: impl FnOnce(&mut Task)) -> Decision {
+    pub(super) fn report_with(
+        &mut self,
+        worker: &str,
+        task: TaskId,
+        change: impl FnOnce(&mut Task),
+    ) -> Decision {
         let mut report = self.task(task).task.clone();
         change(&mut report);
         self.give(Input::WorkerTask { worker: id(worker), task: report })
@@ -100,10 +106,6 @@ impl Desk {
 
     pub(super) fn stop(&mut self, task: TaskId) -> Vec<Effect> {
         self.give(Input::Stop { request: 2, cause: Cause::Command, tasks: vec![task] }).effects
-    }
-
-    pub(super) fn cluster(&self) -> &Cluster {
-        self.manager.cluster()
     }
 
     pub(super) fn task(&self, task: TaskId) -> &crate::cluster::TaskRecord {
@@ -441,11 +443,11 @@ fn on_failure_restarts_with_backoff_as_often_as_it_says_and_goes_on_round_robin(
         }
         desk.wait(wait)
     };
-    assert!(keep_up(&mut desk, Duration::from_millis(999)).is_empty());
-    assert_eq!(starts(&keep_up(&mut desk, Duration::from_millis(1))), [("b", 1)]);
+    assert!(keep_up(&mut desk, Duration::from_millis(749)).is_empty());
+    assert_eq!(starts(&keep_up(&mut desk, Duration::from_millis(251))), [("b", 1)]);
     fail(&mut desk, "b");
-    assert!(keep_up(&mut desk, Duration::from_millis(1_999)).is_empty());
-    assert_eq!(starts(&keep_up(&mut desk, Duration::from_millis(1))), [("a", 2)]);
+    assert!(keep_up(&mut desk, Duration::from_millis(1_499)).is_empty());
+    assert_eq!(starts(&keep_up(&mut desk, Duration::from_millis(501))), [("a", 2)]);
     fail(&mut desk, "a");
     assert_eq!(desk.state(task), State::Failed);
     assert_eq!(desk.task(task).task.status.restart_count, 2);

@@ -74,6 +74,18 @@ impl Manager {
             }
             State::Running => {
                 let reason = format!("{worker} no longer has it");
+                if record.task.spec.exclusive {
+                    // Most likely stopped when its lease ended, by a worker that was gone before it could say so.
+                    let ended = TaskStatus {
+                        state: State::Failed,
+                        reason,
+                        is_interrupted: true,
+                        ..record.status().clone()
+                    };
+                    self.change(turn, Cause::WorkerReport, What::Observed { task, status: ended });
+                    self.after_end(turn, task);
+                    return;
+                }
                 self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Failed, reason });
                 self.after_end(turn, task);
             }

@@ -16,13 +16,16 @@ use crate::task::{Task, WorkerId};
 use crate::worker::WorkerClient;
 
 /// Room for all that the core lets be under way at once, starts and stops.
-const OUTBOX: usize = 2 * MOST_IN_FLIGHT;
+const OUTBOX: usize = 2 * MOST_IN_FLIGHT + RENEWALS;
 
-/// One wish on its way.
+/// Renewals of a lease that wait at most; a later one makes up for one that is dropped.
+const RENEWALS: usize = 64;
+
+/// Something on its way to a worker.
 #[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) wish: Wish,
-    pub(super) task: Task,
+pub(super) enum Parcel {
+    Wish { wish: Wish, task: Task },
+    RenewLease { since_boot_ms: u64 },
 }
 
 /// What both halves of a link share.

@@ -6,13 +6,14 @@ use super::{Link, Parcel};
 use crate::cluster::Peer;
 use crate::http::ClientError;
 use crate::manager::decide::{Input, SendOutcome, Wish};
-use crate::task::{EventId, State, TaskEvent};
+use crate::task::{EventId, State, Task, TaskEvent};
 
 /// Events in a POST: enough to make its cost small beside theirs, few enough for an answer within milliseconds.
 const BATCH: usize = 100;
 
 pub(super) async fn run(link: Link, mut outbox: mpsc::Receiver<Parcel>, peer: watch::Receiver<Peer>) {
     let mut parcels = Vec::with_capacity(BATCH);
+    let mut wishes = Vec::with_capacity(BATCH);
     loop {
         let received = tokio::select! {
             () = link.cancel.cancelled() => return,
@@ -21,30 +22,54 @@ pub(super) async fn run(link: Link, mut outbox: mpsc::Receiver<Parcel>, peer: wa
         if received == 0 {
             return;
         }
-        let kind = *peer.borrow();
-        let outcomes = match kind {
-            Peer::Book => send_singly(&link, &parcels).await,
-            Peer::Cube | Peer::Unknown => send_batch(&link, &parcels).await,
-        };
-        for (parcel, outcome) in parcels.drain(..).zip(outcomes) {
-            let sent = Input::Sent {
-                worker: link.worker.clone(),
-                task: parcel.task.id,
-                generation: parcel.task.status.generation,
-                wish: parcel.wish,
-                outcome,
-            };
-            if !link.tell(sent).await {
-                return;
+        let mut reading = None;
+        for parcel in parcels.drain(..) {
+            match parcel {
+                Parcel::Wish { wish, task } => wishes.push((wish, task)),
+                Parcel::RenewLease { since_boot_ms } => reading = Some(since_boot_ms),
             }
+        }
+        if let Some(reading) = reading
+            && let Err(error) = link.client.renew_lease(reading).await
+        {
+            // The worker's next reading is renewed in its turn.
+            tracing::debug!(%error, worker = %link.worker, "the lease was not renewed");
+        }
+        let kind = *peer.borrow();
+        if !wishes.is_empty() && !deliver(&link, &mut wishes, kind).await {
+            return;
         }
     }
 }
 
-async fn send_batch(link: &Link, parcels: &[Parcel]) -> Vec<SendOutcome> {
-    let events: Vec<TaskEvent> = parcels.iter().map(event).collect();
+/// What one wish wants, and of which task.
+type Wanted = (Wish, Task);
+
+/// False when the driver is gone.
+async fn deliver(link: &Link, wishes: &mut Vec<Wanted>, peer: Peer) -> bool {
+    let outcomes = match peer {
+        Peer::Book => send_singly(link, wishes).await,
+        Peer::Cube | Peer::Unknown => send_batch(link, wishes).await,
+    };
+    for ((wish, task), outcome) in wishes.drain(..).zip(outcomes) {
+        let sent = Input::Sent {
+            worker: link.worker.clone(),
+            task: task.id,
+            generation: task.status.generation,
+            wish,
+            outcome,
+        };
+        if !link.tell(sent).await {
+            return false;
+        }
+    }
+    true
+}
+
+async fn send_batch(link: &Link, wishes: &[Wanted]) -> Vec<SendOutcome> {
+    let events: Vec<TaskEvent> = wishes.iter().map(event).collect();
     match link.client.post_events(&events).await {
-        Ok(answers) if answers.len() == parcels.len() => answers
+        Ok(answers) if answers.len() == wishes.len() => answers
             .into_iter()
             .map(|answer| match answer.status {
                 200..300 => SendOutcome::Accepted,
@@ -52,24 +77,24 @@ async fn send_batch(link: &Link, parcels: &[Parcel]) -> Vec<SendOutcome> {
             })
             .collect(),
         Ok(answers) => {
-            let reason = format!("{} events sent, {} answered", parcels.len(), answers.len());
-            vec![SendOutcome::Failed { reason, may_have_arrived: true }; parcels.len()]
+            let reason = format!("{} events sent, {} answered", wishes.len(), answers.len());
+            vec![SendOutcome::Failed { reason, may_have_arrived: true }; wishes.len()]
         }
         // Not a word about these events: a peer of the book answers here now, and the link is about to learn it.
         Err(ClientError::Refused { status: 404 | 405, message }) => {
-            vec![SendOutcome::Failed { reason: message, may_have_arrived: false }; parcels.len()]
+            vec![SendOutcome::Failed { reason: message, may_have_arrived: false }; wishes.len()]
         }
-        Err(error) => vec![outcome(error); parcels.len()],
+        Err(error) => vec![outcome(error); wishes.len()],
     }
 }
 
 /// The book's routes take one event each.
-async fn send_singly(link: &Link, parcels: &[Parcel]) -> Vec<SendOutcome> {
-    let mut outcomes = Vec::with_capacity(parcels.len());
-    for parcel in parcels {
-        let sent = match parcel.wish {
-            Wish::Start => link.client.post_task(&event(parcel)).await,
-            Wish::Stop => stop_book_task(link, parcel).await,
+async fn send_singly(link: &Link, wishes: &[Wanted]) -> Vec<SendOutcome> {
+    let mut outcomes = Vec::with_capacity(wishes.len());
+    for wanted in wishes {
+        let sent = match wanted.0 {
+            Wish::Start => link.client.post_task(&event(wanted)).await,
+            Wish::Stop => stop_book_task(link, wanted).await,
         };
         outcomes.push(sent.map_or_else(outcome, |()| SendOutcome::Accepted));
     }
@@ -77,16 +102,16 @@ async fn send_singly(link: &Link, parcels: &[Parcel]) -> Vec<SendOutcome> {
 }
 
 /// From chapter 10 on a stop is a DELETE; before, it is an event that wants Completed.
-async fn stop_book_task(link: &Link, parcel: &Parcel) -> Result<(), ClientError> {
-    match link.client.delete_task(parcel.task.id).await {
-        Err(ClientError::Refused { status: 405, .. }) => link.client.post_task(&event(parcel)).await,
+async fn stop_book_task(link: &Link, wanted: &Wanted) -> Result<(), ClientError> {
+    match link.client.delete_task(wanted.1.id).await {
+        Err(ClientError::Refused { status: 405, .. }) => link.client.post_task(&event(wanted)).await,
         answer => answer,
     }
 }
 
-fn event(parcel: &Parcel) -> TaskEvent {
-    let mut task = parcel.task.clone();
-    let state = match parcel.wish {
+fn event((wish, task): &Wanted) -> TaskEvent {
+    let mut task = task.clone();
+    let state = match wish {
         // A start says Scheduled in its task: with a 0 there, the book's workers accept and never start it.
         Wish::Start => (State::Running, State::Scheduled),
         Wish::Stop => (State::Completed, State::Completed),

@@ -26,7 +26,10 @@ pub(super) async fn run(link: Link, peer: watch::Sender<Peer>) {
             () = link.cancel.cancelled() => return,
             end = follow(&link, &peer, &mut retry) => end,
         };
-        let End::Broken(reason) = end else { return };
+        let End::Broken { reason, host_is_there } = end else { return };
+        if host_is_there && !link.tell(Input::HostIsThere { worker: link.worker.clone() }).await {
+            return;
+        }
         if !link.tell(Input::LinkDown { worker: link.worker.clone(), reason }).await {
             return;
         }
@@ -39,8 +42,12 @@ pub(super) async fn run(link: Link, peer: watch::Sender<Peer>) {
 }
 
 enum End {
-    Broken(String),
+    Broken { reason: String, host_is_there: bool },
     DriverGone,
+}
+
+fn broken(reason: impl Into<String>) -> End {
+    End::Broken { reason: reason.into(), host_is_there: false }
 }
 
 async fn follow(link: &Link, peer: &watch::Sender<Peer>, retry: &mut Duration) -> End {
@@ -53,7 +60,9 @@ async fn follow(link: &Link, peer: &watch::Sender<Peer>, retry: &mut Duration) -
             peer.send_replace(Peer::Book);
             poll(link, retry).await
         }
-        Err(error) => End::Broken(error.to_string()),
+        Err(error) => {
+            End::Broken { reason: error.to_string(), host_is_there: link.client.host_is_there().await }
+        }
     }
 }
 
@@ -66,9 +75,9 @@ async fn stream(
     loop {
         let report = match tokio::time::timeout(STALE_AFTER, reports.next()).await {
             Ok(Some(Ok(report))) => report,
-            Ok(Some(Err(error))) => return End::Broken(error.to_string()),
-            Ok(None) => return End::Broken("it closed the connection".to_owned()),
-            Err(_) => return End::Broken(format!("silent for {} s", STALE_AFTER.as_secs())),
+            Ok(Some(Err(error))) => return broken(error.to_string()),
+            Ok(None) => return broken("it closed the connection"),
+            Err(_) => return broken(format!("silent for {} s", STALE_AFTER.as_secs())),
         };
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
@@ -78,6 +87,7 @@ async fn stream(
             }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
+            Report::LeaseClock(clock) => Input::LeaseClock { worker, clock },
             Report::Heartbeat { runtime_problem } => Input::Heartbeat { worker, runtime_problem },
             Report::Progress(progress) => {
                 link.feed.pass_by(FeedItem::Progress(progress));
@@ -99,7 +109,7 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
     loop {
         let tasks = match link.client.tasks().await {
             Ok(tasks) => tasks,
-            Err(error) => return End::Broken(error.to_string()),
+            Err(error) => return broken(error.to_string()),
         };
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();

@@ -3,8 +3,9 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
+use crate::task::{HealthCheck, Verdict};
 use crate::tui::clean::clean;
-use crate::tui::format::{age, bytes, moment, percent};
+use crate::tui::format::{age, bytes, moment, next_start, percent};
 use crate::tui::layout::centered;
 use crate::tui::model::{Detail, Model};
 use crate::tui::row::wrap;
@@ -38,7 +39,7 @@ pub(super) fn inside(area: Rect) -> Rect {
 pub(super) fn lines(model: &Model, detail: &Detail, width: usize) -> Vec<Line> {
     let mut lines = Lines { lines: Vec::new(), width: width.saturating_sub(LABEL + 2) };
     match model.cluster.task(detail.task) {
-        None => lines.add("", "this task is no longer known", Tone::Warn),
+        None => lines.add("", "it ended long ago, or many others ended since: it was collected", Tone::Warn),
         Some(record) => {
             standing(model, record, &mut lines);
             wish(record, &mut lines);
@@ -89,6 +90,16 @@ fn standing(model: &Model, record: &TaskRecord, lines: &mut Lines) {
     }
     lines.add("state", &state, face.tone());
     lines.add_some("reason", &status.reason);
+    crashes(model, record, face, lines);
+    if let Some(health) = status.health.as_deref() {
+        let (text, tone) = match health.verdict {
+            Verdict::Starting => ("starting: no check passed yet", Tone::Wait),
+            Verdict::Healthy => ("healthy", Tone::Good),
+            Verdict::Unhealthy => ("unhealthy", Tone::Bad),
+        };
+        lines.add("health", text, tone);
+        lines.add_some("last failed", &health.failure);
+    }
     if let Some(progress) = model.progress.get(&record.task.id) {
         lines.add("under way", progress, Tone::Busy);
     }
@@ -116,6 +127,21 @@ fn standing(model: &Model, record: &TaskRecord, lines: &mut Lines) {
     }
 }
 
+/// How often in a row it ended too soon, and when it is started again. Not of what has ended: there it is history.
+fn crashes(model: &Model, record: &TaskRecord, face: Face, lines: &mut Lines) {
+    let told_by_reason = face == Face::CrashLoop && record.status().reason.contains(&record.crashes.words());
+    if record.crashes.in_a_row > 0 && !record.state().has_ended() && !told_by_reason {
+        lines.add(
+            "crashes",
+            &record.crashes.words(),
+            if face == Face::CrashLoop { Tone::Bad } else { Tone::Plain },
+        );
+    }
+    if let Some(wait) = next_start(record, model.now) {
+        lines.add("next start", &format!("in {wait}"), face.tone());
+    }
+}
+
 /// What was asked for.
 fn wish(record: &TaskRecord, lines: &mut Lines) {
     let spec = &record.task.spec;
@@ -133,4 +159,11 @@ fn wish(record: &TaskRecord, lines: &mut Lines) {
         lines.add_some("asks ports", &text.join(" "));
     }
     lines.add_some("restart", &spec.restart_policy.to_string());
+    if let (Some(check), Some(probe)) = (&spec.health_check, spec.probe()) {
+        let HealthCheck { start_period_s, interval_s, timeout_s, retries, .. } = check;
+        let pace = format!(
+            "every {interval_s} s, {timeout_s} s each, {retries} retries, {start_period_s} s to start"
+        );
+        lines.add_some("check", &format!("{probe}; {pace}"));
+    }
 }

@@ -22,7 +22,7 @@ enum Line {
 
 pub(super) fn draw(model: &Model, form: &SubmitForm, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
-    let (lines, focused) = lines(form, width);
+    let (lines, focused) = lines(form, width, area.height);
     let title = if form.is_sending {
         " new task ─ submitting… "
     } else {
@@ -53,12 +53,12 @@ pub(super) fn draw(model: &Model, form: &SubmitForm, area: Rect, buffer: &mut Bu
     cursor
 }
 
-/// All lines, and which of them has the keys.
-fn lines(form: &SubmitForm, width: usize) -> (Vec<Line>, usize) {
+/// All lines, and which of them has the keys. Where there is little room, none is left empty.
+fn lines(form: &SubmitForm, width: usize, height: u16) -> (Vec<Line>, usize) {
     let mut lines = Vec::new();
     let mut focused = 0;
     for field in Field::ALL {
-        if field == Field::File {
+        if field == Field::File && usize::from(height) > Field::ALL.len() + 2 {
             lines.push(Line::Says(String::new(), Tone::Plain));
         }
         if field == form.focus() {

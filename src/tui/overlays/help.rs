@@ -38,6 +38,7 @@ pub(super) fn lines(model: &Model, _width: u16) -> Vec<Line> {
     lines.push(Line::new("", "", Tone::Plain));
     let faces = [
         (Face::Pending, "waits for a worker"),
+        (Face::CrashLoop, "ended several times in a row: waits longer each time"),
         (Face::Scheduled, "sent to its worker: pulling, creating, starting"),
         (Face::Running, "its container runs"),
         (Face::Stopping, "a stop was asked for"),

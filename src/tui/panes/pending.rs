@@ -4,11 +4,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::{Revision, TaskRecord};
 use crate::task::TaskId;
-use crate::tui::format::{age, bytes};
+use crate::tui::format::{age, bytes, next_start};
 use crate::tui::layout::Pane;
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of, frame};
-use crate::tui::theme::Tone;
+use crate::tui::theme::{Face, Tone};
 
 use super::{say_empty, select, title};
 
@@ -36,14 +36,15 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         let mut row = Row::new(buffer, model.theme, area, line);
         row.text(if is_selected { "▸" } else { " " }, Tone::Accent);
         let is_marked = model.marks.contains(&task);
-        row.text(if is_marked { "*" } else { "◌" }, if is_marked { Tone::Accent } else { Tone::Wait })
-            .skip(1);
+        let face = Face::of(&model.cluster, record);
+        let (glyph, tone) = if is_marked { ('*', Tone::Accent) } else { (face.glyph(), face.tone()) };
+        row.text(glyph.encode_utf8(&mut [0; 4]), tone).skip(1);
         row.column(&model.name_of(task), name, Tone::Plain);
         if needs > 0 {
             row.column(&needed(record), needs, Tone::Dim);
         }
         let since = record.queued.map_or(record.submitted, |queued| queued.since);
-        row.number(&age(since, model.now), 5, Tone::Dim).text(&why(model, record), Tone::Wait);
+        row.number(&age(since, model.now), 5, Tone::Dim).text(&why(model, record), face.tone());
         if is_selected {
             select(buffer, area, line, is_focused);
         }
@@ -71,8 +72,7 @@ fn needed(record: &TaskRecord) -> String {
 
 /// Why it waits, and when it is tried again.
 fn why(model: &Model, record: &TaskRecord) -> String {
-    let retry_at = record.queued.and_then(|queued| queued.retry_at).filter(|at| *at > model.now);
-    let retry = retry_at.map(|at| format!("again in {}", age(model.now, at)));
+    let retry = next_start(record, model.now).map(|wait| format!("again in {wait}"));
     let reason = &record.status().reason;
     match (retry, reason.is_empty()) {
         (None, true) => "next".to_owned(),

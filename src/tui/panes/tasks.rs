@@ -3,9 +3,9 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
-use crate::task::TaskId;
+use crate::task::{TaskId, Verdict};
 use crate::tui::clean::clean;
-use crate::tui::format::{age, bytes, percent};
+use crate::tui::format::{age, bytes, next_start, percent};
 use crate::tui::layout::{Pane, window_top};
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of, frame};
@@ -161,7 +161,7 @@ fn usage(model: &Model, task: TaskId, face: Face) -> (String, String) {
             Some(usage) => (usage.cpu_percent.map_or("-".to_owned(), percent), bytes(usage.memory_bytes)),
             None => unknown("-"),
         },
-        Face::Pending | Face::Scheduled | Face::Completed | Face::Failed => unknown("-"),
+        Face::Pending | Face::CrashLoop | Face::Scheduled | Face::Completed | Face::Failed => unknown("-"),
     }
 }
 
@@ -183,7 +183,12 @@ fn note(model: &Model, task: TaskId, record: &TaskRecord, face: Face) -> (String
     }
     match face {
         Face::Pending | Face::Scheduled => (status.reason.clone(), Tone::Wait),
-        Face::Running => (ports(status), Tone::Dim),
+        Face::CrashLoop => (crash_loop(model, record), Tone::Bad),
+        Face::Running => match status.health.as_deref().map(|health| health.verdict) {
+            Some(Verdict::Starting) => (format!("starting {}", ports(status)), Tone::Wait),
+            Some(Verdict::Unhealthy) => (status.reason.clone(), Tone::Bad),
+            Some(Verdict::Healthy) | None => (ports(status), Tone::Dim),
+        },
         Face::Stopping => (String::new(), Tone::Warn),
         Face::Stale if status.reason.is_empty() => ("its worker is silent".to_owned(), Tone::Warn),
         Face::Stale => (status.reason.clone(), Tone::Warn),
@@ -193,6 +198,15 @@ fn note(model: &Model, task: TaskId, record: &TaskRecord, face: Face) -> (String
             let note = code.map_or_else(|| status.reason.clone(), |code| format!("exit {code}"));
             (note, if face == Face::Failed { Tone::Bad } else { Tone::Dim })
         }
+    }
+}
+
+/// When it is started again, then why it has to wait: a narrow column shows the first of it.
+fn crash_loop(model: &Model, record: &TaskRecord) -> String {
+    match next_start(record, model.now) {
+        Some(wait) => format!("again in {wait}: {}", record.crashes.words()),
+        // It is due, and something else holds it back now.
+        None => record.status().reason.clone(),
     }
 }
 

@@ -58,6 +58,7 @@ fn fold(model: &mut Model, change: &Arc<Change>) {
     if let What::Worker { worker } = &change.what {
         model.tasks.worker_changed(&worker.id, &model.cluster);
     }
+    collected(model, change.what.collected());
     let Some(task) = change.what.task_id() else { return };
     model.tasks.task_changed(task, &model.cluster);
     let after = live_on(&model.cluster, task);
@@ -83,6 +84,31 @@ fn fold(model: &mut Model, change: &Arc<Change>) {
     }
     if model.select_when_seen == Some(task) {
         select_task(model, task);
+    }
+}
+
+/// Tasks that ended are no more: their rows go, and nothing points to them. The selection goes to the next one.
+fn collected(model: &mut Model, tasks: &[TaskId]) {
+    let selected = model.cursors.task.filter(|selected| tasks.contains(selected));
+    for task in tasks {
+        if Some(*task) != selected {
+            model.tasks.removed(*task);
+        }
+        model.marks.remove(task);
+        model.loads.forget(*task);
+        model.progress.remove(task);
+    }
+    // Last, when all that stood before it is gone: then its rank is that of the next.
+    if let Some(selected) = selected {
+        model.cursors.task_rank = model.tasks.rank_or_next(selected).unwrap_or(model.cursors.task_rank);
+        model.tasks.removed(selected);
+    }
+    // One unknown task, and a stop of many is refused.
+    if let Some(Overlay::Confirm(confirm)) = &mut model.overlay {
+        confirm.tasks.retain(|task| !tasks.contains(task));
+    }
+    if let Some(countdown) = &mut model.countdown {
+        countdown.tasks.retain(|task| !tasks.contains(task));
     }
 }
 

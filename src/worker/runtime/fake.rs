@@ -9,8 +9,8 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{Exit, Found, FoundState, Run, Runtime, RuntimeError, Sign, Started};
-use crate::task::{HostPort, Task, TaskId};
+use super::{Exit, Found, FoundState, Probed, Run, Runtime, RuntimeError, Sign, Started};
+use crate::task::{HostPort, Probe, Task, TaskId};
 
 /// How tasks of one image behave; the default runs for ever.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Script {
     pub must_pull: bool,
     /// Pulls fail with this.
     pub refuse_pull: Option<String>,
+    /// Probes fail with this.
+    pub fail_probe: Option<String>,
 }
 
 /// The engine; clones are the same one.
@@ -207,6 +209,16 @@ impl Runtime for Fake {
 
     async fn list(&self) -> Result<Vec<Found>, RuntimeError> {
         Ok(self.running()?.containers.values().cloned().collect())
+    }
+
+    async fn probe(&self, container: &str, _probe: &Probe, _timeout: Duration) -> Probed {
+        let engine = match self.running() {
+            Ok(engine) => engine,
+            Err(error) => return Probed::Unknown(error.to_string()),
+        };
+        let image = engine.containers.get(container).map(|found| &found.task.spec.image);
+        let failure = image.and_then(|image| engine.scripts.get(image)?.fail_probe.clone());
+        failure.map_or(Probed::Passed, Probed::Failed)
     }
 
     async fn watch(&self, signs: mpsc::Sender<Sign>) {

@@ -2,6 +2,7 @@
 
 mod docker;
 mod fake;
+mod probe;
 mod process;
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
@@ -12,9 +13,10 @@ use tokio::sync::mpsc;
 
 pub use docker::{DEFAULT_DOCKER_HOST, Docker};
 pub use fake::{Fake, Script};
+pub use probe::Probed;
 pub use process::Process;
 
-use crate::task::{HostPort, Task, TaskId};
+use crate::task::{HostPort, Probe, Task, TaskId};
 
 /// One start of a task: what at most one live container exists for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -163,6 +165,10 @@ pub trait Runtime: Send + Sync + 'static {
     /// Tells what happens, until dropped or `signs` is closed. Begins with `Listed` or with the `Health` that
     /// prevents it; a new `Listed` follows whenever something may have been missed.
     fn watch(&self, signs: mpsc::Sender<Sign>) -> impl Future<Output = ()> + Send;
+
+    /// Tries a running container out; one that takes longer than `timeout` has failed.
+    fn probe(&self, container: &str, probe: &Probe, timeout: Duration)
+    -> impl Future<Output = Probed> + Send;
 
     /// What a container uses, where the host tells; cheap enough to ask every few seconds.
     fn usage(&self, container: &str) -> Option<Usage> {

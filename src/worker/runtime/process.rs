@@ -18,8 +18,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Exit, Found, FoundState, Run, Runtime, RuntimeError, Sign, Started, Usage};
-use crate::task::{HostPort, Task, TaskSpec};
+use super::{
+    Exit, Found, FoundState, Probed, Run, Runtime, RuntimeError, Sign, Started, Usage,
+    probe::{FirstLine, Prober},
+};
+use crate::task::{HostPort, Probe, Task, TaskSpec};
 
 /// After a SIGKILL a process is gone at once, unless the kernel can't.
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
@@ -36,6 +39,7 @@ pub struct Process {
     ended_rx: tokio::sync::Mutex<mpsc::Receiver<Sign>>,
     /// Joined (aborted) when this is dropped.
     waiters: Mutex<JoinSet<()>>,
+    prober: Prober,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,7 @@ impl Process {
             ended,
             ended_rx: tokio::sync::Mutex::new(ended_rx),
             waiters: Mutex::default(),
+            prober: Prober::default(),
         }
     }
 
@@ -138,6 +143,56 @@ fn free_port() -> String {
     port.map_or_else(|_| "0".to_owned(), |address| address.port().to_string())
 }
 
+/// Where a port of the process is: the one it was told to take, or the one that the probe names.
+fn port_on_host(found: &Found, port: Option<u16>) -> Option<u16> {
+    let published = |port: u16| found.host_ports.get(&format!("{port}/tcp"))?.first()?.host_port.parse().ok();
+    let port = port.or_else(|| found.task.spec.tcp_ports().first().copied())?;
+    published(port).or(Some(port))
+}
+
+/// A command with the task's variables: there is no inside to run it in.
+async fn run_beside(spec: &TaskSpec, words: &[String], timeout: Duration) -> Probed {
+    let Some((program, arguments)) = words.split_first() else {
+        return Probed::Failed("no command".to_owned());
+    };
+    let variables = spec.env.iter().map(|variable| variable.split_once('=').unwrap_or((variable, "")));
+    let child = Command::new(program)
+        .args(arguments)
+        .envs(variables)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return Probed::Failed(format!("{program}: {error}")),
+    };
+    let (mut out, mut err) = (FirstLine::default(), FirstLine::default());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let end = async {
+        let read_out = async {
+            if let Some(stdout) = stdout {
+                out.read(stdout).await;
+            }
+        };
+        let read_err = async {
+            if let Some(stderr) = stderr {
+                err.read(stderr).await;
+            }
+        };
+        tokio::join!(child.wait(), read_out, read_err).0
+    };
+    match tokio::time::timeout(timeout, end).await {
+        Ok(Ok(status)) => {
+            let line = if out.text().is_empty() { err.text() } else { out.text() };
+            Probed::of_command(exit_code(status), &line)
+        }
+        Ok(Err(error)) => Probed::Unknown(error.to_string()),
+        Err(_) => Probed::timed_out(timeout),
+    }
+}
+
 impl Runtime for Process {
     async fn start(&self, task: &Task) -> Result<Started, RuntimeError> {
         let run = Run::of(task);
@@ -204,6 +259,20 @@ impl Runtime for Process {
     async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
         self.children().remove(container);
         Ok(())
+    }
+
+    async fn probe(&self, container: &str, probe: &Probe, timeout: Duration) -> Probed {
+        let found = self.children().get(container).map(|running| running.found.clone());
+        let Some(found) = found else { return Probed::Unknown("the process is gone".to_owned()) };
+        if let Probe::Command(words) = probe {
+            return run_beside(&found.task.spec, words, timeout).await;
+        }
+        match port_on_host(&found, probe.port()) {
+            Some(port) => self.prober.ask((Ipv4Addr::LOCALHOST, port).into(), probe, timeout).await,
+            None => {
+                Probed::Failed("the task exposes no TCP port; name one, as in http:8080/health".to_owned())
+            }
+        }
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {

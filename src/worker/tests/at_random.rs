@@ -1,8 +1,14 @@
 //! Random histories: whatever comes in whatever order, at most one live container a task, and an end is an end.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    task::{HealthCheck, Probe},
+    worker::runtime::Probed,
+};
 
 proptest! {
     #[test]
@@ -13,7 +19,11 @@ proptest! {
         let mut under_way: Vec<Effect> = Vec::new();
         let mut created = 0;
         for (step, number, gen_number) in steps {
-            let wished = generation(&task(number), gen_number);
+            let mut wished = generation(&task(number), gen_number);
+            if number == 1 {
+                let check = HealthCheck { retries: 1, ..HealthCheck::new(Probe::Tcp { port: Some(1) }) };
+                Arc::make_mut(&mut wished.spec).health_check = Some(check);
+            }
             let output = match step {
                 0 | 1 => desk.start(&wished),
                 2 => desk.stop(&wished),
@@ -49,6 +59,12 @@ proptest! {
                             None => desk.give(Input::Gone { run, container }),
                         },
                         Effect::Later { task, .. } => desk.give(Input::Wake(task)),
+                        Effect::ProbeLater { run, container, .. } => desk.give(Input::ProbeDue { run, container }),
+                        Effect::Probe { run, container, .. } => {
+                            let failed = Probed::Failed("no".to_owned());
+                            let result = if gen_number == 2 { failed } else { Probed::Passed };
+                            desk.give(Input::Probed { run, container, took: Duration::from_secs(40), result })
+                        }
                         Effect::Pull { image } => desk.give(Input::Pulled { image, result: Ok(()) }),
                         Effect::Remove { .. } | Effect::AbandonPull { .. } => continue,
                     }

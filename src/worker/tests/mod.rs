@@ -5,6 +5,9 @@ mod at_random;
 mod ends;
 mod engine_restart;
 mod generations;
+mod health;
+mod kept;
+mod lease;
 mod starts;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -6,6 +6,7 @@ mod cgroup;
 mod create;
 mod events;
 mod failure;
+mod probe;
 mod pull;
 
 use std::{
@@ -19,10 +20,11 @@ use bollard::query_parameters::{
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-use super::{Found, Runtime, RuntimeError, Sign, Started, Usage};
-use crate::task::Task;
+use super::{Found, Probed, Runtime, RuntimeError, Sign, Started, Usage, probe::Prober};
+use crate::task::{Probe, Task};
 use cgroup::Cgroups;
 use failure::{Call, status_of};
+use probe::Reaches;
 
 /// Where an engine listens unless somebody says otherwise (`DOCKER_HOST`).
 pub const DEFAULT_DOCKER_HOST: &str = "unix:///var/run/docker.sock";
@@ -44,13 +46,23 @@ pub struct Docker {
     /// never held over a call.
     client: Mutex<Option<bollard::Docker>>,
     cgroups: Cgroups,
+    prober: Prober,
+    reaches: Reaches,
 }
 
 impl Docker {
     /// The engine at `host` (`unix://`, `tcp://`); containers get labels with these two ids.
     pub fn new(host: &str, cluster_id: Uuid, identity: Uuid) -> Self {
         let client = Mutex::new(None);
-        Self { host: host.to_owned(), cluster_id, identity, client, cgroups: Cgroups::default() }
+        Self {
+            host: host.to_owned(),
+            cluster_id,
+            identity,
+            client,
+            cgroups: Cgroups::default(),
+            prober: Prober::default(),
+            reaches: Reaches::default(),
+        }
     }
 
     fn client(&self) -> Result<bollard::Docker, RuntimeError> {
@@ -76,12 +88,14 @@ impl Docker {
         }
     }
 
-    async fn remove_container(&self, container: &str) -> Result<(), RuntimeError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    /// With force also one that runs.
+    async fn remove_container(&self, container: &str, force: bool) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptionsBuilder::default().force(force).v(true).build();
         let client = self.client()?;
         match self.call(CHANGE, client.remove_container(container, Some(options))).await {
             Ok(()) => Ok(()),
-            // Gone, or somebody is removing it right now.
+            // Gone, or somebody is removing it right now; or, without force, somebody started it again, and that is
+            // told as an event of its own.
             Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
             Err(error) => Err(self.call_failed(error)),
         }
@@ -104,7 +118,7 @@ impl Runtime for Docker {
         if let Err(error) = self.start_container(&made.container).await {
             if !error.is_temporary() {
                 // A container that can't start (a port is taken, the program is missing) is of no use.
-                self.remove_container(&made.container).await?;
+                self.remove_container(&made.container, true).await?;
             }
             return Err(error);
         }
@@ -126,12 +140,18 @@ impl Runtime for Docker {
             Err(error) => return Err(self.call_failed(error)),
         }
         self.cgroups.forget(container);
-        self.remove_container(container).await
+        self.reaches.forget(container);
+        self.remove_container(container, true).await
     }
 
     async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
         self.cgroups.forget(container);
-        self.remove_container(container).await
+        self.reaches.forget(container);
+        self.remove_container(container, false).await
+    }
+
+    async fn probe(&self, container: &str, probe: &Probe, timeout: Duration) -> Probed {
+        self.probe_container(container, probe, timeout).await
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Found>, RuntimeError> {
