@@ -49,6 +49,8 @@ pub enum Command {
     Ps(PsArgs),
     /// Stop tasks
     Stop(StopArgs),
+    /// Take over what the workers run after the store was lost or damaged
+    Recover(RecoverArgs),
 }
 
 /// How output looks.
@@ -67,7 +69,7 @@ pub struct OutputArgs {
     pub output: Output,
 }
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct RootArgs {
     /// Run without a dashboard: print what happens until SIGINT or SIGTERM
@@ -205,6 +207,24 @@ pub struct StopArgs {
     pub output: OutputArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct RecoverArgs {
+    /// The store's folder, if it is not in the user's state folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Also ask this worker; plain HTTP, so on this machine only; may be repeated
+    #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
+    pub worker: Vec<Address>,
+    /// Also ask this worker over plain HTTP beyond this machine, such as one of the book's
+    #[arg(long, value_name = "HOST:PORT")]
+    pub insecure_worker: Vec<Address>,
+    /// Run no worker here
+    #[arg(long)]
+    pub no_local_worker: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 fn manager_url(text: &str) -> Result<String, String> {
     let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     let address: Address = address
@@ -258,6 +278,7 @@ mod tests {
             "run alpine --wait -- sh -c exit",
             "ps --state running --output json",
             "stop 55ab01fe web --wait",
+            "recover --data-dir x --worker localhost:5560 --insecure-worker 10.0.0.2:5555 --output json",
         ] {
             if let Err(error) = parse(line) {
                 panic!("{line}: {error}");

@@ -1,5 +1,7 @@
 //! One line of output for one thing that happened: JSON for scripts, words for people. Prints nothing itself.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ pub struct Line<'a> {
     state: &'a str,
     cause: Option<&'static str>,
     worker: Option<&'a str>,
-    reason: Option<&'a str>,
+    reason: Option<Cow<'a, str>>,
     exit_code: Option<i64>,
     /// A stop is under way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -74,7 +76,7 @@ impl<'a> Line<'a> {
             state: status.state.name(),
             cause: cause.map(Cause::words),
             worker: cluster.worker_of(record.task.id).map(crate::task::WorkerId::as_str),
-            reason: unless_empty(&status.reason),
+            reason: unless_empty(&status.reason).map(Cow::Borrowed),
             exit_code: status.exit_code,
             stopping: record.is_stopping(),
             crash_loop: CrashLoop::of(record),
@@ -95,9 +97,10 @@ impl<'a> Line<'a> {
         cause: Option<Cause>,
     ) -> Self {
         let (state, reason) = if worker.runtime_problem.is_empty() {
-            (worker.health.name(), &worker.reason)
+            let notice = worker.notice().filter(|_| worker.reason.is_empty()).map(Cow::Owned);
+            (worker.health.name(), notice.or(unless_empty(&worker.reason).map(Cow::Borrowed)))
         } else {
-            ("runtime unhealthy", &worker.runtime_problem)
+            ("runtime unhealthy", Some(Cow::Borrowed(&*worker.runtime_problem)))
         };
         Self {
             v: 1,
@@ -107,7 +110,7 @@ impl<'a> Line<'a> {
             state,
             cause: cause.map(Cause::words),
             worker: Some(worker.id.as_str()),
-            reason: unless_empty(reason),
+            reason,
             exit_code: None,
             stopping: false,
             crash_loop: None,
@@ -176,7 +179,7 @@ impl<'a> Line<'a> {
         let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
         let health = self.task.filter(is_running).and_then(|task| task.status.health.as_deref());
         let health = health.map(|health| format!(", {}", health.verdict.name())).unwrap_or_default();
-        let why = match (self.reason, self.exit_code) {
+        let why = match (&self.reason, self.exit_code) {
             (Some(reason), _) => format!(": {reason}"),
             (None, Some(code)) if code != 0 => format!(": exit {code}"),
             (None, _) => String::new(),

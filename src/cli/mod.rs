@@ -18,6 +18,7 @@ mod no_ui;
 mod node;
 mod print;
 mod ps;
+mod recover;
 mod resolve;
 mod run;
 mod signals;
@@ -76,6 +77,7 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
         Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
+        Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
     };
     exit.map(ExitCode::from)

@@ -99,14 +99,11 @@ fn remote(url: &str) -> ManagerHandle {
 }
 
 /// A manager to work with.
-enum Begun {
+pub(super) enum Begun {
     /// In this process, with what else belongs to a node.
     Here(Box<Node>),
-    Elsewhere {
-        url: String,
-        manager: ManagerHandle,
-        note: Option<String>,
-    },
+    /// In another process.
+    Elsewhere { url: String, manager: ManagerHandle, note: Option<String> },
 }
 
 impl Behind for Begun {
@@ -124,7 +121,7 @@ impl Begun {
     }
 
     /// Stops what runs here.
-    async fn end(self, ended: Result<Exit, CliError>) -> Result<Exit, CliError> {
+    pub(super) async fn end(self, ended: Result<Exit, CliError>) -> Result<Exit, CliError> {
         match self {
             Self::Here(node) => stop(*node, ended).await,
             Self::Elsewhere { .. } => ended,
@@ -133,7 +130,7 @@ impl Begun {
 }
 
 /// Starts a node, unless another process has the data folder and a manager that can be asked instead.
-async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliError> {
+pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliError> {
     if let Some(url) = &args.attach {
         return Ok(Begun::elsewhere(url.clone(), None));
     }

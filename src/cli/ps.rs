@@ -45,14 +45,7 @@ fn last_causes(cluster: &Cluster) -> HashMap<TaskId, Cause> {
 }
 
 fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Option<u16>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(match width {
-        Some(_) => ContentArrangement::Dynamic,
-        None => ContentArrangement::Disabled,
-    });
-    if let Some(width) = width {
-        table.set_width(width);
-    }
+    let mut table = empty_table(width);
     table.set_header(["ID", "NAME", "STATE", "WORKER", "PORTS", "RST", "AGE", "IMAGE", "REASON"]);
     for record in records {
         let (task, status) = (&record.task, record.status());
@@ -84,6 +77,23 @@ fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Opti
         row.max_height(1);
         table.add_row(row);
     }
+    text_of(&table)
+}
+
+/// A table without lines, as wide as its content or `width`.
+pub fn empty_table(width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(match width {
+        Some(_) => ContentArrangement::Dynamic,
+        None => ContentArrangement::Disabled,
+    });
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table
+}
+
+pub fn text_of(table: &Table) -> String {
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }

@@ -5,7 +5,7 @@ use futures_util::stream::BoxStream;
 use super::ManagerClient;
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::manager::Handle;
-use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
 /// A manager to talk to.
@@ -47,6 +47,14 @@ impl ManagerHandle {
         match self {
             Self::Embedded(handle) => handle.stop(tasks, cause).await,
             Self::Remote(client) => client.stop(&tasks, cause).await,
+        }
+    }
+
+    /// Takes over what the workers have and the store does not. Returns when that is durable.
+    pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.recover(cause).await,
+            Self::Remote(client) => client.recover(cause).await,
         }
     }
 

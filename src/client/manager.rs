@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::Watch;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
-use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
 /// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
@@ -39,6 +39,10 @@ impl ManagerClient {
 
     pub async fn stop(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         self.post("stop", cause, tasks).await
+    }
+
+    pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
+        self.post("recover", cause, &()).await
     }
 
     /// The whole cluster.

@@ -90,6 +90,8 @@ pub enum What {
     },
     /// Ended long enough ago, or too many ended since: forgotten. Submitted again, they are new tasks.
     Collected { tasks: Vec<TaskId> },
+    /// A worker has it, and it was not in the store (or only as it was before): taken over as it stands there.
+    Adopted { task: Task, worker: WorkerId },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
 }
@@ -103,7 +105,7 @@ impl What {
     /// The task this is about, if it is about one and not about many.
     pub fn task_id(&self) -> Option<TaskId> {
         match self {
-            Self::Submitted { task, .. } => Some(task.id),
+            Self::Submitted { task, .. } | Self::Adopted { task, .. } => Some(task.id),
             Self::Scheduled { task, .. }
             | Self::Returned { task, .. }
             | Self::Moved { task, .. }

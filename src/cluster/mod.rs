@@ -266,6 +266,7 @@ impl Cluster {
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
             }
+            What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
             What::Collected { tasks } => self.collected(tasks),
             What::Worker { worker } => self.worker_changed(worker),
         }
@@ -275,7 +276,7 @@ impl Cluster {
         let mut task = task.clone();
         task.status = TaskStatus { generation: self.first_generation, ..TaskStatus::default() };
         let id = task.id;
-        let record = TaskRecord {
+        self.put(TaskRecord {
             task,
             desired: State::Running,
             submitted_at: revision,
@@ -286,7 +287,29 @@ impl Cluster {
             attempts: 0,
             moves: None,
             crashes: Crashes::default(),
-        };
+        });
+        self.enqueue(id, revision, now, None);
+    }
+
+    fn adopted(&mut self, revision: Revision, now: Timestamp, task: &Task, worker: &WorkerId) {
+        self.put(TaskRecord {
+            task: task.clone(),
+            desired: State::Running,
+            submitted_at: revision,
+            submitted: task.status.start_time.unwrap_or(now),
+            changed: now,
+            queued: None,
+            tried: Some(worker.clone()),
+            attempts: 0,
+            moves: None,
+            crashes: Crashes::default(),
+        });
+        self.assign(task.id, worker);
+    }
+
+    /// A new row, in the place of an old one if there is one.
+    fn put(&mut self, record: TaskRecord) {
+        let (id, state, now) = (record.task.id, record.state(), record.changed);
         if let Some(before) = self.task_db.insert(id, record) {
             self.counts[usize::from(before.state().number())] -= 1;
             self.ended.remove(&(before.changed, id));
@@ -295,8 +318,10 @@ impl Cluster {
             }
             self.unassign(id);
         }
-        self.counts[usize::from(State::Pending.number())] += 1;
-        self.enqueue(id, revision, now, None);
+        if state.has_ended() {
+            self.ended.insert((now, id));
+        }
+        self.counts[usize::from(state.number())] += 1;
     }
 
     fn scheduled(&mut self, task: TaskId, now: Timestamp, worker: &WorkerId, generation: u32) {
@@ -347,6 +372,9 @@ impl Cluster {
         if let Some(queued) = record.queued {
             self.pending.insert(queued.position, record.task.id);
         }
+        if record.state().has_ended() {
+            self.ended.insert((record.changed, record.task.id));
+        }
         self.task_db.insert(record.task.id, record);
     }
 
@@ -357,6 +385,7 @@ impl Cluster {
         if let Some(queued) = record.queued {
             self.pending.remove(&queued.position);
         }
+        self.ended.remove(&(record.changed, task));
         self.counts[usize::from(record.state().number())] -= 1;
         self.ended.remove(&(record.changed, task));
         Some(record)

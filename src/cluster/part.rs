@@ -23,7 +23,7 @@ pub struct ClusterHead {
     /// The last Change folded in.
     pub revision: Revision,
     pub last_worker: Option<usize>,
-    /// Of tasks that come in from now on.
+    /// What a new task begins with: more than any collected one had.
     #[serde(default)]
     pub first_generation: u32,
 }

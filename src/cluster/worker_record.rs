@@ -21,6 +21,14 @@ pub struct WorkerRecord {
     pub runtime_problem: String,
     /// Plain HTTP beyond loopback, by `--insecure-worker`.
     pub insecure: bool,
+    /// Tasks that live there and are not in the store: `recover` takes them over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_tasks: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl WorkerRecord {
@@ -34,12 +42,23 @@ impl WorkerRecord {
             capacity: Capacity::default(),
             runtime_problem: String::new(),
             insecure,
+            unknown_tasks: 0,
         }
     }
 
     /// Whether new work may go there.
     pub fn takes_work(&self) -> bool {
         self.health == WorkerHealth::Ready && self.runtime_problem.is_empty()
+    }
+
+    /// What somebody should know of a worker that is well.
+    pub fn notice(&self) -> Option<String> {
+        let (tasks, take) = match self.unknown_tasks {
+            0 => return None,
+            1 => ("1 running task here is".to_owned(), "takes it over"),
+            count => (format!("{count} running tasks here are"), "takes them over"),
+        };
+        Some(format!("{tasks} not in the store; `cube-tui recover` {take}"))
     }
 }
 

@@ -201,6 +201,7 @@ impl Driver {
             Message::Stop { tasks, cause, reply } => {
                 Input::Stop { request: self.expect(reply), cause, tasks }
             }
+            Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
             Message::Watch(reply) => {
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
@@ -255,7 +256,7 @@ impl StoreFailure {
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
     match message {
-        Message::Submit { reply, .. } | Message::Stop { reply, .. } => {
+        Message::Submit { reply, .. } | Message::Stop { reply, .. } | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         // The links are being taken down; a watcher asks again.

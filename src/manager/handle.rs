@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
 use super::message::Message;
-use super::request::{RequestError, Stopping, Submitted};
+use super::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::task::{TaskEvent, TaskId};
 
@@ -22,7 +22,7 @@ impl Handle {
     pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
         match self.ask(|reply| Message::Submit { events, cause, reply }).await?? {
             Answer::Submitted(outcomes) => Ok(outcomes),
-            Answer::Stopping(_) => Err(gone()),
+            Answer::Stopping(_) | Answer::Recovered(_) => Err(gone()),
         }
     }
 
@@ -30,7 +30,15 @@ impl Handle {
     pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         match self.ask(|reply| Message::Stop { tasks, cause, reply }).await?? {
             Answer::Stopping(outcomes) => Ok(outcomes),
-            Answer::Submitted(_) => Err(gone()),
+            Answer::Submitted(_) | Answer::Recovered(_) => Err(gone()),
+        }
+    }
+
+    /// Takes over what the workers have and the store does not. Returns when that is durable.
+    pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
+        match self.ask(|reply| Message::Recover { cause, reply }).await?? {
+            Answer::Recovered(recovered) => Ok(recovered),
+            Answer::Submitted(_) | Answer::Stopping(_) => Err(gone()),
         }
     }
 

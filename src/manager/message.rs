@@ -14,6 +14,7 @@ pub(super) enum Message {
     Input(Input),
     Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
     Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
+    Recover { cause: Cause, reply: Reply },
     Watch(oneshot::Sender<(Cluster, FeedStream)>),
     Snapshot(oneshot::Sender<Cluster>),
 }

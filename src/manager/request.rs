@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::{State, TaskId};
+use crate::task::{State, Task, TaskId, WorkerId};
 
 /// What became of one submitted event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,33 @@ pub struct Stopping {
     /// False: it had ended before, and nothing changed.
     pub is_new: bool,
     pub state: State,
+}
+
+/// What became of a recovery.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// By task id.
+    pub taken: Vec<TakenOver>,
+    /// The workers that have said what they have.
+    pub heard: Vec<WorkerId>,
+    /// Those that have not: what is only there is not taken over.
+    pub silent: Vec<Silent>,
+}
+
+/// A task that was not in the store, as its worker has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakenOver {
+    pub worker: WorkerId,
+    pub task: Task,
+}
+
+/// A worker that has not said what it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silent {
+    pub worker: WorkerId,
+    pub reason: String,
+    /// It may be only late.
+    pub may_come: bool,
 }
 
 /// Why a manager did not do what was asked. Nothing was half done.

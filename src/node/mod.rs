@@ -3,8 +3,10 @@
 
 mod folder;
 mod listen;
+mod mend;
 mod start;
 
 pub use folder::{Claim, Folder, Holder};
 pub use listen::{Address, ListenError, listen};
+pub use mend::{Mended, mend};
 pub use start::{Begun, Config, Engine, LocalWorker, Node, StartError, start};

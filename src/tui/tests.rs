@@ -645,3 +645,16 @@ fn every_size_up_to_the_narrow_layouts_is_drawn() {
     }
     assert_eq!(start().to_string(), "2026-11-24T12:00:00Z");
 }
+
+#[test]
+fn tasks_that_are_not_in_the_store_are_shown_with_their_worker_and_the_way_to_them() {
+    let mut log = Log::new();
+    for (width, height, keys) in [(120, 36, ""), (80, 24, "1z")] {
+        let mut model = empty(width, height);
+        feed(&mut model, log.worker("worker-1:5555", WorkerHealth::Ready, |worker| worker.unknown_tasks = 3));
+        press(&mut model, keys);
+        let screen = screen(&model);
+        assert!(screen.contains("3 not in store: cube-tui recover"), "{screen}");
+        log = Log::new();
+    }
+}

@@ -53,6 +53,9 @@ pub(super) fn tell(change: &Change) -> Told {
         What::Restarting { reason, .. } => {
             Told { glyph: '↻', tone: Tone::Warn, verb: "restarting", rest: reason.clone() }
         }
+        What::Adopted { worker, .. } => {
+            told(Face::Running, "taken over", format!("from {worker}: it was not in the store"))
+        }
         What::Collected { tasks } => Told {
             glyph: '·',
             tone: Tone::Dim,
@@ -73,7 +76,9 @@ pub(super) fn tell(change: &Change) -> Told {
                 WorkerHealth::Lost => ('✗', Tone::Bad, "lost"),
             };
             let capacity = worker.capacity;
-            let rest = if worker.reason.is_empty() && capacity.memory_bytes > 0 {
+            let rest = if let Some(notice) = worker.notice() {
+                notice
+            } else if worker.reason.is_empty() && capacity.memory_bytes > 0 {
                 format!("{} CPUs, {} memory", capacity.cpus, bytes(capacity.memory_bytes))
             } else {
                 worker.reason.clone()

@@ -119,6 +119,7 @@ impl Worker {
             phase: Phase::None,
             is_pulled: false,
             attempts: 0,
+            killed: None,
             checks: None,
             has_lapsed: false,
             task,

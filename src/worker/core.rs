@@ -72,6 +72,11 @@ pub enum Input {
         run: Run,
         container: String,
     },
+    /// Somebody has the engine end it.
+    Killed {
+        run: Run,
+        container: String,
+    },
     /// It ended, and an inspect has to explain how.
     Doubtful {
         run: Run,
@@ -98,6 +103,7 @@ impl From<Sign> for Input {
         match sign {
             Sign::Listed(found) => Self::Listed(found),
             Sign::Up { run, container } => Self::Up { run, container },
+            Sign::Killed { run, container } => Self::Killed { run, container },
             Sign::Doubtful { run, container, code } => Self::Doubtful { run, container, code },
             Sign::Exited { run, container, exit } => Self::Exited { run, container, exit },
             Sign::Gone { run, container } => Self::Gone { run, container },
@@ -175,6 +181,9 @@ impl Default for Limits {
 /// The problem before the engine has given the first sign of itself.
 pub(super) const STILL_LOOKING: &str = "this worker is still looking at its containers";
 
+/// Why a task ended that was stopped.
+pub const STOPPED: &str = "stopped";
+
 /// The core. `handle` is the only way in.
 #[derive(Debug)]
 pub struct Worker {
@@ -210,6 +219,8 @@ pub(super) struct Entry {
     pub is_pulled: bool,
     /// Attempts that failed for a temporary reason, since the last success.
     pub attempts: u32,
+    /// When somebody, not us, had the engine end its container.
+    pub killed: Option<Timestamp>,
     /// Its lease ended before it did.
     pub has_lapsed: bool,
     /// Of the live container, if the task has a health check.
@@ -299,6 +310,7 @@ impl Worker {
             Input::Listed(found) => self.listed(found),
             Input::Found(found) => self.found(found),
             Input::Up { run, container } => self.up(run, container),
+            Input::Killed { run, container } => self.killed(run, &container),
             Input::Doubtful { run, container, code } => self.doubtful(run, container, code),
             Input::Exited { run, container, exit } => self.exited(run, container, exit),
             Input::Gone { run, container } => self.gone(run, container),

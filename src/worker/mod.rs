@@ -6,6 +6,7 @@ mod client;
 mod core;
 mod driver;
 mod effects;
+mod engine_restart;
 mod health;
 mod kept;
 mod lease;
@@ -20,5 +21,5 @@ mod stats;
 mod tests;
 
 pub use client::WorkerClient;
-pub use core::{Effect, Input, Limits, Output, Worker};
+pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
 pub use start::{Config, Started, WorkerError, start};

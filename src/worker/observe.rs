@@ -49,7 +49,10 @@ impl Worker {
         match &mut entry.phase {
             Phase::Live { container, .. } if *container == found.container => match found.state {
                 FoundState::Running => self.refresh(found),
-                FoundState::Exited(exit) => self.exited(found.run, found.container, exit),
+                FoundState::Exited(exit) if self.ended_with_engine(found.run, exit) => {
+                    self.start_again(found.run.task);
+                }
+                FoundState::Exited(exit) => self.has_exited(found.run, found.container, exit),
                 FoundState::Removing => self.gone(found.run, found.container),
                 FoundState::Created => {}
             },
@@ -77,11 +80,13 @@ impl Worker {
                 entry.phase = live;
                 self.refresh(found);
             }
+            // It is about to be started again.
+            FoundState::Exited(_) if entry.task.status.state == State::Running => {}
             FoundState::Exited(exit) => {
                 entry.phase = live;
                 entry.task.status.container_id.clone_from(&found.container);
                 entry.task.status.start_time = found.started;
-                self.exited(found.run, found.container, exit);
+                self.has_exited(found.run, found.container, exit);
             }
             // The start finds it by its labels.
             FoundState::Created | FoundState::Removing => {}
@@ -140,6 +145,7 @@ impl Worker {
             phase: Phase::None,
             is_pulled: false,
             attempts: 0,
+            killed: None,
             checks: None,
             has_lapsed: false,
         };
@@ -227,7 +233,8 @@ impl Worker {
         }
     }
 
-    /// A container ended, asked to or not.
+    /// A container ended, asked to or not. Of one that the engine was asked to end, an inspect tells: if the engine
+    /// goes down itself it takes none.
     pub(super) fn exited(&mut self, run: Run, container: String, exit: Exit) {
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
         let generation = entry.task.status.generation;
@@ -236,12 +243,11 @@ impl Worker {
                 early.push(Input::Exited { run, container, exit });
             }
             Phase::Live { container: live, .. } if *live == container => {
-                entry.phase = Phase::None;
-                self.keep(run, container, exit);
-                if run.generation == generation {
-                    self.ended_by_itself(run.task, exit);
+                if entry.killed.is_some() {
+                    self.out.effects.push(Effect::Inspect { run, container });
+                } else {
+                    self.has_exited(run, container, exit);
                 }
-                self.run_task(run.task);
             }
             // The stop's own answer ends the task; this is how it went.
             Phase::Stopping { container: stopping, .. }
@@ -251,6 +257,18 @@ impl Worker {
             }
             _ => {}
         }
+    }
+
+    /// A live container is known to have ended, and its engine is well.
+    pub(super) fn has_exited(&mut self, run: Run, container: String, exit: Exit) {
+        let Some(entry) = self.task_db.get_mut(&run.task) else { return };
+        entry.phase = Phase::None;
+        let is_current = run.generation == entry.task.status.generation;
+        self.keep(run, container, exit);
+        if is_current {
+            self.ended_by_itself(run.task, exit);
+        }
+        self.run_task(run.task);
     }
 
     fn ended_by_itself(&mut self, id: TaskId, exit: Exit) {

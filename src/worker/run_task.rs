@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    core::{Effect, Input, Phase, Wish, Worker},
+    core::{Effect, Input, Phase, STOPPED, Wish, Worker},
+    engine_restart::is_again,
     report::{LEASE_GRACE, Report},
-    runtime::{Run, RuntimeError, Started},
+    runtime::{Found, Run, RuntimeError, Started},
 };
 use crate::{
     cluster::Progress,
@@ -44,6 +45,9 @@ impl Worker {
                     let container = container.clone();
                     self.stop_container(id, container);
                 }
+            }
+            (Wish::Stop, Phase::None | Phase::Queued | Phase::Waiting) if is_again(&entry.task) => {
+                self.stop_before_start_again(id);
             }
             (Wish::Stop, Phase::None | Phase::Queued | Phase::Waiting) => {
                 entry.phase = Phase::None;
@@ -160,7 +164,9 @@ impl Worker {
         };
         entry.phase = Phase::Live { generation: run.generation, container: container.clone() };
         entry.attempts = 0;
+        entry.killed = None;
         let is_current = entry.task.status.generation == run.generation;
+        let was_again = is_again(&entry.task);
         if is_current {
             entry.task.status.container_id.clone_from(&container);
         }
@@ -178,6 +184,12 @@ impl Worker {
         }
         for input in early {
             match input {
+                // It may tell of the end before.
+                Input::Exited { run, container, .. } | Input::Found(Found { run, container, .. })
+                    if was_again =>
+                {
+                    self.out.effects.push(Effect::Inspect { run, container });
+                }
                 Input::Exited { run, container, exit } => self.exited(run, container, exit),
                 Input::Gone { run, container } => self.gone(run, container),
                 Input::Found(found) => self.found(found),
@@ -285,7 +297,7 @@ impl Worker {
         entry.phase = Phase::None;
         entry.attempts = 0;
         if entry.wish == Wish::Stop {
-            self.end(id, State::Completed, None, "stopped".to_owned());
+            self.end(id, State::Completed, None, STOPPED.to_owned());
         } else if entry.has_lapsed && entry.task.status.generation == generation {
             self.end_lapsed(id);
         } else if let Some(reason) = unhealthy {

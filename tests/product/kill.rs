@@ -55,7 +55,11 @@ async fn found_again(start: Instant, manager: &Manager, worker: u16, tasks: &[Ta
     let left = RIGHT_WITHIN.saturating_sub(start.elapsed());
     wait_for("the worker is ready, and its tasks are Running", left, async || {
         let cluster = manager.client.snapshot().await.ok()?;
-        let is_ready = cluster.workers().iter().all(cube_tui::cluster::WorkerRecord::takes_work);
+        // One that was killed three times within a minute is heard, and yet to be trusted with new work.
+        let is_ready = cluster
+            .workers()
+            .iter()
+            .all(|worker| worker.takes_work() || worker.reason.starts_with("flapping"));
         let records: Vec<_> = tasks.iter().map(|id| cluster.task(*id).cloned()).collect::<Option<_>>()?;
         (is_ready && records.iter().all(|record| record.state() == State::Running)).then_some(records)
     })

@@ -34,17 +34,21 @@ where
 {
     with_engine(name, async |docker| {
         let image = Image::build(&docker).await;
-        let mark = Uuid::new_v4().simple().to_string();
+        let stage = Stage::on(docker, &support::docker_host(), image);
         // Also when the test panics; after the processes of the test are dead.
-        let _sweep = Sweep { label: format!("{MARK}={mark}"), image: image.name.clone() };
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let began = now.unwrap().as_secs();
-        let home = Home::new(&support::docker_host());
-        test(Stage { docker, image, home, mark, began }).await;
+        let _sweep = Sweep { label: stage.mark(), image: stage.image.name.clone() };
+        test(stage).await;
     })
 }
 
 impl Stage {
+    /// On the engine at `host`.
+    pub fn on(docker: Docker, host: &str, image: Image) -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let began = now.unwrap().as_secs();
+        Self { docker, image, home: Home::new(host), mark: Uuid::new_v4().simple().to_string(), began }
+    }
+
     /// A task as a file has it.
     pub fn task(&self, name: &str, cmd: &[&str]) -> Value {
         json!({

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{UnixListener, UnixStream},
     sync::watch,
     task::JoinSet,
@@ -16,6 +16,8 @@ pub enum Mode {
     Hung,
     /// Connections are cut.
     Gone,
+    /// As `Open`, but the answer to a request that names this never comes.
+    HoldsAnswer(&'static str),
 }
 
 #[derive(Debug)]
@@ -61,6 +63,10 @@ async fn carry(mut client: UnixStream, engine: PathBuf, mut mode: watch::Receive
         return;
     }
     let Ok(mut engine) = UnixStream::connect(engine).await else { return };
+    let now = *mode.borrow();
+    if let Mode::HoldsAnswer(what) = now {
+        return carry_until(client, engine, what).await;
+    }
     loop {
         // Dropping the copy loses no byte that has not been read; a hung or cut connection is not used again.
         tokio::select! {
@@ -72,7 +78,8 @@ async fn carry(mut client: UnixStream, engine: PathBuf, mut mode: watch::Receive
                 let now = *mode.borrow();
                 match now {
                     Mode::Open => {}
-                    Mode::Gone => return,
+                    // Connections of before are cut, so that a request comes on one that is watched.
+                    Mode::Gone | Mode::HoldsAnswer(_) => return,
                     Mode::Hung => {
                         let _ = mode.wait_for(|mode| *mode != Mode::Hung).await;
                         return;
@@ -80,5 +87,33 @@ async fn carry(mut client: UnixStream, engine: PathBuf, mut mode: watch::Receive
                 }
             }
         }
+    }
+}
+
+/// Carries bytes until a request names `what`; from then on it goes to the engine, and no answer comes back.
+async fn carry_until(client: UnixStream, engine: UnixStream, what: &'static str) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_engine, mut to_engine) = engine.into_split();
+    let (hold, mut is_held) = watch::channel(false);
+    let requests = async {
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
+            if bytes[..read].windows(what.len()).any(|part| part == what.as_bytes()) {
+                hold.send_replace(true);
+            }
+            if to_engine.write_all(&bytes[..read]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let answers = async {
+        tokio::select! {
+            _ = tokio::io::copy(&mut from_engine, &mut to_client) => {}
+            () = async { _ = is_held.wait_for(|is_held| *is_held).await } => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = requests => {}
+        () = answers => {}
     }
 }

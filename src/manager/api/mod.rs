@@ -38,6 +38,7 @@ pub fn router(
         .route("/v1/changes", get(v1::changes))
         .route("/v1/tasks", post(v1::submit))
         .route("/v1/stop", post(v1::stop))
+        .route("/v1/recover", post(v1::recover))
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(Api { handle, workers, http, cancel })
 }

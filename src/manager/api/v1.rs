@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Api;
 use crate::cluster::{Cause, FeedItem, Revision, Snapshot};
 use crate::http::{Refusal, json_lines};
-use crate::manager::request::{Stopping, Submitted};
+use crate::manager::request::{Recovered, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +57,15 @@ pub(super) async fn stop(
     let Query(asking) = asking?;
     let tasks: Vec<TaskId> = read(&body?)?;
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
+}
+
+/// Takes over what the workers have and the store does not.
+pub(super) async fn recover(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+) -> Result<Json<Recovered>, Refusal> {
+    let Query(asking) = asking?;
+    Ok(Json(api.handle.recover(asking.cause).await?))
 }
 
 pub(super) async fn snapshot(Shared(api): Shared<Api>) -> Result<Json<Snapshot>, Refusal> {

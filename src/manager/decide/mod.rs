@@ -6,6 +6,7 @@ mod busy;
 mod collect;
 mod lease;
 mod moves;
+mod recover;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::request::{RequestError, Stopping, Submitted};
+use super::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
@@ -30,6 +31,7 @@ pub use lease::LEASE_IS_OVER_AFTER;
 use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
+use recover::Unknown;
 pub use send_work::{dispatch_backoff, must_be_new};
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
@@ -58,6 +60,11 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
         tasks: Vec<TaskId>,
+    },
+    /// Take over what the workers have and the store does not.
+    Recover {
+        request: RequestId,
+        cause: Cause,
     },
     /// What became of an [`Effect::Send`].
     Sent {
@@ -148,6 +155,7 @@ pub type RequestId = u64;
 pub enum Answer {
     Submitted(Vec<Submitted>),
     Stopping(Vec<Stopping>),
+    Recovered(Recovered),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +224,8 @@ pub struct Manager {
     watches: HashMap<WorkerId, Watch>,
     configured: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
+    /// What workers have and the store does not.
+    unknown: Unknown,
     /// Those of the timers of which one at a time is enough.
     single_timers: HashSet<Timer>,
     kept: Kept,
@@ -246,6 +256,7 @@ impl Manager {
             Input::Started { workers } => self.started(&mut turn, workers),
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
             Input::Stop { request, cause, tasks } => self.stop(&mut turn, request, cause, &tasks),
+            Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
@@ -339,6 +350,8 @@ impl Turn {
 mod book_tests;
 #[cfg(test)]
 mod collect_tests;
+#[cfg(test)]
+mod recover_tests;
 #[cfg(test)]
 mod restart_tests;
 #[cfg(test)]

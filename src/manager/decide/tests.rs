@@ -169,7 +169,7 @@ pub(super) fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
         .collect()
 }
 
-fn stops(effects: &[Effect]) -> Vec<(&str, u32)> {
+pub(super) fn stops(effects: &[Effect]) -> Vec<(&str, u32)> {
     effects
         .iter()
         .filter_map(|effect| match effect {

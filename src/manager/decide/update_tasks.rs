@@ -17,6 +17,7 @@ impl Manager {
         let listed: HashMap<TaskId, u32> =
             tasks.iter().map(|task| (task.id, task.status.generation)).collect();
         let is_book = self.is_book(worker);
+        self.unknown.begin_list(worker);
         for task in tasks {
             self.update_task(turn, worker, task);
         }
@@ -29,6 +30,7 @@ impl Manager {
                 self.not_listed(turn, worker, task, has_lost_them);
             }
         }
+        self.tell_unknown(turn, worker);
     }
 
     /// Whether none of the worker's tasks changed for a while: a long queue moves on, a lost one does not.
@@ -93,10 +95,20 @@ impl Manager {
 
     /// One task as `worker` sees it.
     pub(super) fn update_task(&mut self, turn: &mut Turn, worker: &WorkerId, report: Task) {
-        let Some(record) = self.cluster.task(report.id) else { return };
+        let Some(record) = self.cluster.task(report.id) else {
+            // Nothing is stopped for not being known: the store may be what is missing.
+            self.unknown.note(worker, report);
+            return;
+        };
         let ours = record.status().generation;
         // The book knows no generations: its worker's word counts for the current one.
         let theirs = if self.is_book(worker) { ours } else { report.status.generation };
+        if theirs > ours {
+            // Of a store that knew more than this one.
+            self.unknown.note(worker, report);
+            return;
+        }
+        self.unknown.forget(worker, report.id);
         if self.cluster.worker_of(report.id) != Some(worker) || theirs != ours {
             self.not_current(turn, worker, report, theirs);
             return;
@@ -139,7 +151,7 @@ impl Manager {
             self.change(turn, Cause::WorkerReport, what);
             self.update_task(turn, worker, report);
             self.send_stop(turn, task);
-        } else if theirs <= ours && !report.status.state.has_ended() {
+        } else if !report.status.state.has_ended() {
             self.stop_leftover(turn, worker, task, TaskStatus { generation: theirs, ..report.status });
         }
     }

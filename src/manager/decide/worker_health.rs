@@ -71,6 +71,7 @@ impl Manager {
 
     pub(super) fn heartbeat(&mut self, turn: &mut Turn, worker: &WorkerId, runtime_problem: String) {
         self.seen(turn, worker);
+        self.tell_unknown(turn, worker);
         let Some(record) = self.cluster.worker(worker) else { return };
         let is_back = record.health != WorkerHealth::Ready && !self.is_flapping(turn.now, worker);
         if is_back || self.is_news(turn.now, record, &runtime_problem) {
@@ -109,6 +110,7 @@ impl Manager {
 
     /// The link says it before the silence does: no new work goes there from now on.
     pub(super) fn link_down(&mut self, turn: &mut Turn, worker: &WorkerId, reason: String) {
+        self.unknown.link_down(worker);
         let Some(mut record) = self.cluster.worker(worker).cloned() else { return };
         self.went_down(turn.now, worker);
         match record.health {
@@ -202,7 +204,7 @@ impl Manager {
         self.wake_after(turn.now, STALE_AFTER, Timer::Health(worker.clone()));
     }
 
-    fn set_worker(&mut self, turn: &mut Turn, cause: Cause, mut record: WorkerRecord) {
+    pub(super) fn set_worker(&mut self, turn: &mut Turn, cause: Cause, mut record: WorkerRecord) {
         let before = self.cluster.worker(&record.id);
         record.since = match before {
             Some(before) if before.health == record.health => before.since,

@@ -35,7 +35,7 @@ pub(super) struct StoreFile {
 impl StoreFile {
     pub(super) fn open(path: &Path, create: Create, retention: &Retention) -> Result<Self, StoreError> {
         let blame = Blame(path);
-        let (mut witness, seen) = Witness::open(path).map_err(|why| blame.open(why))?;
+        let (mut witness, mut seen) = Witness::open(path).map_err(|why| blame.open(why))?;
         match what_lies(path).map_err(|why| blame.open(why))? {
             Lies::Store => {}
             Lies::Nothing if seen == 0 => {}
@@ -46,6 +46,7 @@ impl StoreFile {
                     path.display()
                 );
                 witness.forget().map_err(|why| blame.open(why))?;
+                seen = 0;
             }
             Lies::Unfinished if seen == 0 => drop(set_aside(path)?),
             Lies::Unfinished => {

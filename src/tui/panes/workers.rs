@@ -97,6 +97,11 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
         row.text(&format!("runtime unhealthy: {}", worker.runtime_problem), Tone::Bad);
         return;
     }
+    if worker.unknown_tasks > 0 && columns.bar > 0 {
+        // Short: in most layouts there is room for no more.
+        row.text(&format!("{} not in store: cube-tui recover", worker.unknown_tasks), Tone::Warn);
+        return;
+    }
     if columns.bar > 0 {
         row.column(&bar(share.unwrap_or(0.0), columns.bar), columns.bar.into(), load_tone(share));
     }

@@ -73,6 +73,11 @@ pub enum Sign {
         run: Run,
         container: String,
     },
+    /// Somebody has the engine end one: a user, or the engine itself as it goes down.
+    Killed {
+        run: Run,
+        container: String,
+    },
     /// One ended in a way that an inspect has to explain (out of memory, removed by somebody).
     Doubtful {
         run: Run,

@@ -3,6 +3,7 @@
 mod adoption;
 mod at_random;
 mod ends;
+mod engine_restart;
 mod generations;
 mod health;
 mod kept;

@@ -43,19 +43,18 @@ pub(super) fn what() -> impl Strategy<Value = What> {
         1 => (task(), reason())
             .prop_map(|(task, reason)| What::Ended { task, state: State::Failed, reason }),
         1 => (task(), 0..3_u32, retry_at(), reason()).prop_map(|(task, generation, retry_at, reason)| {
-            What::Restarting {
-                task,
-                generation,
-                restart_count: generation,
-                crashes: Crashes::default(),
-                reason,
-                retry_at,
-            }
+            let crashes = Crashes::default();
+            What::Restarting { task, generation, restart_count: generation, crashes, reason, retry_at }
+        }),
+        1 => (task(), worker(), 2..5_u64).prop_map(|(id, worker, state)| {
+            let state = State::from_number(state).unwrap();
+            let status = TaskStatus { state, generation: 1, ..TaskStatus::default() };
+            What::Adopted { task: Task { id, status, ..Task::default() }, worker }
         }),
         1 => (task(), worker(), worker(), 0..3_u32, reason()).prop_map(|(task, from, worker, generation, reason)| {
             What::Moved { task, from, worker, generation, reason }
         }),
-        1 => proptest::collection::vec(task(), 0..4).prop_map(|tasks| What::Collected { tasks }),
+        1 => prop::collection::vec(task(), 0..4).prop_map(|tasks| What::Collected { tasks }),
         2 => (worker(), any::<bool>()).prop_map(|(id, is_ready)| {
             let mut worker = WorkerRecord::new(id, false, Timestamp::UNIX_EPOCH);
             worker.health = if is_ready { WorkerHealth::Ready } else { WorkerHealth::Lost };

@@ -32,7 +32,8 @@ pub(super) struct Made {
 }
 
 impl Docker {
-    /// Creates the container, or finds the one that an earlier attempt left for the same run.
+    /// Creates the container, or finds the one that an earlier attempt left for the same run. A task that names its
+    /// container wants that one started again.
     pub(super) async fn create(&self, task: &Task) -> Result<Made, RuntimeError> {
         let client = self.client()?;
         for attempt in 0..NAME_ATTEMPTS {
@@ -64,6 +65,9 @@ impl Docker {
         let Some(found) = found.filter(|found| found.run == Run::of(task)) else { return Ok(None) };
         Ok(match found.state {
             FoundState::Created => Some(Made { container: found.container, needs_start: true }),
+            FoundState::Exited(_) if found.container == task.status.container_id => {
+                Some(Made { container: found.container, needs_start: true })
+            }
             FoundState::Running | FoundState::Exited(_) => {
                 Some(Made { container: found.container, needs_start: false })
             }

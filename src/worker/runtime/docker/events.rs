@@ -7,7 +7,7 @@ use std::{
 };
 
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
@@ -44,8 +44,9 @@ impl Docker {
     /// Until `signs` is closed.
     pub(super) async fn watch_events(&self, signs: &mpsc::Sender<Sign>) {
         let mut told = String::new();
+        let mut heard = None;
         loop {
-            let Err(error) = self.session(signs).await else { return };
+            let Err(error) = self.session(signs, &mut heard).await else { return };
             let problem = error.to_string();
             // Every second anew, for as long as the engine is away: only news is worth a line of the log.
             if problem != told {
@@ -59,8 +60,13 @@ impl Docker {
         }
     }
 
-    /// From one connection to the engine to its loss. `Ok`: nobody listens any more.
-    async fn session(&self, signs: &mpsc::Sender<Sign>) -> Result<(), RuntimeError> {
+    /// From one connection to the engine to its loss. `Ok`: nobody listens any more. `heard`: when the engine last
+    /// told something.
+    async fn session(
+        &self,
+        signs: &mpsc::Sender<Sign>,
+        heard: &mut Option<Timestamp>,
+    ) -> Result<(), RuntimeError> {
         let client = self.client()?;
         let version = self.call(LOOK, client.version()).await.map_err(|error| self.call_failed(error))?;
         tracing::info!(
@@ -69,13 +75,16 @@ impl Docker {
             "connected to the container engine at {}",
             self.host
         );
-        let label = format!("{WORKER}={}", self.identity);
-        let filters = HashMap::from([
-            ("type", vec!["container".to_owned()]),
-            ("label", vec![label]),
-            // Podman says "remove" where Docker says "destroy".
-            ("event", ["start", "kill", "oom", "die", "destroy", "remove"].map(str::to_owned).to_vec()),
-        ]);
+        // Before the list: it says how they ended, and this says by whom.
+        if let Some(heard) = *heard {
+            for sign in self.kills_since(&client, heard).await? {
+                if signs.send(sign).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        // Podman says "remove" where Docker says "destroy".
+        let filters = self.filters(&["start", "kill", "oom", "die", "destroy", "remove"]);
         let since = (Timestamp::now().as_second() - OVERLAP_S).to_string();
         let options = EventsOptionsBuilder::default().filters(&filters).since(&since).build();
         let mut events = Box::pin(client.events(Some(options)));
@@ -100,6 +109,7 @@ impl Docker {
             }
         }
         loop {
+            *heard = Some(Timestamp::now());
             tokio::select! {
                 event = events.next() => {
                     if let Some(sign) = self.event(event, &mut suspects)?
@@ -115,6 +125,32 @@ impl Docker {
                 () = signs.closed() => return Ok(()),
             }
         }
+    }
+
+    fn filters(&self, events: &[&str]) -> HashMap<&'static str, Vec<String>> {
+        HashMap::from([
+            ("type", vec!["container".to_owned()]),
+            ("label", vec![format!("{WORKER}={}", self.identity)]),
+            ("event", events.iter().map(|&event| event.to_owned()).collect()),
+        ])
+    }
+
+    /// Kills that nobody heard of: of an engine that was killed itself, and ended its containers at its next start.
+    async fn kills_since(
+        &self,
+        client: &bollard::Docker,
+        heard: Timestamp,
+    ) -> Result<Vec<Sign>, RuntimeError> {
+        let now = Timestamp::now();
+        let options = EventsOptionsBuilder::default()
+            .filters(&self.filters(&["kill"]))
+            .since(&(heard.as_second() - OVERLAP_S).to_string())
+            .until(&format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()))
+            .build();
+        let events = client.events(Some(options)).try_collect::<Vec<_>>();
+        let events = self.call(LOOK, events).await.map_err(|error| self.call_failed(error))?;
+        let mut suspects = Suspects::new();
+        Ok(events.into_iter().filter_map(|event| self.sign(event, &mut suspects)).collect())
     }
 
     /// What an event means to us; an end of the stream is an engine that went away.
@@ -144,8 +180,13 @@ impl Docker {
         match message.action?.as_str() {
             "start" => Some(Sign::Up { run, container }),
             "destroy" | "remove" => Some(Sign::Gone { run, container }),
-            "kill" if attributes.get("signal").is_some_and(|signal| signal != SIGKILL) => None,
-            "kill" | "oom" => {
+            "kill" => {
+                if attributes.get("signal").is_none_or(|signal| signal == SIGKILL) {
+                    suspects.insert(container.clone());
+                }
+                Some(Sign::Killed { run, container })
+            }
+            "oom" => {
                 suspects.insert(container);
                 None
             }

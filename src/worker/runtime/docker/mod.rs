@@ -114,6 +114,7 @@ impl Runtime for Docker {
         if !made.needs_start {
             return Ok(Started { container: made.container, was_there: true });
         }
+        let was_there = made.container == task.status.container_id;
         if let Err(error) = self.start_container(&made.container).await {
             if !error.is_temporary() {
                 // A container that can't start (a port is taken, the program is missing) is of no use.
@@ -121,7 +122,7 @@ impl Runtime for Docker {
             }
             return Err(error);
         }
-        Ok(Started { container: made.container, was_there: false })
+        Ok(Started { container: made.container, was_there })
     }
 
     async fn pull(&self, image: &str, progress: mpsc::Sender<String>) -> Result<(), RuntimeError> {
