@@ -192,6 +192,7 @@ prop_compose! {
             generation, container_id, start_time, finish_time, exit_code, reason,
             restart_count: generation / 2,
             is_interrupted: generation % 2 == 1,
+            never_ran: generation % 3 == 1,
             host_ports: BTreeMap::new(),
             health: health.map(Box::new),
         };

@@ -7,7 +7,7 @@ use super::exit::{CliError, Exit};
 use super::follow::Observer;
 use super::line::Line;
 use super::print::Printer;
-use crate::cluster::{Cause, Change, Cluster, TaskRecord, What};
+use crate::cluster::{Change, Cluster, TaskRecord, What};
 use crate::manager::request::RequestError;
 use crate::task::{State, TaskId};
 
@@ -79,10 +79,9 @@ impl Waiting {
 /// Whether the manager starts a task again after `change`, which ended it: by its own rule, so that an end
 /// with a restart behind it is not taken for the last.
 fn restarts_after(change: &Change, record: &TaskRecord) -> bool {
-    let (status, by_itself) = (record.status(), change.cause == Cause::WorkerReport);
+    let status = record.status();
     let failed = status.state == State::Failed;
-    by_itself
-        && matches!(change.what, What::Observed { .. } | What::Ended { .. })
+    matches!(change.what, What::Observed { .. } | What::Ended { .. })
         && record.desired == State::Running
         && record.task.spec.restart_policy.restarts(failed, status.restart_count)
 }
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_or_a_refusal_ends_even_what_is_always_restarted() {
+    fn a_stop_ends_even_what_is_always_restarted_and_a_refusal_does_not() {
         let web = id("11111111");
         let mut stopped = History::default();
         stopped.submit_with(web, "web", RestartPolicy::Always);
@@ -212,7 +211,7 @@ mod tests {
         refused.schedule(web);
         let what = What::Ended { task: web, state: State::Failed, reason: "refused".into() };
         refused.change(Cause::WorkerLink, what);
-        assert_eq!(over_at(&refused, web), Some(3));
+        assert_eq!(over_at(&refused, web), None);
     }
 
     #[test]

@@ -69,6 +69,17 @@ pub enum What {
     Returned { task: TaskId, reason: String, retry_at: Timestamp },
     /// Its worker is lost and another one was chosen: it starts there as a new generation. The reason names both.
     Moved { task: TaskId, from: WorkerId, worker: WorkerId, generation: u32, reason: String },
+    /// `worker` could not start it, and says `why`: it starts on another one at once, or waits in `pending` for one, as
+    /// a new generation. The reason tells it all.
+    Refused {
+        task: TaskId,
+        worker: WorkerId,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<WorkerId>,
+        generation: u32,
+        reason: String,
+    },
     /// Stays where it is, in `pending` or with a lost worker, and this is why.
     Waiting { task: TaskId, reason: String },
     /// Somebody wants it stopped; its worker has yet to do it.
@@ -109,6 +120,7 @@ impl What {
             Self::Scheduled { task, .. }
             | Self::Returned { task, .. }
             | Self::Moved { task, .. }
+            | Self::Refused { task, .. }
             | Self::Waiting { task, .. }
             | Self::StopRequested { task }
             | Self::Observed { task, .. }

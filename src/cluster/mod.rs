@@ -76,6 +76,17 @@ pub struct TaskRecord {
     /// Its moves off lost workers; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves: Option<Moves>,
+    /// The workers that could not start it, since it last ran or was restarted: they are not asked again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
+}
+
+/// A worker that could not start a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub worker: WorkerId,
+    /// In its own words: "image x:1 could not be pulled: ..."
+    pub why: String,
 }
 
 /// How often a task had to leave a lost worker; sets the backoff of the next move.
@@ -105,6 +116,11 @@ impl TaskRecord {
 
     pub fn state(&self) -> State {
         self.task.status.state
+    }
+
+    /// Why `worker` could not start it, if it tried.
+    pub fn refusal_of(&self, worker: &WorkerId) -> Option<&Refusal> {
+        self.refusals.iter().find(|refusal| refusal.worker == *worker)
     }
 
     /// A stop was asked for and is not done yet.
@@ -221,6 +237,11 @@ impl Cluster {
                     record.moves = Some(Moves::next(record.moves, now));
                 });
             }
+            What::Refused { task, worker, why, to, generation, reason } => {
+                let refusal = Refusal { worker: worker.clone(), why: why.clone() };
+                self.refused(change.revision, now, *task, refusal, to.as_ref(), *generation);
+                self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
+            }
             What::Returned { task, reason, retry_at } => {
                 self.unassign(*task);
                 self.update(*task, now, |record| {
@@ -240,6 +261,9 @@ impl Cluster {
                 self.update(*task, now, |record| {
                     record.task.status.clone_from(status);
                     record.attempts = 0;
+                    if status.state == State::Running {
+                        record.refusals.clear();
+                    }
                 });
             }
             What::Ended { task, state, reason } => {
@@ -262,6 +286,7 @@ impl Cluster {
                         ..TaskStatus::default()
                     };
                     record.tried = None;
+                    record.refusals.clear();
                     record.crashes.clone_from(crashes);
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
@@ -286,6 +311,7 @@ impl Cluster {
             tried: None,
             attempts: 0,
             moves: None,
+            refusals: Vec::new(),
             crashes: Crashes::default(),
         });
         self.enqueue(id, revision, now, None);
@@ -302,6 +328,7 @@ impl Cluster {
             tried: Some(worker.clone()),
             attempts: 0,
             moves: None,
+            refusals: Vec::new(),
             crashes: Crashes::default(),
         });
         self.assign(task.id, worker);
@@ -336,6 +363,34 @@ impl Cluster {
                 ..TaskStatus::default()
             };
             record.tried = Some(worker.clone());
+        });
+    }
+
+    fn refused(
+        &mut self,
+        revision: Revision,
+        now: Timestamp,
+        task: TaskId,
+        refusal: Refusal,
+        to: Option<&WorkerId>,
+        generation: u32,
+    ) {
+        if let Some(to) = to {
+            self.last_worker = self.worker_index.get(to).copied();
+            self.scheduled(task, now, to, generation);
+        } else {
+            self.unassign(task);
+            self.update(task, now, |record| {
+                let restart_count = record.status().restart_count;
+                record.task.status = TaskStatus { generation, restart_count, ..TaskStatus::default() };
+                // The generation is a new one already, wherever it goes.
+                record.tried = None;
+            });
+            self.enqueue(task, revision, now, None);
+        }
+        self.update(task, now, |record| {
+            record.attempts = 0;
+            record.refusals.push(refusal);
         });
     }
 

@@ -29,6 +29,10 @@ pub enum Rejection {
     },
     /// The task is Exclusive, and the worker, one of the book's, knows no lease that would keep it from running twice.
     NoLease,
+    /// It was sent there before and could not be started: it is not tried there again before its next restart.
+    Refused {
+        why: String,
+    },
     /// The worker has yet to answer for the work it was sent: for a moment, nothing more goes there.
     Busy,
 }
@@ -38,7 +42,7 @@ impl Rejection {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::NotReady { .. } | Self::RuntimeUnhealthy { .. } | Self::Busy => true,
-            Self::Cpu { .. } | Self::Memory { .. } | Self::NoLease => false,
+            Self::Cpu { .. } | Self::Memory { .. } | Self::NoLease | Self::Refused { .. } => false,
         }
     }
 }
@@ -61,6 +65,7 @@ impl fmt::Display for Rejection {
             Self::NoLease => {
                 f.write_str("is one of the book's and can't keep an Exclusive task from running twice")
             }
+            Self::Refused { why } => write!(f, "could not start it ({why})"),
             Self::Busy => f.write_str("has yet to answer for earlier work"),
         }
     }
@@ -76,6 +81,29 @@ impl NoWorker {
     /// Whether some worker is only busy, so that the next answer from it makes room.
     pub fn is_only_busy(&self) -> bool {
         self.rejections.iter().any(|(_, rejection)| *rejection == Rejection::Busy)
+    }
+
+    /// Whether a worker that has not refused it takes part again or is given up within seconds: it is late, or yet to
+    /// show itself.
+    pub fn is_soon_decided(&self) -> bool {
+        self.rejections.iter().any(|(_, rejection)| match rejection {
+            Rejection::NotReady { health, .. } => match health {
+                WorkerHealth::Connecting | WorkerHealth::Stale => true,
+                WorkerHealth::Ready | WorkerHealth::Lost => false,
+            },
+            Rejection::Busy => true,
+            Rejection::RuntimeUnhealthy { .. }
+            | Rejection::Cpu { .. }
+            | Rejection::Memory { .. }
+            | Rejection::NoLease
+            | Rejection::Refused { .. } => false,
+        })
+    }
+
+    /// Each worker's reason, those first that were tried.
+    pub fn tried_first(mut self) -> String {
+        self.rejections.sort_by_key(|(_, rejection)| !matches!(rejection, Rejection::Refused { .. }));
+        self.reasons()
     }
 
     /// Each worker's reason, without `worker`, whose task it is.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::select_worker;
+use super::{Rejection, select_worker};
 use crate::cluster::{Capacity, WorkerHealth, WorkerRecord};
 use crate::task::{TaskSpec, WorkerId};
 
@@ -51,8 +51,9 @@ proptest! {
         }
         let spec = TaskSpec { cpu: cpu.into(), memory_bytes, ..TaskSpec::default() };
         let is_busy = |worker: &WorkerRecord| busy[worker.id.as_str().parse::<usize>().unwrap()];
-        let chosen = select_worker(&spec, &workers, last, is_busy);
-        prop_assert_eq!(&chosen, &select_worker(&spec, &workers, last, is_busy));
+        let objection = |worker: &WorkerRecord| is_busy(worker).then_some(Rejection::Busy);
+        let chosen = select_worker(&spec, &workers, last, objection);
+        prop_assert_eq!(&chosen, &select_worker(&spec, &workers, last, objection));
         match chosen {
             Ok(index) => prop_assert!(can_take(&workers[index], &spec) && !busy[index]),
             Err(no_worker) => {

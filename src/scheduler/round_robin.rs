@@ -7,13 +7,13 @@ use crate::task::TaskSpec;
 
 /// Chooses a worker for `spec`: its place in `workers`, or every worker's reason.
 ///
-/// `last_worker` is the place of the one chosen before; with none, the first is next. `is_busy` names workers
-/// that have yet to answer for what they were sent.
+/// `last_worker` is the place of the one chosen before; with none, the first is next. `objection` is what
+/// the task's own history or work under way has against a worker.
 pub fn select_worker(
     spec: &TaskSpec,
     workers: &[WorkerRecord],
     last_worker: Option<usize>,
-    is_busy: impl Fn(&WorkerRecord) -> bool,
+    objection: impl Fn(&WorkerRecord) -> Option<Rejection>,
 ) -> Result<usize, NoWorker> {
     let count = workers.len();
     let first = last_worker.map_or(0, |last| last + 1);
@@ -21,11 +21,13 @@ pub fn select_worker(
     for step in 0..count {
         let index = (first + step) % count;
         let worker = &workers[index];
-        match check(spec, worker) {
-            Ok(()) if is_busy(worker) => rejections.push((worker.id.clone(), Rejection::Busy)),
-            Ok(()) => return Ok(index),
-            Err(rejection) => rejections.push((worker.id.clone(), rejection)),
-        }
+        let rejection = match (objection(worker), check(spec, worker)) {
+            // However the worker does now, that is what became of it there.
+            (Some(refused @ Rejection::Refused { .. }), _) => refused,
+            (_, Err(rejection)) | (Some(rejection), Ok(())) => rejection,
+            (None, Ok(())) => return Ok(index),
+        };
+        rejections.push((worker.id.clone(), rejection));
     }
     Err(NoWorker { rejections })
 }
@@ -49,7 +51,7 @@ mod tests {
         let mut last = None;
         (0..times)
             .map(|_| {
-                let index = select_worker(&TaskSpec::default(), workers, last, |_| false).unwrap();
+                let index = select_worker(&TaskSpec::default(), workers, last, |_| None).unwrap();
                 last = Some(index);
                 index
             })
@@ -76,22 +78,39 @@ mod tests {
         workers[0].health = WorkerHealth::Stale;
         workers[0].reason = "silent for 6s".into();
         let spec = TaskSpec { memory_bytes: 16 << 30, ..TaskSpec::default() };
-        let error = select_worker(&spec, &workers, Some(0), |_| false).unwrap_err();
+        let error = select_worker(&spec, &workers, Some(0), |_| None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "waiting: b has 8 GiB of memory, 16 GiB wanted; a is stale (silent for 6s)"
         );
         workers[0].health = WorkerHealth::Ready;
-        let error = select_worker(&spec, &workers, Some(1), |_| false).unwrap_err();
+        let error = select_worker(&spec, &workers, Some(1), |_| None).unwrap_err();
         assert!(error.to_string().starts_with("never fits: a has 8 GiB"), "{error}");
     }
 
     #[test]
     fn a_busy_worker_is_passed_over_and_said_to_be_only_busy() {
         let workers = [worker("a"), worker("b")];
-        let only_a = |worker: &WorkerRecord| worker.id.as_str() == "a";
+        let only_a = |worker: &WorkerRecord| (worker.id.as_str() == "a").then_some(Rejection::Busy);
         assert_eq!(select_worker(&TaskSpec::default(), &workers, None, only_a), Ok(1));
-        let error = select_worker(&TaskSpec::default(), &workers, None, |_| true).unwrap_err();
+        let error = select_worker(&TaskSpec::default(), &workers, None, |_| Some(Rejection::Busy)).unwrap_err();
         assert!(error.is_only_busy());
+    }
+
+    #[test]
+    fn a_worker_that_refused_it_is_passed_over_and_that_is_what_is_told_of_it() {
+        let mut workers = [worker("a"), worker("b")];
+        let refused = |worker: &WorkerRecord| {
+            (worker.id.as_str() == "a").then(|| Rejection::Refused { why: "no space".into() })
+        };
+        assert_eq!(select_worker(&TaskSpec::default(), &workers, None, refused), Ok(1));
+        workers[0].health = WorkerHealth::Stale;
+        workers[1].runtime_problem = "no engine".into();
+        let error = select_worker(&TaskSpec::default(), &workers, Some(0), refused).unwrap_err();
+        assert!(!error.is_soon_decided(), "{error}");
+        assert_eq!(error.tried_first(), "a could not start it (no space); b runtime unhealthy (no engine)");
+        workers[1].health = WorkerHealth::Connecting;
+        let error = select_worker(&TaskSpec::default(), &workers, Some(0), refused).unwrap_err();
+        assert!(error.is_soon_decided(), "{error}");
     }
 }

@@ -109,6 +109,7 @@ pub(super) struct FlatTask {
     reason: String,
     #[serde(rename = "Interrupted")]
     is_interrupted: bool,
+    never_ran: bool,
     health: String,
     health_failure: String,
 
@@ -249,6 +250,7 @@ impl FlatTask {
             "ExitCode" => self.exit_code = Some(raw.whole()?),
             "Reason" => self.reason = raw.text()?,
             "Interrupted" => self.is_interrupted = raw.flag()?,
+            "NeverRan" => self.never_ran = raw.flag()?,
             "Health" => self.health = raw.text()?,
             "HealthFailure" => self.health_failure = raw.text()?,
             other => return Err(FieldError::new(other, "unknown field")),
@@ -328,6 +330,7 @@ impl FlatTask {
             exit_code: self.exit_code,
             reason: self.reason,
             is_interrupted: self.is_interrupted,
+            never_ran: self.never_ran,
             health,
         };
         Ok(Task { id: self.id, spec: Arc::new(spec), status })

@@ -67,6 +67,9 @@ pub struct TaskStatus {
     /// and not counted as a restart.
     #[serde(skip_serializing_if = "is_false")]
     pub is_interrupted: bool,
+    /// It failed before anything of this generation ran: its worker could not start it, and another one may try.
+    #[serde(skip_serializing_if = "is_false")]
+    pub never_ran: bool,
     /// What its health check shows, while it runs and has one. Boxed, for most tasks have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Box<Health>>,

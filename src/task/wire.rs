@@ -238,6 +238,7 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     optional(&mut out, "ExitCode", &status.exit_code, ours && status.exit_code.is_some())?;
     optional(&mut out, "Reason", &status.reason, ours && !status.reason.is_empty())?;
     optional(&mut out, "Interrupted", &status.is_interrupted, ours && status.is_interrupted)?;
+    optional(&mut out, "NeverRan", &status.never_ran, ours && status.never_ran)?;
     let health = status.health.as_deref().filter(|_| ours);
     optional(&mut out, "Health", health.map_or("", |health| health.verdict.name()), health.is_some())?;
     let failure = health.map_or("", |health| &*health.failure);

@@ -32,6 +32,9 @@ pub(super) fn tell(change: &Change) -> Told {
         What::Moved { reason, .. } => {
             Told { glyph: '→', tone: Tone::Warn, verb: "moved", rest: reason.clone() }
         }
+        What::Refused { reason, .. } => {
+            Told { glyph: '→', tone: Tone::Warn, verb: "refused", rest: reason.clone() }
+        }
         What::Waiting { reason, .. } => told(Face::Pending, "waiting", reason.clone()),
         What::StopRequested { .. } => {
             told(Face::Stopping, "stop asked", format!("by {}", change.cause.words()))

@@ -119,6 +119,7 @@ impl Worker {
             phase: Phase::None,
             is_pulled: false,
             attempts: 0,
+            may_run: false,
             killed: None,
             checks: None,
             has_lapsed: false,
@@ -138,6 +139,7 @@ impl Worker {
         entry.wish = Wish::Run;
         entry.is_pulled = false;
         entry.attempts = 0;
+        entry.may_run = false;
         entry.checks = None;
         entry.has_lapsed = false;
         let (id, is_exclusive) = (entry.task.id, entry.task.spec.exclusive);

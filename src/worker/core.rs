@@ -219,6 +219,8 @@ pub(super) struct Entry {
     pub is_pulled: bool,
     /// Attempts that failed for a temporary reason, since the last success.
     pub attempts: u32,
+    /// A start of this generation got no answer: its container may come up yet.
+    pub may_run: bool,
     /// When somebody, not us, had the engine end its container.
     pub killed: Option<Timestamp>,
     /// Its lease ended before it did.

@@ -145,6 +145,7 @@ impl Worker {
             phase: Phase::None,
             is_pulled: false,
             attempts: 0,
+            may_run: false,
             killed: None,
             checks: None,
             has_lapsed: false,

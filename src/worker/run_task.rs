@@ -207,11 +207,12 @@ impl Worker {
             self.run_task(run.task);
             return;
         }
+        entry.may_run |= error.is_temporary();
         let policy = entry.task.spec.pull_policy;
         match error {
             RuntimeError::ImageMissing(image) if policy == PullPolicy::Never => {
                 let reason = format!("image {image} is not on this machine, and PullPolicy is never");
-                self.end(run.task, State::Failed, None, reason);
+                self.end_unstarted(run.task, reason);
             }
             RuntimeError::ImageMissing(_) if !entry.is_pulled => self.pull(run.task),
             error => self.start_failed_with(run.task, error),
@@ -238,6 +239,13 @@ impl Worker {
             RuntimeError::Refused(reason) if reason.starts_with("image ") => reason,
             RuntimeError::Refused(reason) => format!("start failed: {reason}"),
         };
+        self.end_unstarted(id, reason);
+    }
+
+    /// The end of a start that came to nothing. Where nothing can have run, that is said: another worker may try.
+    fn end_unstarted(&mut self, id: TaskId, reason: String) {
+        let Some(entry) = self.task_db.get_mut(&id) else { return };
+        entry.task.status.never_ran = !entry.may_run && !is_again(&entry.task);
         self.end(id, State::Failed, None, reason);
     }
 

@@ -28,6 +28,28 @@ pub fn behaviour(task: &Task) -> Behaviour {
     }
 }
 
+/// The image of tasks that some workers can't start, by the bits of `who`.
+pub fn image_refused_by(who: u32) -> String {
+    format!("sim:refused-by-{who}")
+}
+
+/// Whether `worker` can't start what has this image.
+pub fn refuses(worker: usize, image: &str) -> bool {
+    refused_by(image) >> worker & 1 == 1
+}
+
+/// Whether it is the worker itself that says so, in its answer to the start.
+pub fn answers_4xx(worker: usize, image: &str) -> bool {
+    refuses(worker, image) && refused_by(image) & ANSWERS_4XX != 0
+}
+
+/// Above the bits of all workers.
+pub const ANSWERS_4XX: u32 = 1 << 8;
+
+pub fn refused_by(image: &str) -> u32 {
+    image.strip_prefix("sim:refused-by-").map_or(0, |who| who.parse().expect("from here"))
+}
+
 impl Engine {
     /// The container of this run: a new one, or the one that is there. True if it was there.
     pub fn start(&mut self, task: &Task, now: Timestamp) -> (String, bool) {

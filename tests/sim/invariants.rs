@@ -1,13 +1,13 @@
 //! What design.md promises, looked at after every step and once more when all has healed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cube_tui::cluster::{Cause, Change, Cluster, TaskRecord, What, WorkerHealth};
+use cube_tui::cluster::{Cause, Change, Cluster, TaskRecord, What, WorkerHealth, WorkerRecord};
 use cube_tui::manager::decide::{Effect, must_be_new};
 use cube_tui::task::{RestartPolicy, State, TaskId, WorkerId};
 use cube_tui::worker::runtime::{FoundState, Run};
 
-use crate::engine::{Behaviour, behaviour};
+use crate::engine::{Behaviour, behaviour, refused_by};
 use crate::world::World;
 
 /// After every step that changed something.
@@ -117,6 +117,14 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
             assert_eq!(health(from), Some(WorkerHealth::Lost), "moved without a cause: {change:?}");
             assert_eq!(health(worker), Some(WorkerHealth::Ready), "{change:?}");
         }
+        What::Refused { task, worker, to, generation, .. } => {
+            let record = record();
+            assert_eq!((record.state(), record.desired), (State::Scheduled, State::Running), "{change:?}");
+            assert_eq!(before.worker_of(*task), Some(worker), "{change:?}");
+            assert_eq!(*generation, record.status().generation + 1, "{change:?}");
+            let takes_work = |to| before.worker(to).is_some_and(WorkerRecord::takes_work);
+            assert!(to.as_ref().is_none_or(takes_work), "{change:?}");
+        }
         What::Restarting { generation, restart_count, .. } => {
             let record = record();
             assert!(record.state().has_ended(), "{change:?}");
@@ -128,6 +136,52 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         What::Ended { state, .. } => assert!(record().state().can_become(*state), "{change:?}"),
         What::Returned { .. } => assert_eq!(record().state(), State::Scheduled, "{change:?}"),
         _ => {}
+    }
+}
+
+/// A worker that could not start a task is not tried again before it ran elsewhere or was restarted; and no task has
+/// failed for that while a worker that could take it has not refused it.
+pub fn none_is_tried_where_it_was_refused(
+    refused: &mut BTreeMap<TaskId, BTreeSet<WorkerId>>,
+    before: &Cluster,
+    change: &Change,
+) {
+    let Some(task) = change.what.task_id() else { return };
+    let refused = refused.entry(task).or_default();
+    let is_news = |worker: &WorkerId| assert!(!refused.contains(worker), "{worker} refused it: {change:?}");
+    let failed_unstarted = match &change.what {
+        What::Scheduled { worker, .. } | What::Moved { worker, .. } => {
+            is_news(worker);
+            false
+        }
+        What::Refused { worker, to, .. } => {
+            is_news(worker);
+            refused.insert(worker.clone());
+            assert!(to.as_ref().is_none_or(|to| !refused.contains(to)), "{change:?}");
+            false
+        }
+        What::Observed { status, .. } => {
+            if status.state == State::Running {
+                refused.clear();
+            }
+            status.state == State::Failed && status.never_ran
+        }
+        What::Restarting { .. } => {
+            refused.clear();
+            false
+        }
+        What::Ended { state, .. } => {
+            let is_unstarted = before.task(task).is_some_and(|record| record.state() != State::Running);
+            *state == State::Failed && is_unstarted
+        }
+        _ => false,
+    };
+    if failed_unstarted {
+        let here = before.worker_of(task);
+        let others = before.workers().iter().filter(|worker| Some(&worker.id) != here && worker.takes_work());
+        for other in others {
+            assert!(refused.contains(&other.id), "{} was not tried: {change:?}", other.id);
+        }
     }
 }
 
@@ -185,6 +239,13 @@ pub fn healed(world: &World) -> Result<(), String> {
 fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {
     let (task, state) = (&record.task, record.state());
     let was_harmed = world.harmed.contains(&task.id);
+    if refused_by(&task.spec.image) != 0 && record.desired == State::Running {
+        // Who could take it when it was refused is chance; that it waits for nobody is not.
+        let restarts = task.spec.restart_policy == RestartPolicy::Always;
+        let goes_on = matches!(state, State::Pending | State::Scheduled);
+        let has_reason = state != State::Failed || !task.status.reason.is_empty();
+        return ensure(has_reason && (restarts || !goes_on), || format!("{state}: {record:?}"));
+    }
     let expected: &[State] = match (record.desired, behaviour(task), task.spec.restart_policy) {
         (State::Completed, ..) => &[State::Completed, State::Failed],
         (_, Behaviour::Ends { code: 0, .. }, _) if was_harmed => &[State::Completed, State::Failed],

@@ -88,6 +88,7 @@ impl World {
         for change in changes {
             self.tell(|| format!("  r{} {:?}", change.revision, change.what));
             invariants::change_is_legal(&self.stored, &change);
+            invariants::none_is_tried_where_it_was_refused(&mut self.refused, &self.stored, &change);
             self.stored.apply(&change);
             if let Some(log) = &mut self.log {
                 log.push(Arc::clone(&change));

@@ -11,6 +11,7 @@ use cube_tui::worker::report::{Hello, Report};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
+use crate::engine::answers_4xx;
 use crate::event::{Direction, Event, Trouble};
 use crate::world::World;
 
@@ -151,6 +152,13 @@ impl World {
             Wish::Start => (State::Running, State::Scheduled),
             Wish::Stop => (State::Completed, State::Completed),
         };
+        if wish == Wish::Start && answers_4xx(to, &task.spec.image) {
+            if !reply_is_lost && life == self.manager.life {
+                let outcome = SendOutcome::Refused { status: 400, message: "not here".into() };
+                self.answer(to, wish, task, outcome, Duration::from_millis(1));
+            }
+            return;
+        }
         let mut asked = task.clone();
         asked.status.state = told;
         let timestamp = self.wall(SignedDuration::ZERO);

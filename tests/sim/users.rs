@@ -1,5 +1,6 @@
 //! Users: they submit tasks and stop some, and try again until somebody says that it was done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cube_tui::cluster::Cause;
@@ -7,6 +8,7 @@ use cube_tui::manager::decide::{Answer, Input};
 use cube_tui::task::{EventId, HealthCheck, Probe, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec};
 use jiff::SignedDuration;
 
+use crate::engine::{ANSWERS_4XX, image_refused_by};
 use crate::event::Event;
 use crate::world::World;
 
@@ -33,6 +35,16 @@ impl World {
     }
 
     pub fn some_task(&mut self) -> TaskEvent {
+        let mut event = self.some_kind_of_task();
+        if self.rng.u8(0..4) == 0 {
+            // Some or all of the workers can't start it.
+            let who = self.rng.u32(1..16) | if self.rng.u8(0..3) == 0 { ANSWERS_4XX } else { 0 };
+            Arc::make_mut(&mut event.task.spec).image = image_refused_by(who);
+        }
+        event
+    }
+
+    fn some_kind_of_task(&mut self) -> TaskEvent {
         let (kind, restart_policy) = match self.rng.u8(0..8) {
             0 => ("good", RestartPolicy::OnFailure(Some(2))),
             1 => ("bad", RestartPolicy::OnFailure(Some(2))),

@@ -8,7 +8,7 @@ use cube_tui::worker::runtime::{Exit, Probed, Run, RuntimeError, Started};
 use cube_tui::worker::{self, Limits, Worker};
 use jiff::SignedDuration;
 
-use crate::engine::{Behaviour, Engine, behaviour};
+use crate::engine::{Behaviour, Engine, behaviour, refuses};
 use crate::event::{Event, Trouble};
 use crate::network::Net;
 use crate::world::World;
@@ -268,6 +268,7 @@ impl World {
                 if self.workers[worker].life != life && self.rng.bool() {
                     return;
                 }
+                let fails = fails && !refuses(worker, &task.spec.image);
                 if fails {
                     self.harmed.insert(task.id);
                 }
@@ -277,6 +278,16 @@ impl World {
                 let is_late = host.life != life || host.lease_end.is_none_or(|end| end <= since_boot);
                 host.is_excused |= task.spec.exclusive && is_late;
                 let run = Run::of(&task);
+                let image = &task.spec.image;
+                if refuses(worker, image) {
+                    let error = if worker.is_multiple_of(2) {
+                        RuntimeError::ImageMissing(image.clone())
+                    } else {
+                        RuntimeError::Refused("no space left".into())
+                    };
+                    self.work_if_alive(worker, life, worker::Input::StartFailed { run, error });
+                    return;
+                }
                 let started = self.start_container(worker, &task);
                 if fails {
                     worker::Input::StartFailed { run, error: no_answer() }
@@ -284,7 +295,11 @@ impl World {
                     worker::Input::Started { run, started }
                 }
             }
-            worker::Effect::Pull { image } => worker::Input::Pulled { image, result: Ok(()) },
+            worker::Effect::Pull { image } => {
+                let is_refused = refuses(worker, &image);
+                let result = if is_refused { Err(RuntimeError::Refused("no such image".into())) } else { Ok(()) };
+                worker::Input::Pulled { image, result }
+            }
             worker::Effect::AbandonPull { .. } => return,
             worker::Effect::Stop { task, container, grace: _ } => {
                 if !fails && let Some(found) = engine.containers.remove(&container) {
@@ -314,6 +329,10 @@ impl World {
                 worker::Input::Probed { run, container, took: Duration::ZERO, result }
             }
         };
+        self.work_if_alive(worker, life, input);
+    }
+
+    fn work_if_alive(&mut self, worker: usize, life: u32, input: worker::Input) {
         let host = &self.workers[worker];
         if host.life == life {
             // A worker that stands still finds the answer when it goes on.

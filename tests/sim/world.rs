@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cube_tui::cluster::{Change, Cluster};
 use cube_tui::manager::decide::{Input, Manager};
-use cube_tui::task::{TaskEvent, TaskId};
+use cube_tui::task::{TaskEvent, TaskId, WorkerId};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -45,6 +45,8 @@ pub struct World {
     pub stopped: BTreeSet<TaskId>,
     /// Tasks that something happened to which may fail a task: their end is anybody's guess.
     pub harmed: BTreeSet<TaskId>,
+    /// The workers that could not start a task, since it last ran or was restarted.
+    pub refused: BTreeMap<TaskId, BTreeSet<WorkerId>>,
     /// Every Change that was stored, if somebody wants to read them.
     pub log: Option<Vec<Arc<Change>>>,
     /// How often every message arrives.
@@ -72,6 +74,7 @@ impl World {
             acknowledged: BTreeSet::new(),
             stopped: BTreeSet::new(),
             harmed: BTreeSet::new(),
+            refused: BTreeMap::new(),
             log: None,
             copies: 1,
             loses_answers: false,

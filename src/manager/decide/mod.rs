@@ -7,6 +7,7 @@ mod collect;
 mod lease;
 mod moves;
 mod recover;
+mod refusals;
 mod restart_policy;
 mod send_work;
 mod stop_task;

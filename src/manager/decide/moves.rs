@@ -16,9 +16,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::refusals::LOOK_AGAIN;
 use super::{Manager, Now, Timer, Turn};
 use crate::cluster::{Cause, Moves, TaskRecord, What, WorkerHealth};
-use crate::scheduler::select_worker;
 use crate::task::{State, TaskId, TaskStatus, WorkerId};
 
 /// Looked at in one turn: some milliseconds of work, after which everything else has its turn.
@@ -99,14 +99,13 @@ impl Manager {
                 self.keep_exclusive(turn, task);
                 continue;
             }
-            let workers = self.cluster.workers();
-            let chosen = select_worker(&record.task.spec, workers, self.cluster.last_worker(), |worker| {
-                self.is_busy(turn.now, &worker.id)
-            });
-            match chosen {
-                Ok(index) => {
-                    let worker = workers[index].id.clone();
-                    self.move_task(turn, task, &worker);
+            match self.choose(turn.now, record, None) {
+                Ok(worker) => self.move_task(turn, task, &worker),
+                Err(no_worker) if !record.refusals.is_empty() && !no_worker.is_soon_decided() => {
+                    self.give_up(turn, task, no_worker);
+                }
+                Err(_) if !record.refusals.is_empty() => {
+                    self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Move(task));
                 }
                 Err(no_worker) if no_worker.is_only_busy() => {
                     // The next answer makes room.

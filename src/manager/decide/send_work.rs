@@ -6,7 +6,6 @@ use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
 use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
 use crate::cluster::{Cause, TaskRecord, What};
-use crate::scheduler::select_worker;
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// How long a task waits after its `attempts`-th dispatch in a row that did not arrive: half a second, doubled
@@ -33,14 +32,8 @@ impl Manager {
             if record.queued.is_none_or(|queued| queued.position != place.position) {
                 continue;
             }
-            let workers = self.cluster.workers();
-            let last_worker = self.cluster.last_worker();
-            let chosen = select_worker(&record.task.spec, workers, last_worker, |worker| {
-                self.is_busy(turn.now, &worker.id)
-            });
-            match chosen {
-                Ok(index) => {
-                    let worker = workers[index].id.clone();
+            match self.choose(turn.now, record, None) {
+                Ok(worker) => {
                     let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
                     let is_new = moves || must_be_new(record);
                     let generation = record.status().generation + u32::from(is_new);
@@ -50,6 +43,9 @@ impl Manager {
                         What::Scheduled { task, worker: worker.clone(), generation },
                     );
                     self.send_start(turn, &worker, task);
+                }
+                Err(no_worker) if !record.refusals.is_empty() => {
+                    self.wait_or_give_up(turn, task, no_worker);
                 }
                 Err(no_worker) if no_worker.is_only_busy() => {
                     self.ready.push_front(place);
@@ -149,10 +145,7 @@ impl Manager {
         }
         match outcome {
             SendOutcome::Accepted => {}
-            SendOutcome::Refused { status: _, message } => {
-                let reason = format!("{worker} refused it: {message}");
-                self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Failed, reason });
-            }
+            SendOutcome::Refused { status: _, message } => self.not_taken(turn, worker, task, message),
             SendOutcome::Failed { reason: _, may_have_arrived } if record.is_stopping() => {
                 if !may_have_arrived {
                     self.stopped_before_start(turn, task, Cause::WorkerLink);

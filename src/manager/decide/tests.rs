@@ -3,6 +3,7 @@
 mod flapping;
 mod lease;
 mod moves;
+mod refusals;
 mod reports;
 
 use std::sync::Arc;
@@ -253,8 +254,8 @@ fn a_worker_that_is_down_at_dispatch_gives_the_event_back_with_backoff_and_reaso
 }
 
 #[test]
-fn a_4xx_fails_the_task_with_the_workers_message() {
-    let mut desk = Desk::with(&["a", "b"]);
+fn a_4xx_of_the_only_worker_fails_the_task_with_its_message() {
+    let mut desk = Desk::with(&["a"]);
     let (task, _) = desk.submit(TaskSpec::default());
     assert!(desk.sent("a", task, refused(400, "Image: must not be empty")).is_empty());
     assert_eq!(desk.state(task), State::Failed);

@@ -121,6 +121,8 @@ impl Manager {
             if is_of_before_the_restart(turn, record, &status) {
                 return;
             }
+            // It has an ID as soon as its container runs, and the book tells no more.
+            status.never_ran = status.state == State::Failed && status.container_id.is_empty();
             give_book_reason(record, &mut status);
         } else if record.state().has_ended() && !status.state.has_ended() {
             // It ended here by a list from before the start arrived; what the list did not show must not go on.
@@ -131,6 +133,10 @@ impl Manager {
             count_as_stopped(&mut status);
         }
         if let Some(status) = news(record, status, turn.now.wall) {
+            if status.never_ran && record.state() == State::Scheduled {
+                self.could_not_start(turn, worker, report.id, status);
+                return;
+            }
             let (task, ended) = (report.id, status.state.has_ended());
             self.change(turn, Cause::WorkerReport, What::Observed { task, status });
             if ended {

@@ -54,6 +54,9 @@ pub(super) fn what() -> impl Strategy<Value = What> {
         1 => (task(), worker(), worker(), 0..3_u32, reason()).prop_map(|(task, from, worker, generation, reason)| {
             What::Moved { task, from, worker, generation, reason }
         }),
+        1 => (task(), worker(), prop::option::of(worker()), 0..3_u32, reason()).prop_map(|(task, worker, to, generation, reason)| {
+            What::Refused { task, worker, why: reason.clone(), to, generation, reason }
+        }),
         1 => prop::collection::vec(task(), 0..4).prop_map(|tasks| What::Collected { tasks }),
         2 => (worker(), any::<bool>()).prop_map(|(id, is_ready)| {
             let mut worker = WorkerRecord::new(id, false, Timestamp::UNIX_EPOCH);
