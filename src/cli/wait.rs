@@ -153,6 +153,7 @@ mod tests {
     use super::super::args::Output;
     use super::super::fixture::{History, id};
     use super::*;
+    use crate::cluster::Cause;
     use crate::task::RestartPolicy;
 
     /// Waits for `task` through all Changes from the `skip`ped ones on; the revision at which it was over.

@@ -276,7 +276,8 @@ impl World {
                 let host = &mut self.workers[worker];
                 // An engine that was so slow that the lease ended meanwhile, or the worker that asked for it.
                 let is_late = host.life != life || host.lease_end.is_none_or(|end| end <= since_boot);
-                host.is_excused |= task.spec.exclusive && is_late;
+                // Nor does its worker know what to stop if the lease ends before an unanswered start is looked at.
+                host.is_excused |= task.spec.exclusive && (is_late || fails);
                 let run = Run::of(&task);
                 let image = &task.spec.image;
                 if refuses(worker, image) {
