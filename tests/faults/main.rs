@@ -15,6 +15,7 @@ mod create_answer;
 mod engine;
 mod manager;
 mod recover;
+mod refused;
 mod second_engine;
 mod worker;
 
@@ -26,6 +27,7 @@ fn main() {
         engine::tests(),
         recover::tests(),
         container::tests(),
+        refused::tests(),
     ];
     support::run(tests.into_iter().flatten().collect());
 }
