@@ -93,7 +93,8 @@ mod tests {
         let workers = [worker("a"), worker("b")];
         let only_a = |worker: &WorkerRecord| (worker.id.as_str() == "a").then_some(Rejection::Busy);
         assert_eq!(select_worker(&TaskSpec::default(), &workers, None, only_a), Ok(1));
-        let error = select_worker(&TaskSpec::default(), &workers, None, |_| Some(Rejection::Busy)).unwrap_err();
+        let error =
+            select_worker(&TaskSpec::default(), &workers, None, |_| Some(Rejection::Busy)).unwrap_err();
         assert!(error.is_only_busy());
     }
 

@@ -241,8 +241,7 @@ fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {
     let was_harmed = world.harmed.contains(&task.id);
     if refused_by(&task.spec.image) != 0 {
         // Who could take it when it was refused is chance; that it waits for nobody is not.
-        let restarts =
-            record.desired == State::Running && task.spec.restart_policy == RestartPolicy::Always;
+        let restarts = record.desired == State::Running && task.spec.restart_policy == RestartPolicy::Always;
         let goes_on = matches!(state, State::Pending | State::Scheduled);
         let has_reason = state != State::Failed || !task.status.reason.is_empty();
         return ensure(has_reason && (restarts || !goes_on), || format!("{state}: {record:?}"));

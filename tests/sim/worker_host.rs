@@ -298,7 +298,8 @@ impl World {
             }
             worker::Effect::Pull { image } => {
                 let is_refused = refuses(worker, &image);
-                let result = if is_refused { Err(RuntimeError::Refused("no such image".into())) } else { Ok(()) };
+                let result =
+                    if is_refused { Err(RuntimeError::Refused("no such image".into())) } else { Ok(()) };
                 worker::Input::Pulled { image, result }
             }
             worker::Effect::AbandonPull { .. } => return,

@@ -34,10 +34,7 @@ fn a_task_that_a_worker_could_not_start_is_tried_on_the_next_at_once_and_told_in
     let Decision { changes, effects } = desk.refuses("a", task, "image x:1 could not be pulled: no");
     assert_eq!(starts(&effects), [("b", 1)]);
     assert_eq!(changes.len(), 1, "{changes:?}");
-    assert_eq!(
-        desk.reason(task),
-        "a could not start it: image x:1 could not be pulled: no; tried on b"
-    );
+    assert_eq!(desk.reason(task), "a could not start it: image x:1 could not be pulled: no; tried on b");
     assert_eq!(desk.state(task), State::Scheduled);
     desk.report("b", task, State::Running);
     let record = desk.task(task);
@@ -135,7 +132,11 @@ fn a_4xx_is_a_refusal_and_a_restart_forgets_all_of_them() {
     assert_eq!(desk.reason(task), "a could not start it: Cmd: too long; tried on b");
     desk.refuses("b", task, "no space");
     let record = desk.task(task);
-    assert_eq!((record.state(), record.status().restart_count), (State::Pending, 1), "now its policy decides");
+    assert_eq!(
+        (record.state(), record.status().restart_count),
+        (State::Pending, 1),
+        "now its policy decides"
+    );
     assert!(record.crashes.last.contains("Cmd: too long") && record.crashes.last.contains("no space"));
     let again = desk.wait(Duration::from_secs(2));
     assert_eq!(starts(&again).len(), 1);
@@ -166,7 +167,10 @@ fn a_stop_meanwhile_wins() {
     let by_report = desk.submit_with(RestartPolicy::Always);
     desk.stop(by_report);
     assert!(starts(&desk.refuses("a", by_report, "no space").effects).is_empty());
-    assert_eq!((desk.state(by_report), desk.reason(by_report)), (State::Completed, "stopped before it started"));
+    assert_eq!(
+        (desk.state(by_report), desk.reason(by_report)),
+        (State::Completed, "stopped before it started")
+    );
 
     let by_answer = desk.submit_with(RestartPolicy::Always);
     let worker = desk.manager.cluster().worker_of(by_answer).unwrap().as_str().to_owned();
