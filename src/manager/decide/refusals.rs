@@ -62,11 +62,11 @@ impl Manager {
     }
 
     /// By its worker's answer to the start, the task is none for that worker.
-    pub(super) fn not_taken(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, message: String) {
+    pub(super) fn not_taken(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, message: &str) {
         let (state, reason) = if self.cluster.task(task).is_some_and(TaskRecord::is_stopping) {
             (State::Completed, STOPPED_BEFORE.to_owned())
         } else {
-            let refusal = Refusal { worker: worker.clone(), why: message.clone() };
+            let refusal = Refusal { worker: worker.clone(), why: message.to_owned() };
             match self.try_elsewhere(turn, Cause::WorkerLink, task, refusal) {
                 Ok(()) => return,
                 Err(no_worker) if no_worker.rejections.len() > 1 => (State::Failed, all_tried(no_worker)),

@@ -145,7 +145,7 @@ impl Manager {
         }
         match outcome {
             SendOutcome::Accepted => {}
-            SendOutcome::Refused { status: _, message } => self.not_taken(turn, worker, task, message),
+            SendOutcome::Refused { status: _, message } => self.not_taken(turn, worker, task, &message),
             SendOutcome::Failed { reason: _, may_have_arrived } if record.is_stopping() => {
                 if !may_have_arrived {
                     self.stopped_before_start(turn, task, Cause::WorkerLink);

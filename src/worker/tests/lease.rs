@@ -155,3 +155,19 @@ fn a_stop_that_was_wished_for_meanwhile_wins() {
     leased.after(SECOND).stopped(&task, "c", Ok(()));
     assert_eq!(leased.desk.state_and_reason(&task), (State::Completed, "stopped"));
 }
+
+#[test]
+fn a_stop_that_is_under_way_when_the_lease_ends_has_no_longer_than_the_lease() {
+    let mut leased = Leased::new();
+    let task = leased.running();
+    let replaced = leased.after(SECOND).start(&generation(&task, 1));
+    assert!(
+        matches!(replaced.effects[..], [Effect::Stop { grace, .. }] if grace > LEASE_GRACE),
+        "{replaced:?}"
+    );
+    let output = leased.after(LEASE).give(Input::LeaseEnds);
+    let stop = Effect::Stop { task: task.id, container: "c".to_owned(), grace: LEASE_GRACE };
+    assert_eq!(output.effects, [stop]);
+    leased.after(SECOND).stopped(&task, "c", Ok(()));
+    assert!(leased.desk.status(&task).is_interrupted);
+}

@@ -192,3 +192,57 @@ fn failed_can_not_be_wished_for() {
     assert_eq!(status_of(&desk.give(Input::Event(event))), 400);
     assert_eq!(desk.worker.task_count(), 0);
 }
+
+/// What the start met, and whether another worker may try.
+#[test]
+fn only_a_start_that_nothing_can_have_come_of_is_said_to_never_have_run() {
+    let no_space = || RuntimeError::Refused("no space left".into());
+    let cases = [
+        ("the engine says no", vec![no_space()], true),
+        ("no answer, then a no", vec![away(), no_space()], false),
+        ("never an answer", vec![away(); 5], false),
+    ];
+    for (name, errors, expected) in cases {
+        let mut desk = Desk::new();
+        let task = task(1);
+        desk.start(&task);
+        for error in errors {
+            desk.failed(&task, error);
+            desk.give(Input::Wake(task.id));
+        }
+        let status = desk.status(&task);
+        assert_eq!((status.state, status.never_ran), (State::Failed, expected), "{name}");
+        let next = generation(&task, 1);
+        desk.start(&next);
+        desk.failed(&next, no_space());
+        assert!(desk.status(&task).never_ran, "{name}: the next generation is a start of its own");
+    }
+}
+
+#[test]
+fn a_pull_without_an_answer_never_ran_anything() {
+    let mut desk = Desk::new();
+    let task = task(1);
+    desk.start(&task);
+    desk.failed(&task, RuntimeError::ImageMissing("busy:1".into()));
+    for _ in 0..5 {
+        desk.give(Input::Pulled { image: "busy:1".into(), result: Err(away()) });
+        desk.give(Input::Wake(task.id));
+        desk.failed(&task, RuntimeError::ImageMissing("busy:1".into()));
+    }
+    let status = desk.status(&task);
+    assert_eq!((status.state, status.never_ran), (State::Failed, true), "{}", status.reason);
+}
+
+#[test]
+fn a_container_that_its_restarted_engine_can_not_start_again_did_run() {
+    let mut desk = Desk::new();
+    let task = desk.running();
+    desk.give(Input::RuntimeHealth("no engine".into()));
+    desk.give(Input::Killed { run: Run::of(&task), container: "c".into() });
+    desk.give(Input::Found(found(&task, "c", FoundState::Exited(exit(137)))));
+    desk.give(Input::RuntimeHealth(String::new()));
+    desk.failed(&task, RuntimeError::Refused("no such network".into()));
+    let status = desk.status(&task);
+    assert_eq!((status.state, status.never_ran), (State::Failed, false), "{}", status.reason);
+}

@@ -1,6 +1,9 @@
 //! Hosts that are gone, stand still, or come and go.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::engine::image_refused_by;
 
 #[test]
 fn row_5_a_host_that_is_gone_is_lost_within_10_s_and_its_tasks_run_elsewhere_within_15_s() {
@@ -129,4 +132,30 @@ fn a_worker_that_goes_by_another_name_after_a_restart_of_the_manager_keeps_its_c
     assert_eq!(world.containers(), before);
     assert!(world.all_run(&tasks));
     assert_eq!(tasks.iter().filter(|task| world.is_on(**task, 0)).count(), 3);
+}
+
+#[test]
+fn row_15_a_task_that_two_of_three_workers_can_not_start_runs_on_the_third_within_seconds() {
+    let mut world = World::calm(3);
+    let mut event = world.task("stays", RestartPolicy::No);
+    let task = event.task.id;
+    Arc::make_mut(&mut event.task.spec).image = image_refused_by(0b011);
+    world.submit(event);
+    world.until("it runs", 3 * SECOND, |world| world.state(task) == State::Running);
+    assert!(world.is_on(task, 2));
+    let told: Vec<&str> = world
+        .changes()
+        .filter_map(|change| match &change.what {
+            What::Refused { reason, .. } => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert!(told.len() == 2 && told[1].contains("worker-1 could not start it"), "{told:?}");
+
+    let mut event = world.task("stays", RestartPolicy::No);
+    let task = event.task.id;
+    Arc::make_mut(&mut event.task.spec).image = image_refused_by(0b111);
+    world.submit(event);
+    world.until("it has failed", 3 * SECOND, |world| world.state(task) == State::Failed);
+    world.heals();
 }
