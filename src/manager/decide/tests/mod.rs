@@ -1,9 +1,13 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
+mod book;
+mod collect;
 mod flapping;
 mod lease;
 mod moves;
+mod recover;
 mod reports;
+mod restarts;
 
 use std::sync::Arc;
 use std::time::Duration;
