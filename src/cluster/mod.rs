@@ -5,6 +5,7 @@ mod crashes;
 mod ended;
 mod event_db;
 mod feed;
+mod moves;
 mod part;
 mod sample;
 mod snapshot;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use change::{Cause, Change, Revision, What};
@@ -22,6 +23,7 @@ pub use crashes::Crashes;
 pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
 pub use event_db::EventDb;
 pub use feed::FeedItem;
+pub use moves::Moves;
 pub use part::{ClusterHead, Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use snapshot::Snapshot;
@@ -87,26 +89,6 @@ pub struct Refusal {
     pub worker: WorkerId,
     /// In its own words: "image x:1 could not be pulled: ..."
     pub why: String,
-}
-
-/// How often a task had to leave a lost worker; sets the backoff of the next move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moves {
-    /// Moves of which each came within [`Moves::FORGOTTEN_AFTER`] of the one before.
-    pub in_a_row: u32,
-    pub last: Timestamp,
-}
-
-impl Moves {
-    /// A task that kept its place for this long is as good as one that never moved.
-    pub const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(10);
-
-    fn next(before: Option<Self>, now: Timestamp) -> Self {
-        let in_a_row = before
-            .filter(|before| now.duration_since(before.last) < Self::FORGOTTEN_AFTER)
-            .map_or(0, |before| before.in_a_row);
-        Self { in_a_row: in_a_row.saturating_add(1), last: now }
-    }
 }
 
 impl TaskRecord {

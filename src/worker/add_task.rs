@@ -1,7 +1,7 @@
 //! What a worker answers to a wish (start, stop) and what it notes. Knows no engine; `run_task` does the rest.
 
 use super::{
-    core::{Effect, Entry, Phase, Wish, Worker},
+    core::{Effect, Entry, Wish, Worker},
     report::EventAnswer,
 };
 use crate::task::{State, Task, TaskEvent, TaskId, TaskStatus};
@@ -114,17 +114,7 @@ impl Worker {
 
     fn insert(&mut self, task: Task, generation: u32, wish: Wish) {
         let task = asked_for(task, generation);
-        let entry = Entry {
-            wish,
-            phase: Phase::None,
-            is_pulled: false,
-            attempts: 0,
-            may_run: false,
-            killed: None,
-            checks: None,
-            has_lapsed: false,
-            task,
-        };
+        let entry = Entry::new(task, wish);
         if entry.task.spec.exclusive {
             self.put_under_lease(entry.task.id);
         }

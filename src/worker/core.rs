@@ -229,6 +229,23 @@ pub(super) struct Entry {
     pub checks: Option<Checks>,
 }
 
+impl Entry {
+    /// One for which nothing was done yet.
+    pub(super) fn new(task: Task, wish: Wish) -> Self {
+        Self {
+            task,
+            wish,
+            phase: Phase::None,
+            is_pulled: false,
+            attempts: 0,
+            may_run: false,
+            killed: None,
+            has_lapsed: false,
+            checks: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Run,

@@ -139,17 +139,7 @@ impl Worker {
             ..TaskStatus::default()
         };
         let task = Task { status, ..found.task.clone() };
-        let entry = Entry {
-            task,
-            wish: Wish::Run,
-            phase: Phase::None,
-            is_pulled: false,
-            attempts: 0,
-            may_run: false,
-            killed: None,
-            checks: None,
-            has_lapsed: false,
-        };
+        let entry = Entry::new(task, Wish::Run);
         if entry.task.spec.exclusive {
             self.adopt_under_lease(id);
         }

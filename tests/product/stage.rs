@@ -11,7 +11,12 @@ use bollard::{
 use futures_util::StreamExt as _;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::support::{self, Image, Sweep, containers_with, process::Home, with_engine};
@@ -25,6 +30,31 @@ pub struct Stage {
     pub home: Home,
     mark: String,
     began: u64,
+    /// All so far, as they are told: the engine remembers no more than 256 events of everybody's.
+    starts: Arc<Mutex<BTreeSet<Start>>>,
+    /// It listens for as long as this lives.
+    listening: JoinSet<()>,
+}
+
+/// A container and when it was started.
+type Start = (String, i64);
+
+fn start(event: EventMessage) -> Start {
+    (event.actor.unwrap().id.unwrap(), event.time_nano.unwrap())
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// The starts of containers with this label.
+fn events(mark: &str, began: u64) -> EventsOptionsBuilder {
+    let filters = HashMap::from([
+        ("label", vec![mark.to_owned()]),
+        ("type", vec!["container".to_owned()]),
+        ("event", vec!["start".to_owned()]),
+    ]);
+    EventsOptionsBuilder::default().since(&began.to_string()).filters(&filters)
 }
 
 pub fn trial<F, R>(name: &'static str, test: F) -> Trial
@@ -44,9 +74,28 @@ where
 impl Stage {
     /// On the engine at `host`.
     pub fn on(docker: Docker, host: &str, image: Image) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let began = now.unwrap().as_secs();
-        Self { docker, image, home: Home::new(host), mark: Uuid::new_v4().simple().to_string(), began }
+        let mut stage = Self {
+            docker,
+            image,
+            home: Home::new(host),
+            mark: Uuid::new_v4().simple().to_string(),
+            began: seconds_now(),
+            starts: Arc::default(),
+            listening: JoinSet::new(),
+        };
+        let (docker, starts) = (stage.docker.clone(), Arc::clone(&stage.starts));
+        let options = events(&stage.mark(), stage.began).build();
+        stage.listening.spawn(async move {
+            loop {
+                let mut told = Box::pin(docker.events(Some(options.clone())));
+                while let Some(Ok(event)) = told.next().await {
+                    starts.lock().unwrap().insert(start(event));
+                }
+                // Some tests restart their engine.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+        stage
     }
 
     /// A task as a file has it.
@@ -78,19 +127,13 @@ impl Stage {
 
     /// How often the engine has started a container of this test.
     pub async fn starts(&self) -> usize {
-        let filters = HashMap::from([
-            ("label", vec![self.mark()]),
-            ("type", vec!["container".to_owned()]),
-            ("event", vec!["start".to_owned()]),
-        ]);
-        let until = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 1;
-        let options = EventsOptionsBuilder::default()
-            .since(&self.began.to_string())
-            .until(&until.to_string())
-            .filters(&filters)
-            .build();
-        let events: Vec<Result<EventMessage, _>> = self.docker.events(Some(options)).collect().await;
-        events.into_iter().map(Result::unwrap).count()
+        // Those that are not told yet are among the last, which the engine still remembers.
+        let until = seconds_now() + 1;
+        let rest = events(&self.mark(), self.began).until(&until.to_string()).build();
+        let rest: Vec<_> = self.docker.events(Some(rest)).map(|event| start(event.unwrap())).collect().await;
+        let mut starts = self.starts.lock().unwrap();
+        starts.extend(rest);
+        starts.len()
     }
 
     pub async fn inspect(&self, container: &str) -> ContainerInspectResponse {

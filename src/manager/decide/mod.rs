@@ -348,12 +348,4 @@ impl Turn {
 }
 
 #[cfg(test)]
-mod book_tests;
-#[cfg(test)]
-mod collect_tests;
-#[cfg(test)]
-mod recover_tests;
-#[cfg(test)]
-mod restart_tests;
-#[cfg(test)]
 mod tests;

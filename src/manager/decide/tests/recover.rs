@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::tests::{Desk, id, starts, stops};
-use super::{Answer, Effect, Input};
+use super::{Desk, id, starts, stops};
 use crate::cluster::{Cause, What, WorkerRecord};
+use crate::manager::decide::{Answer, Effect, Input};
 use crate::manager::request::Recovered;
 use crate::task::{RestartPolicy, State, Task, TaskId, TaskSpec, WorkerId};
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::collect::Kept;
-use super::tests::{Desk, id, starts};
-use super::*;
+use super::{Desk, id, starts};
+use crate::manager::decide::collect::Kept;
+use crate::manager::decide::*;
 use crate::task::{State, TaskSpec};
 
 fn desk(kept: Kept) -> Desk {

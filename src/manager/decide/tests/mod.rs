@@ -1,10 +1,14 @@
 //! The decisions as tables: state, input, expected Changes and effects. One helper drives virtual time.
 
+mod book;
+mod collect;
 mod flapping;
 mod lease;
 mod moves;
+mod recover;
 mod refusals;
 mod reports;
+mod restarts;
 
 use std::sync::Arc;
 use std::time::Duration;

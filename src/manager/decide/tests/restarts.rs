@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::tests::{Desk, id, starts};
-use super::*;
+use super::{Desk, id, starts};
+use crate::manager::decide::*;
 use crate::task::{RestartPolicy, State, TaskSpec};
 
 /// A worker and a task that is always started again.

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::tests::{Desk, id};
-use super::{Effect, Input, SendOutcome, Wish};
+use super::{Desk, id};
 use crate::cluster::{Capacity, Peer};
+use crate::manager::decide::{Effect, Input, SendOutcome, Wish};
 use crate::task::{RestartPolicy, State, Task, TaskId, TaskSpec};
 
 const POLL: Duration = Duration::from_secs(1);
