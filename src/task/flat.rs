@@ -19,7 +19,7 @@ use super::{
 pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// The fields of a Task in the order in which the book's peers print them, then ours.
-pub(super) const TASK_FIELDS: [&str; 38] = [
+pub(super) const TASK_FIELDS: [&str; 39] = [
     "ID",
     "ContainerID",
     "Name",
@@ -56,6 +56,7 @@ pub(super) const TASK_FIELDS: [&str; 38] = [
     "ExitCode",
     "Reason",
     "Interrupted",
+    "NeverRan",
     "Health",
     "HealthFailure",
 ];

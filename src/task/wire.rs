@@ -466,7 +466,7 @@ mod tests {
             "Entrypoint": ["b"], "Env": ["A=1"], "PullPolicy": "never", "NetworkMode": "host",
             "Mounts": ["data:/d"], "Labels": {"a": "b"}, "StopTimeout": 1, "HealthStartPeriod": 1, "HealthInterval": 2,
             "HealthTimeout": 3, "HealthRetries": 4, "Exclusive": true, "Constraints": ["c"], "Priority": 1,
-            "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true,
+            "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true, "NeverRan": true,
             "Health": "unhealthy", "HealthFailure": "f",
         });
         serde_json::from_value(task).unwrap()
@@ -509,9 +509,16 @@ mod tests {
         assert_eq!((&stop["State"], &stop["Task"]["State"]), (&json!(3), &json!(3)));
         assert_eq!(stop["Task"]["RestartPolicy"], "");
         assert_eq!(stop["Task"]["HealthCheck"], "/h");
-        for field in
-            ["Generation", "ExitCode", "Reason", "Interrupted", "Health", "HealthFailure", "HealthInterval"]
-        {
+        for field in [
+            "Generation",
+            "ExitCode",
+            "Reason",
+            "Interrupted",
+            "NeverRan",
+            "Health",
+            "HealthFailure",
+            "HealthInterval",
+        ] {
             assert_eq!(stop["Task"].get(field), None, "{field}");
         }
     }
