@@ -273,10 +273,13 @@ async fn a_hung_start_holds_up_nothing_but_its_slot() {
 async fn an_exclusive_task_runs_while_a_manager_is_heard_and_no_longer() {
     let (worker, _) = worker().await;
     let id = Uuid::new_v4();
-    let task = json!({ "ID": id, "State": 1, "Image": "busy:1", "Exclusive": true });
-    let event = json!({ "ID": Uuid::new_v4(), "State": 2, "Task": task }).to_string();
-    let (status, message) = refusal(&worker, Method::POST, "/tasks", &event).await;
+    let mut task = json!({ "ID": id, "State": 1, "Image": "busy:1", "Exclusive": true });
+    let event = |task: &Value| json!({ "ID": Uuid::new_v4(), "State": 2, "Task": task }).to_string();
+    let (status, message) = refusal(&worker, Method::POST, "/tasks", &event(&task)).await;
     assert_eq!(status, 503, "{message}");
+    // What was refused stays refused: this is the next dispatch.
+    task["Generation"] = json!(1);
+    let event = event(&task);
 
     let mut reports = Box::pin(worker.client.reports().await.unwrap());
     let Report::LeaseClock(clock) = reports.next().await.unwrap().unwrap() else {
