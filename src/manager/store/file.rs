@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 
 use super::error::{Blame, StoreError};
 use super::fold::{Places, fold};
@@ -154,16 +154,37 @@ impl StoreFile {
             }
         }
         let due = retention.due(&self.log, changes.len());
-        if due > 0 {
-            let places = self.places.get_or_insert_default();
-            fold(&transaction, &mut self.snapshot, places, &mut self.log, due, &mut self.row, blame)?;
-        }
-        transaction.commit().map_err(|why| blame.writing(why))?;
+        self.fold_and_commit(transaction, due)?;
         if let Err(error) = self.witness.saw(self.revision()) {
             // What is durable stays durable.
             tracing::warn!("cannot write beside the store {}: {error}", self.path.display());
         }
         Ok(())
+    }
+
+    pub(super) fn has_put_off(&self, retention: &Retention) -> bool {
+        retention.due_at_rest(&self.log) > 0
+    }
+
+    /// Folds a part of what was put off. After an error this must be dropped.
+    pub(super) fn catch_up(&mut self, retention: &Retention) -> Result<(), StoreError> {
+        if self.places.is_none() {
+            self.load()?;
+        }
+        let due = retention.due_at_rest(&self.log);
+        let blame = Blame(&self.path);
+        let transaction = self.database.begin_write().map_err(|why| blame.writing(why))?;
+        self.fold_and_commit(transaction, due)
+    }
+
+    /// Commits, with the `due` oldest Changes folded away.
+    fn fold_and_commit(&mut self, transaction: WriteTransaction, due: usize) -> Result<(), StoreError> {
+        let blame = Blame(&self.path);
+        if due > 0 {
+            let places = self.places.get_or_insert_default();
+            fold(&transaction, &mut self.snapshot, places, &mut self.log, due, &mut self.row, blame)?;
+        }
+        transaction.commit().map_err(|why| blame.writing(why))
     }
 }
 
