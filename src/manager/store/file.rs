@@ -4,15 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
+use redb::{Database, DatabaseError, ReadableDatabase, WriteTransaction};
 
 use super::error::{Blame, StoreError};
 use super::fold::{Places, fold};
 use super::retention::{Log, Retention};
-use super::tables::{CHANGES, HEAD, META, TASKS, WORKERS, WorkerRow};
+use super::tables::{CHANGES, HEAD, META, WORKERS, WorkerRow};
 use super::witness::Witness;
-use super::{migrate, set_aside};
-use crate::cluster::{Change, Cluster, ClusterHead, Part, Revision, TaskEntry};
+use super::{migrate, read_tasks, set_aside};
+use crate::cluster::{Change, Cluster, ClusterHead, Part, Revision};
 
 /// Opens the file at a path, or makes it.
 pub(super) type Create = fn(&Path) -> Result<Database, DatabaseError>;
@@ -113,18 +113,13 @@ impl StoreFile {
     /// The snapshot with the log folded in.
     pub(super) fn load(&mut self) -> Result<Cluster, StoreError> {
         let blame = Blame(&self.path);
-        let read = self.database.begin_read().map_err(|why| blame.reading(why))?;
-        let table = read.open_table(TASKS.definition).map_err(|why| blame.reading(why))?;
-        let count = table.len().map_err(|why| blame.reading(why))?;
-        let count = usize::try_from(count).unwrap_or(0);
+        let count = usize::try_from(read_tasks::count(&self.database, blame)?).unwrap_or(0);
         let mut part = self.snapshot.clone();
         let mut places = Places::with_capacity(count);
         part.reserve(count);
-        TASKS.each(&table, blame, |&place, entry: Result<TaskEntry, _>, _| {
-            let entry = entry?;
+        read_tasks::each(&self.database, blame, |(place, entry)| {
             places.insert(entry.record.task.id, place);
             part.insert(entry);
-            Ok(())
         })?;
         self.places = Some(places);
         let mut cluster = part.into_cluster();

@@ -31,9 +31,12 @@ const SLACK: u32 = 16;
 /// folding, and what goes on for longer finds most Changes of a task together and pays for one row.
 const BUSY: u32 = 4;
 
-/// Folded away by one commit at the least, if so many are to go, and beside as many as it adds itself twice over. So
-/// no commit takes long, and each makes room for more than it brings.
+/// Folded away at once while nothing waits for a commit, which may be asked for meanwhile: some ten milliseconds' work.
 const CHUNK: usize = 2_048;
+
+/// Folded away by a commit, and beside as many as it adds itself twice over: so it makes room for more than it brings.
+/// More than at rest, for between the first Change of a task and its last there may be thousands of others.
+const BUSY_CHUNK: usize = 8_192;
 
 /// The log: the Changes that a store keeps, the oldest first, with the size of each.
 #[derive(Debug, Default)]
@@ -68,7 +71,7 @@ impl Log {
 impl Retention {
     /// How many of the oldest are to be folded away by a commit that has added `added`: none, until it has to be.
     pub(super) fn due(&self, log: &Log, added: usize) -> usize {
-        if self.times(BUSY, 1).is_exceeded(log) { self.beyond(log, CHUNK + 2 * added) } else { 0 }
+        if self.times(BUSY, 1).is_exceeded(log) { self.beyond(log, BUSY_CHUNK + 2 * added) } else { 0 }
     }
 
     /// How many of the oldest are to be folded away next while nothing waits for a commit.
@@ -163,9 +166,9 @@ mod tests {
     #[test]
     fn one_commit_folds_away_a_bounded_part_but_more_than_it_adds() {
         let retention = Retention { count: 0, ..Retention::default() };
-        let log = log((0..10_000).map(|_| 0));
+        let log = log((0..20_000).map(|_| 0));
         assert_eq!(retention.due_at_rest(&log), CHUNK);
-        assert_eq!(retention.due(&log, 1), CHUNK + 2);
-        assert_eq!(retention.due(&log, 3_000), CHUNK + 6_000);
+        assert_eq!(retention.due(&log, 1), BUSY_CHUNK + 2);
+        assert_eq!(retention.due(&log, 3_000), BUSY_CHUNK + 6_000);
     }
 }

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use uuid::Uuid;
+
 use super::super::{MemoryStore, RedbStore, Retention, Store, set_aside};
 use super::histories::{assert_folds, changes, fold, picture, seeded, what};
+use crate::cluster::What;
+use crate::task::{EventId, Task, TaskId};
 
 /// Little history, so that much is folded away.
 pub(super) const LITTLE: Retention = Retention { count: 32, age: Duration::from_hours(999), bytes: 1 << 20 };
@@ -67,6 +71,21 @@ fn history_is_bounded_and_a_task_outlives_it() {
     drop(store);
     let cluster = open(&path).load().unwrap();
     assert!((32..=34).contains(&cluster.event_db().len()), "{}", cluster.event_db().len());
+    assert_folds(&cluster, &all);
+}
+
+/// As many as are read by several threads.
+#[test]
+fn of_many_tasks_every_one_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changes.redb");
+    let submitted = |number: u128| What::Submitted {
+        event: EventId::default(),
+        task: Task { id: TaskId(Uuid::from_u128(number)), ..Task::default() },
+    };
+    let all = changes((0..9_000).map(submitted).collect());
+    open(&path).append(&all).unwrap();
+    let cluster = open(&path).load().unwrap();
     assert_folds(&cluster, &all);
 }
 

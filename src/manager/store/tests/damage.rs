@@ -38,9 +38,6 @@ fn sample(is_killed: bool) -> Sample {
     let mut store = RedbStore::open_keeping(&path, LITTLE).unwrap();
     for batch in changes.chunks(3) {
         store.append(batch).unwrap();
-        if store.has_put_off() {
-            store.catch_up().unwrap();
-        }
     }
     let mut bytes = std::fs::read(&path).unwrap();
     drop(store);
