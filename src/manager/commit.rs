@@ -188,3 +188,41 @@ fn release(work: Work, outboxes: &Outboxes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has put something off, and tells when it is done.
+    struct Behind(Option<oneshot::Sender<()>>);
+
+    impl Store for Behind {
+        fn load(&mut self) -> Result<Cluster, StoreError> {
+            Ok(Cluster::default())
+        }
+
+        fn append(&mut self, _: &[Arc<Change>]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn has_put_off(&self) -> bool {
+            self.0.is_some()
+        }
+
+        fn catch_up(&mut self) -> Result<(), StoreError> {
+            self.0.take().map_or(Ok(()), |told| told.send(())).unwrap();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn while_nothing_is_to_be_committed_the_store_catches_up() {
+        let (told, caught_up) = oneshot::channel();
+        let tracker = TaskTracker::new();
+        let (committer, _failures) = Committer::spawn(&tracker, Box::new(Behind(Some(told))));
+        tokio::time::timeout(Duration::from_secs(10), caught_up).await.unwrap().unwrap();
+        drop(committer);
+        tracker.close();
+        tracker.wait().await;
+    }
+}
