@@ -193,6 +193,10 @@ fn fill(folder: &Path, count: usize) {
         }
         store.append(&changes).unwrap();
     }
+    // As a manager does that is at rest.
+    while store.has_put_off() {
+        store.catch_up().unwrap();
+    }
 }
 
 fn restart(count: usize) {

@@ -141,6 +141,10 @@ fn read(tasks: usize) {
     for _ in 0..tasks * 3 / 3_000 {
         store.append(&life.some(3_000)).unwrap();
     }
+    // As a manager does that is at rest.
+    while store.has_put_off() {
+        store.catch_up().unwrap();
+    }
     drop(store);
     let (mut times, mut sizes) = (Vec::new(), Vec::new());
     for _ in 0..3 {

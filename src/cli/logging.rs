@@ -30,5 +30,11 @@ pub fn to_file(rust_log: Option<&str>, folder: &Path) {
 fn start<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(rust_log: Option<&str>, writer: W) {
     let filter = EnvFilter::try_new(rust_log.unwrap_or(DEFAULT)).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     // Fails only where a subscriber is there already, as in tests.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        // Of a full disk under the log, it would tell on the terminal, which is the dashboard's.
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(false)
+        .try_init();
 }

@@ -34,6 +34,14 @@ pub async fn recover(args: &RecoverArgs, environment: &Environment) -> Result<Ex
     let mut printer = Printer::new(args.output.output);
     let root = root_args(args);
     let is_new = match folder(&root)? {
+        Some(folder) if !folder.exists() => {
+            // A name with a slip in it must not become a second cluster that takes the first one's tasks.
+            let why = format!(
+                "there is no {}; if a cluster is to begin anew in it, make the folder first",
+                folder.display()
+            );
+            return Err(CliError::new(Exit::Usage, why));
+        }
         Some(folder) => is_new_store(&mend(&folder)?, &mut printer),
         None => false,
     };

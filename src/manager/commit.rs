@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +20,10 @@ use crate::task::{Task, WorkerId};
 
 /// Batches that may wait for the disk; the driver waits when there are more.
 const BATCHES: usize = 64;
+
+/// Without a batch for this long, the store does what it has put off: longer than clients that wait for an answer are
+/// silent between two of their requests.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// What was decided in one turn of the driver.
 #[derive(Debug, Default)]
@@ -80,7 +86,17 @@ fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mps
     let mut orders = Vec::with_capacity(BATCHES);
     let mut target: Option<(FeedSender, Outboxes)> = None;
     let mut failure: Option<String> = None;
-    while inbox.blocking_recv_many(&mut orders, BATCHES) > 0 {
+    loop {
+        let may_catch_up = failure.is_none() && store.has_put_off();
+        match receive(&mut inbox, &mut orders, may_catch_up) {
+            Some(0) => break,
+            Some(_) => {}
+            None => {
+                if let Err(error) = store.catch_up() {
+                    fail(&error, &mut failure, failed);
+                }
+            }
+        }
         let mut changes = Vec::new();
         let mut work = Vec::new();
         for order in orders.drain(..) {
@@ -102,6 +118,23 @@ fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mps
     }
 }
 
+/// Waits for orders, and tells how many came: 0 when there will be no more, `None` after a quiet time if `until_quiet`.
+fn receive(inbox: &mut mpsc::Receiver<Order>, orders: &mut Vec<Order>, until_quiet: bool) -> Option<usize> {
+    if until_quiet {
+        let received = async { tokio::time::timeout(QUIET, inbox.recv_many(orders, BATCHES)).await };
+        runtime::Handle::current().block_on(received).ok()
+    } else {
+        Some(inbox.blocking_recv_many(orders, BATCHES))
+    }
+}
+
+fn fail(error: &StoreError, failure: &mut Option<String>, failed: &mpsc::Sender<String>) {
+    let why = error.to_string();
+    *failure = Some(why.clone());
+    // A full channel holds the same news already.
+    let _ = failed.try_send(why);
+}
+
 /// Commits, then lets loose; or, after a failure, refuses.
 fn settle(
     store: &mut dyn Store,
@@ -115,9 +148,7 @@ fn settle(
         && !changes.is_empty()
         && let Err(error) = store.append(changes)
     {
-        *failure = Some(error.to_string());
-        // A full channel holds the same news already.
-        let _ = failed.try_send(error.to_string());
+        fail(&error, failure, failed);
     }
     match (&*failure, target) {
         (None, Some((feed, outboxes))) => {
@@ -155,5 +186,43 @@ fn release(work: Work, outboxes: &Outboxes) {
                 tracing::error!("a {wish:?} for {worker} was lost: {error}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has put something off, and tells when it is done.
+    struct Behind(Option<oneshot::Sender<()>>);
+
+    impl Store for Behind {
+        fn load(&mut self) -> Result<Cluster, StoreError> {
+            Ok(Cluster::default())
+        }
+
+        fn append(&mut self, _: &[Arc<Change>]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn has_put_off(&self) -> bool {
+            self.0.is_some()
+        }
+
+        fn catch_up(&mut self) -> Result<(), StoreError> {
+            self.0.take().map_or(Ok(()), |told| told.send(())).unwrap();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn while_nothing_is_to_be_committed_the_store_catches_up() {
+        let (told, caught_up) = oneshot::channel();
+        let tracker = TaskTracker::new();
+        let (committer, _failures) = Committer::spawn(&tracker, Box::new(Behind(Some(told))));
+        tokio::time::timeout(Duration::from_secs(10), caught_up).await.unwrap().unwrap();
+        drop(committer);
+        tracker.close();
+        tracker.wait().await;
     }
 }

@@ -11,8 +11,7 @@ use super::{
 use crate::task::{State, Task, TaskId};
 
 /// How such an end is told.
-const LAPSED: &str =
-    "stopped because it is Exclusive and no manager renewed its lease for 5 s; it may run elsewhere by now";
+const LAPSED: &str = "stopped: it is Exclusive, and no manager renewed its lease for 5 s";
 
 /// Refusals remembered; more than can be under way at once.
 const MOST_REFUSED: usize = 10_000;

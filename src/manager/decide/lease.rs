@@ -34,8 +34,8 @@ struct Heard {
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     heard: HashMap<WorkerId, Heard>,
-    /// Workers that do not answer on a host that does: gone, or standing still. What they ran may run on, and nobody is
-    /// left there to stop it.
+    /// Workers that do not answer on a host that does (gone, or standing still), and those that nobody named in this
+    /// run. What they ran may run on, and nobody may be left there to stop it.
     deserted: HashSet<WorkerId>,
 }
 
@@ -48,6 +48,11 @@ impl Leases {
         // Never heard in this run: an earlier one may have renewed it up to this one's start.
         let heard = self.heard.get(worker).map_or(Duration::ZERO, |heard| heard.at);
         Some((heard + LEASE_IS_OVER_AFTER).saturating_sub(now.since_start))
+    }
+
+    /// Its host may run without it; until it is heard, what it ran may run on.
+    pub(super) fn desert(&mut self, worker: WorkerId) {
+        self.deserted.insert(worker);
     }
 
     pub(super) fn is_deserted(&self, worker: &WorkerId) -> bool {
@@ -78,7 +83,7 @@ impl Manager {
     }
 
     pub(super) fn host_is_there(&mut self, worker: WorkerId) {
-        self.leases.deserted.insert(worker);
+        self.leases.desert(worker);
     }
 
     /// Before the first Exclusive task of a worker arrives there, its lease has to.

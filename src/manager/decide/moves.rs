@@ -129,7 +129,11 @@ impl Manager {
     /// An Exclusive task may still run, and may not run twice: it stays, and says why.
     fn keep_exclusive(&mut self, turn: &mut Turn, task: TaskId) {
         let Some((from, record)) = self.on_lost_worker(task) else { return };
-        let reason = if self.leases.is_deserted(from) {
+        let reason = if !self.configured.contains(from) {
+            format!(
+                "Exclusive, and may still run on {from}, which is not among the workers of this run; add it with --worker"
+            )
+        } else if self.leases.is_deserted(from) {
             format!(
                 "Exclusive, and may still run: the host of {from} is there, but its worker does not answer; start that worker again"
             )

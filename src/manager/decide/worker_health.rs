@@ -37,6 +37,7 @@ impl Manager {
         }
         for mut record in known {
             if !self.configured.contains(&record.id) {
+                self.leases.desert(record.id.clone());
                 record.health = WorkerHealth::Lost;
                 record.reason = String::from("not among the workers of this run; add it with --worker");
                 self.watch_health(turn, &record.id);

@@ -4,15 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTableMetadata};
+use redb::{Database, DatabaseError, ReadableDatabase, WriteTransaction};
 
 use super::error::{Blame, StoreError};
 use super::fold::{Places, fold};
 use super::retention::{Log, Retention};
-use super::tables::{CHANGES, HEAD, META, TASKS, WORKERS, WorkerRow};
+use super::tables::{CHANGES, HEAD, META, WORKERS, WorkerRow};
 use super::witness::Witness;
-use super::{migrate, set_aside};
-use crate::cluster::{Change, Cluster, ClusterHead, Part, Revision, TaskEntry};
+use super::{migrate, read_tasks, set_aside};
+use crate::cluster::{Change, Cluster, ClusterHead, Part, Revision};
 
 /// Opens the file at a path, or makes it.
 pub(super) type Create = fn(&Path) -> Result<Database, DatabaseError>;
@@ -113,18 +113,13 @@ impl StoreFile {
     /// The snapshot with the log folded in.
     pub(super) fn load(&mut self) -> Result<Cluster, StoreError> {
         let blame = Blame(&self.path);
-        let read = self.database.begin_read().map_err(|why| blame.reading(why))?;
-        let table = read.open_table(TASKS.definition).map_err(|why| blame.reading(why))?;
-        let count = table.len().map_err(|why| blame.reading(why))?;
-        let count = usize::try_from(count).unwrap_or(0);
+        let count = usize::try_from(read_tasks::count(&self.database, blame)?).unwrap_or(0);
         let mut part = self.snapshot.clone();
         let mut places = Places::with_capacity(count);
         part.reserve(count);
-        TASKS.each(&table, blame, |&place, entry: Result<TaskEntry, _>, _| {
-            let entry = entry?;
+        read_tasks::each(&self.database, blame, |(place, entry)| {
             places.insert(entry.record.task.id, place);
             part.insert(entry);
-            Ok(())
         })?;
         self.places = Some(places);
         let mut cluster = part.into_cluster();
@@ -154,16 +149,37 @@ impl StoreFile {
             }
         }
         let due = retention.due(&self.log, changes.len());
-        if due > 0 {
-            let places = self.places.get_or_insert_default();
-            fold(&transaction, &mut self.snapshot, places, &mut self.log, due, &mut self.row, blame)?;
-        }
-        transaction.commit().map_err(|why| blame.writing(why))?;
+        self.fold_and_commit(transaction, due)?;
         if let Err(error) = self.witness.saw(self.revision()) {
             // What is durable stays durable.
             tracing::warn!("cannot write beside the store {}: {error}", self.path.display());
         }
         Ok(())
+    }
+
+    pub(super) fn has_put_off(&self, retention: &Retention) -> bool {
+        retention.due_at_rest(&self.log) > 0
+    }
+
+    /// Folds a part of what was put off. After an error this must be dropped.
+    pub(super) fn catch_up(&mut self, retention: &Retention) -> Result<(), StoreError> {
+        if self.places.is_none() {
+            self.load()?;
+        }
+        let due = retention.due_at_rest(&self.log);
+        let blame = Blame(&self.path);
+        let transaction = self.database.begin_write().map_err(|why| blame.writing(why))?;
+        self.fold_and_commit(transaction, due)
+    }
+
+    /// Commits, with the `due` oldest Changes folded away.
+    fn fold_and_commit(&mut self, transaction: WriteTransaction, due: usize) -> Result<(), StoreError> {
+        let blame = Blame(&self.path);
+        if due > 0 {
+            let places = self.places.get_or_insert_default();
+            fold(&transaction, &mut self.snapshot, places, &mut self.log, due, &mut self.row, blame)?;
+        }
+        transaction.commit().map_err(|why| blame.writing(why))
     }
 }
 

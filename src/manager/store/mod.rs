@@ -1,9 +1,9 @@
 //! Where Changes are kept. One trait; in memory, or in a crash-safe file. Knows no decision.
 //!
 //! What a store keeps is a snapshot, and the log of the Changes after it; that log is also the history that is left.
-//! [`Retention`] says how long it may grow. What is older is folded into the snapshot, task by task, in the commits
-//! that come anyway: so a commit costs the same however large the cluster is, no second Cluster is held, and a start
-//! reads no more than the tasks and the log.
+//! [`Retention`] says how long it may grow. What is older is folded into the snapshot, task by task, while nothing waits
+//! for a commit, or, if that never comes, in the commits: so a commit costs the same however large the cluster is, no
+//! second Cluster is held, and a start reads no more than the tasks and the log.
 
 mod error;
 mod file;
@@ -11,6 +11,7 @@ mod fold;
 mod guard;
 mod memory;
 mod migrate;
+mod read_tasks;
 mod redb;
 mod retention;
 mod row;
@@ -36,6 +37,16 @@ pub trait Store: Send + 'static {
 
     /// Adds Changes at the end: all of them, durably, or none.
     fn append(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError>;
+
+    /// Whether there is work that was put off until nothing waits for a commit.
+    fn has_put_off(&self) -> bool {
+        false
+    }
+
+    /// Does a small part of it. What was appended is not touched by a failure.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,18 @@ impl RedbStore {
         Ok(store)
     }
 
+    fn write(
+        &mut self,
+        run: impl FnOnce(&mut StoreFile, &Retention) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(mut file) = self.file.take() else {
+            return Err(Blame(&self.path).write("an earlier write failed; it is yet to be read again"));
+        };
+        let file = self.caught(|| run(&mut file, &self.retention).map(|()| file))?;
+        self.file = Some(file);
+        Ok(())
+    }
+
     /// A panic of redb is damage that it did not expect.
     fn caught<T>(&self, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         guarded(run).unwrap_or_else(|why| Err(Blame(&self.path).damaged("the file", why)))
@@ -75,11 +87,14 @@ impl Store for RedbStore {
     }
 
     fn append(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
-        let Some(mut file) = self.file.take() else {
-            return Err(Blame(&self.path).write("an earlier write failed; it is yet to be read again"));
-        };
-        let file = self.caught(|| file.append(changes, &self.retention).map(|()| file))?;
-        self.file = Some(file);
-        Ok(())
+        self.write(|file, retention| file.append(changes, retention))
+    }
+
+    fn has_put_off(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.has_put_off(&self.retention))
+    }
+
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        self.write(StoreFile::catch_up)
     }
 }

@@ -27,9 +27,16 @@ impl Default for Retention {
 /// task then cost one row together.
 const SLACK: u32 = 16;
 
-/// Folded away by one commit at the least, if so many are to go, and beside as many as it adds itself twice over. So
-/// no commit takes long, and each makes room for more than it brings.
+/// Of a store that is never at rest, the log may grow to this many times its limit. A burst then pays nothing for the
+/// folding, and what goes on for longer finds most Changes of a task together and pays for one row.
+const BUSY: u32 = 4;
+
+/// Folded away at once while nothing waits for a commit, which may be asked for meanwhile: some ten milliseconds' work.
 const CHUNK: usize = 2_048;
+
+/// Folded away by a commit, and beside as many as it adds itself twice over: so it makes room for more than it brings.
+/// More than at rest, for between the first Change of a task and its last there may be thousands of others.
+const BUSY_CHUNK: usize = 8_192;
 
 /// The log: the Changes that a store keeps, the oldest first, with the size of each.
 #[derive(Debug, Default)]
@@ -62,24 +69,33 @@ impl Log {
 }
 
 impl Retention {
-    /// How many of the oldest are to be folded away, by a commit that has added `added`.
+    /// How many of the oldest are to be folded away by a commit that has added `added`: none, until it has to be.
     pub(super) fn due(&self, log: &Log, added: usize) -> usize {
-        let slack = SLACK as usize;
-        let over = Self {
-            count: self.count + self.count / slack,
-            age: self.age + self.age / SLACK,
-            bytes: self.bytes + self.bytes / slack,
-        };
-        if over.beyond(log) == 0 { 0 } else { self.beyond(log).min(CHUNK + 2 * added) }
+        if self.times(BUSY, 1).is_exceeded(log) { self.beyond(log, BUSY_CHUNK + 2 * added) } else { 0 }
     }
 
-    /// How many have to go for the rest to be within the limits. Now is the time of the newest.
-    fn beyond(&self, log: &Log) -> usize {
+    /// How many of the oldest are to be folded away next while nothing waits for a commit.
+    pub(super) fn due_at_rest(&self, log: &Log) -> usize {
+        if self.times(SLACK + 1, SLACK).is_exceeded(log) { self.beyond(log, CHUNK) } else { 0 }
+    }
+
+    /// With each limit multiplied by `factor / divisor`.
+    fn times(&self, factor: u32, divisor: u32) -> Self {
+        let (of, by) = (factor as usize, divisor as usize);
+        Self { count: self.count * of / by, age: self.age * factor / divisor, bytes: self.bytes * of / by }
+    }
+
+    fn is_exceeded(&self, log: &Log) -> bool {
+        self.beyond(log, 1) > 0
+    }
+
+    /// How many have to go for the rest to be within the limits, counted up to `most`. Now is the time of the newest.
+    fn beyond(&self, log: &Log, most: usize) -> usize {
         let Some((newest, _)) = log.rows.back() else { return 0 };
         let mut bytes = log.bytes;
         log.rows
             .iter()
-            .zip(0..)
+            .zip(0..most)
             .take_while(|((change, size), gone)| {
                 let age = newest.time.duration_since(change.time);
                 let goes = log.rows.len() - gone > self.count
@@ -129,20 +145,30 @@ mod tests {
             (by_size, 34, 0),
             (by_size, 35, 3),
         ] {
-            assert_eq!(retention.due(&a_day_each(days), 1), due, "{retention:?} of {days}");
+            assert_eq!(retention.due_at_rest(&a_day_each(days)), due, "{retention:?} of {days}");
         }
     }
 
     #[test]
     fn a_clock_that_went_back_makes_nothing_old() {
         let retention = Retention { age: DAY, ..Retention::default() };
-        assert_eq!(retention.due(&log([900, 900, 1, 1]), 1), 0);
+        assert_eq!(retention.due_at_rest(&log([900, 900, 1, 1])), 0);
+    }
+
+    #[test]
+    fn while_commits_are_waited_for_four_times_as_much_is_kept() {
+        let retention = Retention { count: 32, age: 1_000 * DAY, bytes: 1_000_000 };
+        for (changes, due) in [(35, 0), (128, 0), (129, 97)] {
+            assert_eq!(retention.due(&log((0..changes).map(|_| 0)), 1), due, "of {changes}");
+        }
     }
 
     #[test]
     fn one_commit_folds_away_a_bounded_part_but_more_than_it_adds() {
         let retention = Retention { count: 0, ..Retention::default() };
-        assert_eq!(retention.due(&log((0..10_000).map(|_| 0)), 1), CHUNK + 2);
-        assert_eq!(retention.due(&log((0..10_000).map(|_| 0)), 3_000), CHUNK + 6_000);
+        let log = log((0..20_000).map(|_| 0));
+        assert_eq!(retention.due_at_rest(&log), CHUNK);
+        assert_eq!(retention.due(&log, 1), BUSY_CHUNK + 2);
+        assert_eq!(retention.due(&log, 3_000), BUSY_CHUNK + 6_000);
     }
 }

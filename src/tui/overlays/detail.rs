@@ -159,6 +159,9 @@ fn wish(record: &TaskRecord, lines: &mut Lines) {
         lines.add_some("asks ports", &text.join(" "));
     }
     lines.add_some("restart", &spec.restart_policy.to_string());
+    if spec.exclusive {
+        lines.add("exclusive", "never runs twice; stops if no manager is heard for 5 s", Tone::Plain);
+    }
     if let (Some(check), Some(probe)) = (&spec.health_check, spec.probe()) {
         let HealthCheck { start_period_s, interval_s, timeout_s, retries, .. } = check;
         let pace = format!(

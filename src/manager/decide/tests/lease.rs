@@ -89,6 +89,19 @@ fn one_whose_worker_process_is_gone_from_a_living_host_is_not_replaced() {
 }
 
 #[test]
+fn one_on_a_worker_that_is_not_named_any_more_is_not_replaced() {
+    let mut desk = Desk::with(&["a", "b"]);
+    let task = desk.exclusive_on_a();
+    let manager = Manager::new(desk.manager.cluster().clone());
+    let mut desk = Desk { manager, since_start: Duration::ZERO, log: desk.log };
+    desk.start(&["b"]);
+    desk.give(up("b"));
+    let effects = desk.only_hears("b", Duration::from_mins(10));
+    assert!(starts(&effects).is_empty(), "{effects:?}");
+    assert!(desk.reason(task).contains("add it with --worker"), "{}", desk.reason(task));
+}
+
+#[test]
 fn after_a_restart_of_the_manager_the_lease_of_the_run_before_counts_from_the_start() {
     let mut desk = Desk::with(&["a", "b"]);
     let task = desk.exclusive_on_a();

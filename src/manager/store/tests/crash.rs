@@ -14,6 +14,7 @@ proptest! {
         whats in prop::collection::vec(what(), 1..120),
         batch in 1..12_usize,
         kept in 0..40_usize,
+        rests in prop::collection::vec(any::<bool>(), 1..8),
         write in 1..400_u64,
         power in any::<bool>(),
         seed in any::<u64>(),
@@ -26,12 +27,15 @@ proptest! {
         let mut tried = 0;
         kill_at(Some(write));
         if let Ok(mut store) = RedbStore::open_with(&path, create, retention) {
-            for batch in all.chunks(batch) {
+            for (batch, rests) in all.chunks(batch).zip(rests.iter().cycle()) {
                 tried += batch.len();
                 if store.append(batch).is_err() {
                     break;
                 }
                 acknowledged = tried;
+                if *rests && store.has_put_off() && store.catch_up().is_err() {
+                    break;
+                }
             }
             // A process that is killed closes nothing.
             kill_now();
