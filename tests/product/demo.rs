@@ -127,9 +127,9 @@ async fn ended_early(docker: Docker) {
         let goes_on =
             tokio::time::timeout(std::time::Duration::from_millis(milliseconds), demo.ended()).await;
         assert!(goes_on.is_err(), "{}", demo.stderr());
-        // At first there is nothing yet that would catch a signal.
+        // At first there is nothing yet that would catch a signal, on a busy machine for longer; nor is there an image.
         let code = demo.end(Signal::TERM).await.code();
-        assert!(code == Some(0) || milliseconds < 50, "{code:?} after {milliseconds} ms");
+        assert!(code == Some(0) || milliseconds < 400, "{code:?} after {milliseconds} ms");
         assert_eq!(images_of(&docker, &demo).await, [""; 0], "after {milliseconds} ms");
     }
 }
