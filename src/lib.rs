@@ -53,6 +53,7 @@
 //! 4. Every Change has a cause; nothing changes without a Change.
 //! 5. `worker_task_map` and `task_worker_map` name the same pairs; what is Pending is in `pending`.
 //! 6. After the last fault the cluster reaches what is wanted by itself.
+//! 7. Containers of an Exclusive task never overlap (`src/manager/decide/lease.rs` says how, the README what it can't help).
 
 pub mod cli;
 pub mod client;

@@ -333,7 +333,8 @@ impl<R: Runtime> Driver<R> {
             }
         }
         self.work.shutdown().await;
-        if self.is_ephemeral {
+        // Without a look at the engine nothing was started, and nothing can be left.
+        if self.is_ephemeral && self.core.has_adopted() {
             effects::remove_all(&*self.runtime).await?;
         }
         Ok(())

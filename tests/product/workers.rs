@@ -6,6 +6,7 @@ use cube_tui::{
     client::WorkerClient,
     cluster::{Cluster, TaskRecord},
     task::State,
+    worker::report::{LEASE, LEASE_GRACE},
 };
 use libtest_mimic::Trial;
 use rustix::process::Signal;
@@ -24,6 +25,7 @@ pub fn tests() -> Vec<Trial> {
         trial("a_worker_that_hangs_does_not_delay_another", hangs),
         trial("a_worker_that_is_down_at_dispatch_leaves_the_task_pending_until_it_is_back", down),
         trial("the_start_after_a_failure_passes_over_a_dead_worker", restart_elsewhere),
+        trial("an_exclusive_task_runs_while_its_manager_is_heard_and_nowhere_else_meanwhile", exclusive),
         trial("a_lost_workers_task_runs_on_another_and_the_original_is_stopped_when_it_is_back", lost),
     ]
 }
@@ -212,4 +214,45 @@ async fn lost(stage: Stage) {
     expected.sort_unstable();
     assert_eq!(stage.containers().await, expected);
     assert_eq!(end[1].status(), before[1].status(), "the other one was left alone");
+}
+
+/// The lease over the real link: renewed while the manager runs, missed when it is gone; and a worker that is gone on
+/// a host that is there.
+async fn exclusive(stage: Stage) {
+    let lapse = LEASE + LEASE_GRACE;
+    let (mut a, mut b) = (Worker::start(&stage, "a", 0).await, Worker::start(&stage, "b", 0).await);
+    let (mut node, manager) = manager_of(&stage, &[&a, &b]).await;
+    let mut task = stage.sleeper("single");
+    task["Exclusive"] = json!(true);
+    let task = manager.submit(&task).await;
+    let before = manager.until_state(task, State::Running).await;
+    // Nothing is to happen, for longer than it could live without a renewal.
+    tokio::time::sleep(lapse).await;
+    let after = manager.until_state(task, State::Running).await;
+    assert_eq!(after.status(), before.status(), "its lease is renewed");
+
+    let on = worker_of(&manager.cluster().await, &after);
+    let dies = if on == a.id() { &mut a } else { &mut b };
+    dies.process.end(Signal::KILL).await;
+    let is_kept = |record: &TaskRecord| record.status().reason.contains("start that worker again");
+    let kept = manager.until("it is kept", Duration::from_secs(20), task, is_kept).await;
+    assert_eq!(kept.status().generation, 0);
+    let container = before.status().container_id.clone();
+    assert_eq!(stage.containers().await, [container.clone()], "and runs on, alone");
+
+    dies.again(&stage).await;
+    let is_back = |record: &TaskRecord| {
+        let status = record.status();
+        (status.generation, &status.container_id, status.reason.is_empty()) == (0, &container, true)
+    };
+    manager.until("it is as before", Duration::from_secs(10), task, is_back).await;
+    tokio::time::sleep(lapse).await;
+    assert_eq!(stage.containers().await, [container.clone()], "the new process has a lease, too");
+
+    assert_eq!(node.end(Signal::TERM).await.code(), Some(0));
+    let limit = lapse + Duration::from_secs(4);
+    wait_for("it is stopped", limit, async || stage.containers().await.is_empty().then_some(())).await;
+    let (_node, manager) = manager_of(&stage, &[&a, &b]).await;
+    let again = manager.until_state(task, State::Running).await;
+    assert_eq!((again.status().generation, again.status().restart_count), (1, 0));
 }
