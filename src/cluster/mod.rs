@@ -1,10 +1,11 @@
-//! Cluster: what a manager knows, and `apply`, the one fold that changes it. Decides nothing, knows no IO.
+//! Cluster: what a manager knows. Changed by `apply` alone (`fold.rs`); decides nothing, knows no IO.
 
 mod change;
 mod crashes;
 mod ended;
 mod event_db;
 mod feed;
+mod fold;
 mod moves;
 mod part;
 mod sample;
@@ -13,7 +14,6 @@ mod worker_record;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeBounds;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,23 @@ pub struct Refusal {
 }
 
 impl TaskRecord {
+    /// A task that came in with this revision, and is wanted to run.
+    fn new(task: Task, revision: Revision, now: Timestamp) -> Self {
+        Self {
+            task,
+            desired: State::Running,
+            submitted_at: revision,
+            submitted: now,
+            changed: now,
+            queued: None,
+            tried: None,
+            attempts: 0,
+            moves: None,
+            refusals: Vec::new(),
+            crashes: Crashes::default(),
+        }
+    }
+
     pub fn status(&self) -> &TaskStatus {
         &self.task.status
     }
@@ -188,275 +205,5 @@ impl Cluster {
     /// The recent Changes.
     pub fn event_db(&self) -> &EventDb {
         &self.event_db
-    }
-}
-
-/// The fold.
-impl Cluster {
-    /// Folds one Change in. A Change at or below the own revision was folded before and is passed over,
-    /// so that a mirror may join the stream anywhere after its snapshot.
-    ///
-    /// A Change about a task that is not here changes nothing but the revision: old history may have been
-    /// compacted away.
-    pub fn apply(&mut self, change: &Arc<Change>) {
-        if change.revision <= self.revision {
-            return;
-        }
-        self.revision = change.revision;
-        self.event_db.push(Arc::clone(change));
-        let now = change.time;
-        match &change.what {
-            What::Submitted { task, .. } => self.submitted(change.revision, now, task),
-            What::Scheduled { task, worker, generation } => {
-                self.last_worker = self.worker_index.get(worker).copied();
-                self.scheduled(*task, now, worker, *generation);
-            }
-            What::Moved { task, from: _, worker, generation, reason } => {
-                self.last_worker = self.worker_index.get(worker).copied();
-                self.scheduled(*task, now, worker, *generation);
-                self.update(*task, now, |record| {
-                    record.task.status.reason.clone_from(reason);
-                    record.moves = Some(Moves::next(record.moves, now));
-                });
-            }
-            What::Refused { task, worker, why, to, generation, reason } => {
-                let refusal = Refusal { worker: worker.clone(), why: why.clone() };
-                self.refused(change.revision, now, *task, refusal, to.as_ref(), *generation);
-                self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
-            }
-            What::Returned { task, reason, retry_at } => {
-                self.unassign(*task);
-                self.update(*task, now, |record| {
-                    record.task.status.state = State::Pending;
-                    record.task.status.reason.clone_from(reason);
-                    record.attempts += 1;
-                });
-                self.enqueue(*task, change.revision, now, Some(*retry_at));
-            }
-            What::Waiting { task, reason } => {
-                self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
-            }
-            What::StopRequested { task } => {
-                self.update(*task, now, |record| record.desired = State::Completed);
-            }
-            What::Observed { task, status } => {
-                self.update(*task, now, |record| {
-                    record.task.status.clone_from(status);
-                    record.attempts = 0;
-                    if status.state == State::Running {
-                        record.refusals.clear();
-                    }
-                });
-            }
-            What::Ended { task, state, reason } => {
-                self.dequeue(*task);
-                self.update(*task, now, |record| {
-                    let status = &mut record.task.status;
-                    status.state = *state;
-                    status.reason.clone_from(reason);
-                    status.finish_time.get_or_insert(now);
-                });
-            }
-            What::Restarting { task, generation, restart_count, crashes, reason, retry_at } => {
-                self.unassign(*task);
-                self.update(*task, now, |record| {
-                    record.task.status = TaskStatus {
-                        state: State::Pending,
-                        generation: *generation,
-                        restart_count: *restart_count,
-                        reason: reason.clone(),
-                        ..TaskStatus::default()
-                    };
-                    record.tried = None;
-                    record.refusals.clear();
-                    record.crashes.clone_from(crashes);
-                });
-                self.enqueue(*task, change.revision, now, Some(*retry_at));
-            }
-            What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
-            What::Collected { tasks } => self.collected(tasks),
-            What::Worker { worker } => self.worker_changed(worker),
-        }
-    }
-
-    fn submitted(&mut self, revision: Revision, now: Timestamp, task: &Task) {
-        let mut task = task.clone();
-        task.status = TaskStatus { generation: self.first_generation, ..TaskStatus::default() };
-        let id = task.id;
-        self.put(TaskRecord {
-            task,
-            desired: State::Running,
-            submitted_at: revision,
-            submitted: now,
-            changed: now,
-            queued: None,
-            tried: None,
-            attempts: 0,
-            moves: None,
-            refusals: Vec::new(),
-            crashes: Crashes::default(),
-        });
-        self.enqueue(id, revision, now, None);
-    }
-
-    fn adopted(&mut self, revision: Revision, now: Timestamp, task: &Task, worker: &WorkerId) {
-        self.put(TaskRecord {
-            task: task.clone(),
-            desired: State::Running,
-            submitted_at: revision,
-            submitted: task.status.start_time.unwrap_or(now),
-            changed: now,
-            queued: None,
-            tried: Some(worker.clone()),
-            attempts: 0,
-            moves: None,
-            refusals: Vec::new(),
-            crashes: Crashes::default(),
-        });
-        self.assign(task.id, worker);
-    }
-
-    /// A new row, in the place of an old one if there is one.
-    fn put(&mut self, record: TaskRecord) {
-        let (id, state, now) = (record.task.id, record.state(), record.changed);
-        if let Some(before) = self.task_db.insert(id, record) {
-            self.counts[usize::from(before.state().number())] -= 1;
-            self.ended.remove(&(before.changed, id));
-            if let Some(queued) = before.queued {
-                self.pending.remove(&queued.position);
-            }
-            self.unassign(id);
-        }
-        if state.has_ended() {
-            self.ended.insert((now, id));
-        }
-        self.counts[usize::from(state.number())] += 1;
-    }
-
-    fn scheduled(&mut self, task: TaskId, now: Timestamp, worker: &WorkerId, generation: u32) {
-        self.dequeue(task);
-        self.assign(task, worker);
-        self.update(task, now, |record| {
-            let status = &mut record.task.status;
-            *status = TaskStatus {
-                state: State::Scheduled,
-                generation,
-                restart_count: status.restart_count,
-                ..TaskStatus::default()
-            };
-            record.tried = Some(worker.clone());
-        });
-    }
-
-    fn refused(
-        &mut self,
-        revision: Revision,
-        now: Timestamp,
-        task: TaskId,
-        refusal: Refusal,
-        to: Option<&WorkerId>,
-        generation: u32,
-    ) {
-        if let Some(to) = to {
-            self.last_worker = self.worker_index.get(to).copied();
-            self.scheduled(task, now, to, generation);
-        } else {
-            self.unassign(task);
-            self.update(task, now, |record| {
-                let restart_count = record.status().restart_count;
-                record.task.status = TaskStatus { generation, restart_count, ..TaskStatus::default() };
-                // The generation is a new one already, wherever it goes.
-                record.tried = None;
-            });
-            self.enqueue(task, revision, now, None);
-        }
-        self.update(task, now, |record| {
-            record.attempts = 0;
-            record.refusals.push(refusal);
-        });
-    }
-
-    fn worker_changed(&mut self, worker: &WorkerRecord) {
-        if let Some(&index) = self.worker_index.get(&worker.id) {
-            self.workers[index].clone_from(worker);
-        } else {
-            self.worker_index.insert(worker.id.clone(), self.workers.len());
-            self.workers.push(worker.clone());
-        }
-    }
-
-    /// Changes a row, and keeps the counts and the order of the ended right.
-    fn update(&mut self, task: TaskId, now: Timestamp, change: impl FnOnce(&mut TaskRecord)) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        self.counts[usize::from(record.state().number())] -= 1;
-        if record.state().has_ended() {
-            self.ended.remove(&(record.changed, task));
-        }
-        change(record);
-        record.changed = now;
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
-            self.ended.insert((now, task));
-        }
-    }
-
-    /// Adds a row as it was folded elsewhere; it must not be here yet.
-    fn insert(&mut self, record: TaskRecord) {
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
-            self.ended.insert((record.changed, record.task.id));
-        }
-        if let Some(queued) = record.queued {
-            self.pending.insert(queued.position, record.task.id);
-        }
-        if record.state().has_ended() {
-            self.ended.insert((record.changed, record.task.id));
-        }
-        self.task_db.insert(record.task.id, record);
-    }
-
-    /// Takes a row out, with all that stands elsewhere about it.
-    fn take(&mut self, task: TaskId) -> Option<TaskRecord> {
-        self.unassign(task);
-        let record = self.task_db.remove(&task)?;
-        if let Some(queued) = record.queued {
-            self.pending.remove(&queued.position);
-        }
-        self.ended.remove(&(record.changed, task));
-        self.counts[usize::from(record.state().number())] -= 1;
-        self.ended.remove(&(record.changed, task));
-        Some(record)
-    }
-
-    fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        if let Some(before) = record.queued {
-            self.pending.remove(&before.position);
-        }
-        record.queued = Some(Queued { position, since: now, retry_at });
-        self.pending.insert(position, task);
-    }
-
-    fn dequeue(&mut self, task: TaskId) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        if let Some(queued) = record.queued.take() {
-            self.pending.remove(&queued.position);
-        }
-    }
-
-    fn assign(&mut self, task: TaskId, worker: &WorkerId) {
-        if !self.task_db.contains_key(&task) {
-            return;
-        }
-        self.unassign(task);
-        self.task_worker_map.insert(task, worker.clone());
-        self.worker_task_map.entry(worker.clone()).or_default().insert(task);
-    }
-
-    fn unassign(&mut self, task: TaskId) {
-        let Some(worker) = self.task_worker_map.remove(&task) else { return };
-        if let Some(tasks) = self.worker_task_map.get_mut(&worker) {
-            tasks.remove(&task);
-        }
     }
 }

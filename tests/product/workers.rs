@@ -238,7 +238,7 @@ async fn exclusive(stage: Stage) {
     let kept = manager.until("it is kept", Duration::from_secs(20), task, is_kept).await;
     assert_eq!(kept.status().generation, 0);
     let container = before.status().container_id.clone();
-    assert_eq!(stage.containers().await, [container.clone()], "and runs on, alone");
+    assert_eq!(stage.containers().await, [container.as_str()], "and runs on, alone");
 
     dies.again(&stage).await;
     let is_back = |record: &TaskRecord| {
@@ -247,7 +247,7 @@ async fn exclusive(stage: Stage) {
     };
     manager.until("it is as before", Duration::from_secs(10), task, is_back).await;
     tokio::time::sleep(lapse).await;
-    assert_eq!(stage.containers().await, [container.clone()], "the new process has a lease, too");
+    assert_eq!(stage.containers().await, [container.as_str()], "the new process has a lease, too");
 
     assert_eq!(node.end(Signal::TERM).await.code(), Some(0));
     let limit = lapse + Duration::from_secs(4);
