@@ -6,6 +6,7 @@ mod door;
 mod json_lines;
 mod read_lines;
 mod refusal;
+mod routes;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use client::{CONNECT_WITHIN, ClientError, checked, http_client};
 pub use json_lines::json_lines;
 pub use read_lines::read_lines;
 pub use refusal::Refusal;
+pub use routes::{Access, Route, Routes};
 
 /// The largest body that is read: some ten thousand tasks in one request.
 pub const LARGEST_BODY: usize = 16 << 20;

@@ -12,7 +12,6 @@ use axum::{
     },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{driver::Command, report::EventAnswer, report_stream, stats};
 use crate::{
-    http::Refusal,
+    http::{Access, Refusal, Routes},
     task::{State, TaskEvent, TaskId, parse_task_event},
 };
 
@@ -33,18 +32,25 @@ pub(super) struct Api {
 
 /// Every route of the worker.
 pub(super) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/tasks", post(post_task).get(get_tasks))
-        .route("/tasks/", post(post_task).get(get_tasks))
-        .route("/tasks/{id}", delete(delete_task))
-        .route("/tasks/{id}/", delete(delete_task))
-        .route("/stats", get(get_stats))
-        .route("/stats/", get(get_stats))
-        .route("/v1/events", post(post_events))
-        .route("/v1/lease", post(post_lease))
-        .route("/v1/reports", get(get_reports))
-        .route("/healthz", get(async || "ok\n"))
-        .with_state(api)
+    routes().into_router(api)
+}
+
+/// Each with who may use it; a worker's admin is its manager.
+fn routes() -> Routes<Api> {
+    use Access::{Admin, Anyone, Viewer};
+    Routes::default()
+        .get(Viewer, "/tasks", get_tasks)
+        .get(Viewer, "/tasks/", get_tasks)
+        .post(Admin, "/tasks", post_task)
+        .post(Admin, "/tasks/", post_task)
+        .delete(Admin, "/tasks/{id}", delete_task)
+        .delete(Admin, "/tasks/{id}/", delete_task)
+        .get(Viewer, "/stats", get_stats)
+        .get(Viewer, "/stats/", get_stats)
+        .post(Admin, "/v1/events", post_events)
+        .post(Admin, "/v1/lease", post_lease)
+        .get(Viewer, "/v1/reports", get_reports)
+        .get(Anyone, "/healthz", async || "ok\n")
 }
 
 /// An answer as it is, or a refusal in the book's form.

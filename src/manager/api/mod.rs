@@ -4,11 +4,10 @@ mod book;
 mod v1;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
 use tokio_util::sync::CancellationToken;
 
 use super::{Handle, WorkerAddress};
-use crate::http::Refusal;
+use crate::http::{Access, Refusal, Routes};
 use crate::manager::request::RequestError;
 
 /// What the routes share.
@@ -27,20 +26,27 @@ pub fn router(
     http: reqwest::Client,
     cancel: CancellationToken,
 ) -> Router {
-    Router::new()
-        .route("/tasks", get(book::list_tasks).post(book::post_task))
-        .route("/tasks/", get(book::list_tasks).post(book::post_task))
-        .route("/tasks/{id}", delete(book::delete_task))
-        .route("/tasks/{id}/", delete(book::delete_task))
-        .route("/nodes", get(book::list_nodes))
-        .route("/nodes/", get(book::list_nodes))
-        .route("/v1/snapshot", get(v1::snapshot))
-        .route("/v1/changes", get(v1::changes))
-        .route("/v1/tasks", post(v1::submit))
-        .route("/v1/stop", post(v1::stop))
-        .route("/v1/recover", post(v1::recover))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .with_state(Api { handle, workers, http, cancel })
+    routes().into_router(Api { handle, workers, http, cancel })
+}
+
+/// Each with who may use it.
+fn routes() -> Routes<Api> {
+    use Access::{Admin, Anyone, Viewer};
+    Routes::default()
+        .get(Viewer, "/tasks", book::list_tasks)
+        .get(Viewer, "/tasks/", book::list_tasks)
+        .post(Admin, "/tasks", book::post_task)
+        .post(Admin, "/tasks/", book::post_task)
+        .delete(Admin, "/tasks/{id}", book::delete_task)
+        .delete(Admin, "/tasks/{id}/", book::delete_task)
+        .get(Viewer, "/nodes", book::list_nodes)
+        .get(Viewer, "/nodes/", book::list_nodes)
+        .get(Viewer, "/v1/snapshot", v1::snapshot)
+        .get(Viewer, "/v1/changes", v1::changes)
+        .post(Admin, "/v1/tasks", v1::submit)
+        .post(Admin, "/v1/stop", v1::stop)
+        .post(Admin, "/v1/recover", v1::recover)
+        .get(Anyone, "/healthz", async || "ok\n")
 }
 
 impl From<RequestError> for Refusal {
