@@ -11,8 +11,10 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// The one HTTP client of a process.
 ///
 /// # Panics
-/// Never in practice: without TLS and proxies there is nothing to fail.
+/// Never in practice: with a provider of cryptography and without proxies there is nothing to fail.
 pub fn http_client() -> reqwest::Client {
+    // Fails where it was done before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(Duration::from_mins(1))
@@ -20,7 +22,7 @@ pub fn http_client() -> reqwest::Client {
         // The cluster's own addresses never lie behind a proxy of the user's.
         .no_proxy()
         .build()
-        .expect("a client without TLS has nothing that can fail")
+        .expect("a client of fixed parts has nothing that can fail")
 }
 
 /// Why there is no good answer.
