@@ -78,7 +78,7 @@ impl Life {
         let worker = self.worker.clone();
         self.waiting = vec![
             What::Submitted { event: EventId::random(), task },
-            What::Scheduled { task: id, worker, generation: 0 },
+            What::scheduled(id, worker, 0),
             What::Observed { task: id, status },
         ];
     }

@@ -75,7 +75,7 @@ impl CliError {
 impl From<RequestError> for CliError {
     fn from(error: RequestError) -> Self {
         let exit = match &error {
-            RequestError::Invalid(_) | RequestError::UnknownTask(_) | RequestError::DifferentSpec(_) => {
+            RequestError::Invalid(_) | RequestError::UnknownTask(_) | RequestError::UnknownWorker(_) | RequestError::DifferentSpec(_) => {
                 Exit::Usage
             }
             RequestError::Store(_) | RequestError::Unreachable(_) => Exit::Unreachable,

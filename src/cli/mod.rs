@@ -3,6 +3,7 @@
 
 mod address;
 mod args;
+mod availability;
 mod dashboard;
 mod demo;
 mod engine;
@@ -21,6 +22,7 @@ mod ps;
 mod recover;
 mod resolve;
 mod run;
+mod scheduler;
 mod signals;
 mod stop;
 mod submit;
@@ -79,6 +81,10 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
+        Some(Command::Scheduler(args)) => scheduler::scheduler(&args, &manager(&environment)).await,
+        Some(Command::Cordon(args)) => availability::cordon(&args, &manager(&environment)).await,
+        Some(Command::Uncordon(args)) => availability::uncordon(&args, &manager(&environment)).await,
+        Some(Command::Drain(args)) => availability::drain(&args, &manager(&environment)).await,
     };
     exit.map(ExitCode::from)
 }

@@ -1,6 +1,7 @@
 //! The root command: starts a node, or attaches to the one that is there; the dashboard or `--no-ui` on it; stops
 //! it again. Turns arguments into configurations and decides nothing else.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::print::Printer;
 use crate::client::{ManagerClient, ManagerHandle, http_client};
 use crate::cluster::Cause;
 use crate::manager::WorkerAddress;
+use crate::manager::request::Scheduling;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
 use crate::task::TaskEvent;
 use crate::tui::Title;
@@ -175,8 +177,10 @@ pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
 
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
     let folder = folder(args)?;
-    let local_worker = (!args.no_local_worker)
-        .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
+    let local_worker = (!args.no_local_worker).then(|| LocalWorker {
+        labels: args.label.iter().cloned().collect(),
+        ..local_worker(environment, Engine::Docker(environment.docker_host.clone()))
+    });
     let worker = |address: &Address, insecure| {
         let address = address.to_string();
         WorkerAddress { id: address.as_str().into(), address: address.as_str().into(), insecure }
@@ -188,6 +192,7 @@ fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, Cl
         manager: manager_listener(environment),
         local_worker,
         workers: workers.chain(insecure_workers).collect(),
+        scheduling: Scheduling { scheduler: args.scheduler, overcommit: args.overcommit },
     })
 }
 
@@ -206,7 +211,7 @@ pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
         0 => LOCAL_WORKER.into(),
         _ => environment.worker.to_string().as_str().into(),
     };
-    LocalWorker { id, address: worker_listener(&environment.worker), engine }
+    LocalWorker { id, address: worker_listener(&environment.worker), engine, labels: BTreeMap::new() }
 }
 
 /// Tells where this node can be asked: with port 0 nobody could know.

@@ -40,8 +40,10 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     let listener = listen(&worker_listener(address)).await.map_err(StartError::from)?;
     let token = CancellationToken::new();
     let docker = Docker::new(&environment.docker_host, cluster_id, identity);
+    let labels = args.label.iter().cloned().collect();
+    let config = worker::Config { labels, ..worker::Config::new(identity) };
     let cannot_serve = |error| CliError::unreachable(format!("cannot serve at {address}: {error}"));
-    let started = worker::start(worker::Config::new(identity), docker, listener, token.clone())
+    let started = worker::start(config, docker, listener, token.clone())
         .await
         .map_err(cannot_serve)?;
     let here = super::address::Address::new(&address.host, started.addr.port()).to_string();

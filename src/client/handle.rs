@@ -3,9 +3,11 @@
 use futures_util::stream::BoxStream;
 
 use super::ManagerClient;
-use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::cluster::{Cause, Cluster, FeedItem, Settings};
 use crate::manager::Handle;
-use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
+use crate::manager::request::{
+    Drained, Recovered, RequestError, Scheduling, Stopping, Submitted, WorkerWish,
+};
 use crate::task::{TaskEvent, TaskId};
 
 /// A manager to talk to.
@@ -55,6 +57,26 @@ impl ManagerHandle {
         match self {
             Self::Embedded(handle) => handle.recover(cause).await,
             Self::Remote(client) => client.recover(cause).await,
+        }
+    }
+
+    /// Wants a worker cordoned, drained or back. Returns when the wish is durable.
+    pub async fn set_availability(&self, wish: WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.set_availability(wish, cause).await,
+            Self::Remote(client) => client.set_availability(&wish, cause).await,
+        }
+    }
+
+    /// Decides how workers are selected from now on, and tells it. Returns when that is durable.
+    pub async fn set_scheduling(
+        &self,
+        scheduling: Scheduling,
+        cause: Cause,
+    ) -> Result<Settings, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.set_scheduling(scheduling, cause).await,
+            Self::Remote(client) => client.set_scheduling(scheduling, cause).await,
         }
     }
 

@@ -7,9 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Watch;
-use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
+use crate::cluster::{Cause, Cluster, FeedItem, Settings, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
-use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
+use crate::manager::request::{
+    Drained, Recovered, RequestError, Scheduling, Stopping, Submitted, WorkerWish,
+};
 use crate::task::{TaskEvent, TaskId};
 
 /// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
@@ -43,6 +45,18 @@ impl ManagerClient {
 
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         self.post("recover", cause, &()).await
+    }
+
+    pub async fn set_availability(&self, wish: &WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
+        self.post("availability", cause, wish).await
+    }
+
+    pub async fn set_scheduling(
+        &self,
+        scheduling: Scheduling,
+        cause: Cause,
+    ) -> Result<Settings, RequestError> {
+        self.post("scheduler", cause, &scheduling).await
     }
 
     /// The whole cluster.

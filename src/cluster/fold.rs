@@ -23,11 +23,11 @@ impl Cluster {
         let now = change.time;
         match &change.what {
             What::Submitted { task, .. } => self.submitted(change.revision, now, task),
-            What::Scheduled { task, worker, generation } => {
+            What::Scheduled { task, worker, generation, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
             }
-            What::Moved { task, from: _, worker, generation, reason } => {
+            What::Moved { task, worker, generation, reason, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
                 self.update(*task, now, |record| {
@@ -35,7 +35,7 @@ impl Cluster {
                     record.moves = Some(Moves::next(record.moves, now));
                 });
             }
-            What::Refused { task, worker, why, to, generation, reason } => {
+            What::Refused { task, worker, why, to, generation, reason, .. } => {
                 let refusal = Refusal { worker: worker.clone(), why: why.clone() };
                 self.refused(change.revision, now, *task, refusal, to.as_ref(), *generation);
                 self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
@@ -92,6 +92,7 @@ impl Cluster {
             What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
             What::Collected { tasks } => self.collected(tasks),
             What::Worker { worker } => self.worker_changed(worker),
+            What::Settings { settings } => self.settings = *settings,
         }
     }
 
@@ -167,21 +168,31 @@ impl Cluster {
         } else {
             self.worker_index.insert(worker.id.clone(), self.workers.len());
             self.workers.push(worker.clone());
+            // Tasks may have been sent there before its record came.
+            self.reserved.push(self.count_reserved(&worker.id));
         }
     }
 
     /// Changes a row, and keeps the counts and the order of the ended right.
     fn update(&mut self, task: TaskId, now: Timestamp, change: impl FnOnce(&mut TaskRecord)) {
         let Some(record) = self.task_db.get_mut(&task) else { return };
-        self.counts[usize::from(record.state().number())] -= 1;
-        if record.state().has_ended() {
+        let before = record.state();
+        self.counts[usize::from(before.number())] -= 1;
+        if before.has_ended() {
             self.ended.remove(&(record.changed, task));
         }
         change(record);
         record.changed = now;
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
+        let after = record.state();
+        self.counts[usize::from(after.number())] += 1;
+        if after.has_ended() {
             self.ended.insert((now, task));
+        }
+        if before.has_ended() != after.has_ended()
+            && let Some(&place) =
+                self.task_worker_map.get(&task).and_then(|worker| self.worker_index.get(worker))
+        {
+            self.reserved[place].count(&record.task.spec, !after.has_ended());
         }
     }
 
@@ -232,10 +243,12 @@ impl Cluster {
         self.unassign(task);
         self.task_worker_map.insert(task, worker.clone());
         self.worker_task_map.entry(worker.clone()).or_default().insert(task);
+        self.count_there(task, worker, true);
     }
 
     pub(super) fn unassign(&mut self, task: TaskId) {
         let Some(worker) = self.task_worker_map.remove(&task) else { return };
+        self.count_there(task, &worker, false);
         if let Some(tasks) = self.worker_task_map.get_mut(&worker) {
             tasks.remove(&task);
         }

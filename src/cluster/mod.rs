@@ -8,7 +8,10 @@ mod feed;
 mod fold;
 mod moves;
 mod part;
+mod placement;
+mod reserved;
 mod sample;
+mod settings;
 mod snapshot;
 mod worker_record;
 
@@ -25,9 +28,12 @@ pub use event_db::EventDb;
 pub use feed::FeedItem;
 pub use moves::Moves;
 pub use part::{ClusterHead, Part, TaskEntry};
+pub use placement::{Placement, RejectedBy, RunnerUp, Term};
+pub use reserved::{Reserved, Resources, label_set};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
+pub use settings::{Overcommit, SchedulerName, Settings};
 pub use snapshot::Snapshot;
-pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
+pub use worker_record::{Availability, Capacity, Facts, OWN_LABELS, Peer, WorkerHealth, WorkerRecord};
 
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
@@ -44,6 +50,9 @@ pub struct Cluster {
     workers: Vec<WorkerRecord>,
     /// Where in `workers` an id stands.
     worker_index: HashMap<WorkerId, usize>,
+    /// What the living tasks of each worker take there, in the order of `workers`.
+    reserved: Vec<Reserved>,
+    settings: Settings,
     worker_task_map: HashMap<WorkerId, HashSet<TaskId>>,
     task_worker_map: HashMap<TaskId, WorkerId>,
     last_worker: Option<usize>,
@@ -181,6 +190,16 @@ impl Cluster {
 
     pub fn worker(&self, id: &WorkerId) -> Option<&WorkerRecord> {
         self.worker_index.get(id).map(|&index| &self.workers[index])
+    }
+
+    /// Where a worker stands in [`Self::workers`].
+    pub fn place_of(&self, id: &WorkerId) -> Option<usize> {
+        self.worker_index.get(id).copied()
+    }
+
+    /// How workers are selected.
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     /// The worker that `select_worker` chose last, as its place in [`Self::workers`].

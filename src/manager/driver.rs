@@ -13,8 +13,9 @@ use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, Req
 use super::feed::FeedSender;
 use super::link;
 use super::message::{FeedStream, Message, Reply};
-use super::request::RequestError;
+use super::request::{RequestError, Scheduling, WorkerWish};
 use super::store::{Store, StoreError};
+use crate::cluster::Cause;
 use crate::task::WorkerId;
 use crate::worker::WorkerClient;
 
@@ -32,6 +33,8 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 pub struct Config {
     pub workers: Vec<WorkerAddress>,
     pub http: reqwest::Client,
+    /// What the start says of how workers are selected; what it does not stays as it was.
+    pub scheduling: Scheduling,
 }
 
 /// A worker and where its API answers, which for one on a free port is only known once it listens.
@@ -188,6 +191,11 @@ impl Driver {
         let mut batch = Batch::default();
         let decision = self.manager.handle(self.clock.now(), Input::Started { workers });
         self.hand_over(decision, &mut batch);
+        let Scheduling { scheduler, overcommit } = self.config.scheduling;
+        let scheduling =
+            Input::SetScheduling { request: None, cause: Cause::Manager, scheduler, overcommit };
+        let decision = self.manager.handle(self.clock.now(), scheduling);
+        self.hand_over(decision, &mut batch);
         committer.commit(batch).await;
         feed
     }
@@ -202,6 +210,17 @@ impl Driver {
                 Input::Stop { request: self.expect(reply), cause, tasks }
             }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
+            Message::SetAvailability { wish: WorkerWish { worker, wish }, cause, reply } => {
+                Input::SetAvailability { request: self.expect(reply), cause, worker, wish }
+            }
+            Message::SetScheduling { scheduling: Scheduling { scheduler, overcommit }, cause, reply } => {
+                let request = Some(self.expect(reply));
+                Input::SetScheduling { request, cause, scheduler, overcommit }
+            }
+            Message::Explain { spec, task, reply } => {
+                let _ = reply.send(self.manager.explain(self.clock.now(), &spec, task));
+                return;
+            }
             Message::Watch(reply) => {
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
@@ -256,11 +275,15 @@ impl StoreFailure {
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
     match message {
-        Message::Submit { reply, .. } | Message::Stop { reply, .. } | Message::Recover { reply, .. } => {
+        Message::Submit { reply, .. }
+        | Message::Stop { reply, .. }
+        | Message::Recover { reply, .. }
+        | Message::SetAvailability { reply, .. }
+        | Message::SetScheduling { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         // The links are being taken down; a watcher asks again.
-        Message::Input(_) | Message::Watch(_) | Message::Snapshot(_) => {}
+        Message::Input(_) | Message::Watch(_) | Message::Snapshot(_) | Message::Explain { .. } => {}
     }
 }
 

@@ -1,13 +1,16 @@
 //! The embedded manager's front desk: what others in this process ask it. Knows no HTTP.
 
+use std::sync::Arc;
+
 use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
 use super::message::Message;
-use super::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use super::request::{Drained, Recovered, RequestError, Scheduling, Stopping, Submitted, WorkerWish};
+use crate::cluster::{Cause, Cluster, FeedItem, Settings};
+use crate::scheduler::Explanation;
+use crate::task::{TaskEvent, TaskId, TaskSpec};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ impl Handle {
     pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
         match self.ask(|reply| Message::Submit { events, cause, reply }).await?? {
             Answer::Submitted(outcomes) => Ok(outcomes),
-            Answer::Stopping(_) | Answer::Recovered(_) => Err(gone()),
+            _ => Err(gone()),
         }
     }
 
@@ -30,7 +33,7 @@ impl Handle {
     pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         match self.ask(|reply| Message::Stop { tasks, cause, reply }).await?? {
             Answer::Stopping(outcomes) => Ok(outcomes),
-            Answer::Submitted(_) | Answer::Recovered(_) => Err(gone()),
+            _ => Err(gone()),
         }
     }
 
@@ -38,8 +41,37 @@ impl Handle {
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         match self.ask(|reply| Message::Recover { cause, reply }).await?? {
             Answer::Recovered(recovered) => Ok(recovered),
-            Answer::Submitted(_) | Answer::Stopping(_) => Err(gone()),
+            _ => Err(gone()),
         }
+    }
+
+    /// Wants a worker cordoned, drained or back. Returns when the wish is durable; the feed tells how it goes on.
+    pub async fn set_availability(&self, wish: WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
+        match self.ask(|reply| Message::SetAvailability { wish, cause, reply }).await?? {
+            Answer::Availability(drained) => Ok(drained),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Decides how workers are selected from now on, and tells it. Returns when that is durable.
+    pub async fn set_scheduling(
+        &self,
+        scheduling: Scheduling,
+        cause: Cause,
+    ) -> Result<Settings, RequestError> {
+        match self.ask(|reply| Message::SetScheduling { scheduling, cause, reply }).await?? {
+            Answer::Scheduling(settings) => Ok(settings),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Why a task is, or one with this spec would be, where it is.
+    pub async fn explain(
+        &self,
+        spec: Arc<TaskSpec>,
+        task: Option<TaskId>,
+    ) -> Result<Explanation, RequestError> {
+        self.ask(|reply| Message::Explain { spec, task, reply }).await
     }
 
     /// The cluster as it is now.

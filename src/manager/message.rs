@@ -1,12 +1,15 @@
 //! What reaches the driver: inputs for the core, and requests that are answered. Plain values.
 
+use std::sync::Arc;
+
 use futures_util::stream::BoxStream;
 use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
-use super::request::RequestError;
+use super::request::{RequestError, Scheduling, WorkerWish};
 use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::scheduler::Explanation;
+use crate::task::{TaskEvent, TaskId, TaskSpec};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -15,6 +18,9 @@ pub(super) enum Message {
     Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
     Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
     Recover { cause: Cause, reply: Reply },
+    SetAvailability { wish: WorkerWish, cause: Cause, reply: Reply },
+    SetScheduling { scheduling: Scheduling, cause: Cause, reply: Reply },
+    Explain { spec: Arc<TaskSpec>, task: Option<TaskId>, reply: oneshot::Sender<Explanation> },
     Watch(oneshot::Sender<(Cluster, FeedStream)>),
     Snapshot(oneshot::Sender<Cluster>),
 }

@@ -13,6 +13,7 @@ use super::listen::{Address, ListenError, listen};
 use crate::client::{ManagerHandle, http_client};
 use crate::http;
 use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
+use crate::manager::request::Scheduling;
 use crate::manager::{self, WorkerAddress};
 use crate::task::WorkerId;
 use crate::worker::{self, runtime};
@@ -26,6 +27,8 @@ pub struct Config {
     pub local_worker: Option<LocalWorker>,
     /// Workers elsewhere.
     pub workers: Vec<WorkerAddress>,
+    /// What this start says of how workers are selected.
+    pub scheduling: Scheduling,
 }
 
 /// The worker in the manager's own process.
@@ -34,6 +37,8 @@ pub struct LocalWorker {
     pub id: WorkerId,
     pub address: Address,
     pub engine: Engine,
+    /// For constraints.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What runs its containers.
@@ -113,7 +118,11 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
             WorkerAddress { id: local.id.clone(), address: address.as_str().into(), insecure: false },
         );
         local_worker = Some((local.id, address));
-        let config = worker::Config { ephemeral: is_ephemeral, ..worker::Config::new(worker_identity) };
+        let config = worker::Config {
+            ephemeral: is_ephemeral,
+            labels: local.labels,
+            ..worker::Config::new(worker_identity)
+        };
         let token = worker_cancel.clone();
         worker = Some(tokio::spawn(async move {
             let started = match local.engine {
@@ -134,7 +143,11 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         None => Box::new(MemoryStore::default()),
     };
     let http = http_client();
-    let manager_config = manager::Config { workers: workers.clone(), http: http.clone() };
+    let manager_config = manager::Config {
+        workers: workers.clone(),
+        http: http.clone(),
+        scheduling: config.scheduling,
+    };
     let manager = manager::start(manager_config, store, &cancel)?;
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
         let announced = folder.announce(Some(manager_address.clone()));

@@ -17,10 +17,10 @@ use super::{
     report::{EventAnswer, HEARTBEAT, Hello, Report},
     runtime::{Runtime, Sign},
     start::Config,
-    stats::Sampler,
+    stats::{Sampler, facts},
 };
 use crate::{
-    cluster::{Capacity, Sample},
+    cluster::{Capacity, Facts, Sample},
     task::{Task, TaskEvent, TaskId},
 };
 
@@ -103,7 +103,12 @@ impl<R: Runtime> Driver<R> {
         Self {
             core: Worker::new(config.limits),
             runtime,
-            hello: Hello { identity: config.identity, capacity, runtime_problem: String::new() },
+            hello: Hello {
+                identity: config.identity,
+                capacity,
+                runtime_problem: String::new(),
+                facts: facts(&config.labels),
+            },
             is_ephemeral: config.ephemeral,
             lines: broadcast::channel(LINES).0,
             work: JoinSet::new(),
@@ -291,7 +296,8 @@ impl<R: Runtime> Driver<R> {
         // The clock before the Hello, after which work may come.
         let clock = self.core.at(since_boot()).lease_clock();
         let mut first = vec![line(&Report::LeaseClock(clock))];
-        first.push(line(&Report::Hello(Hello { runtime_problem, ..self.hello.clone() })));
+        let facts = Facts { engine: self.runtime.version(), ..self.hello.facts.clone() };
+        first.push(line(&Report::Hello(Hello { runtime_problem, facts, ..self.hello.clone() })));
         if self.core.has_adopted() {
             first.push(line(&Report::Tasks(self.core.tasks().cloned().collect())));
         }

@@ -40,7 +40,11 @@ impl OurManager {
             .map(|id| WorkerAddress { id: id.clone(), address: id.clone(), insecure: false })
             .collect();
         let http = cube_tui::client::http_client();
-        let config = manager::Config { workers: workers.clone(), http: http.clone() };
+        let config = manager::Config {
+            workers: workers.clone(),
+            http: http.clone(),
+            scheduling: Scheduling::default(),
+        };
         let started = manager::start(config, Box::new(MemoryStore::default()), &token).unwrap();
         let handle = started.handle.clone();
         let router = manager::api::router(handle.clone(), workers, http, token.clone());
@@ -266,7 +270,7 @@ async fn a_404_to_a_batch_says_nothing_of_its_tasks() {
     let _guard = token.clone().drop_guard();
     tokio::spawn(token.run_until_cancelled_owned(async move {
         let hello =
-            Hello { identity: Uuid::new_v4(), capacity: Capacity::default(), runtime_problem: String::new() };
+            Hello { identity: Uuid::new_v4(), capacity: Capacity::default(), runtime_problem: String::new(), facts: Facts::default() };
         let hello = serde_json::to_string(&Report::Hello(hello)).unwrap();
         let mut held = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {

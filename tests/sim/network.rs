@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cube_tui::cluster::{Capacity, Peer};
+use cube_tui::cluster::{Capacity, Facts, Peer};
 use cube_tui::manager::decide::{Input, SendOutcome, Wish};
 use cube_tui::task::{EventId, State, Task, TaskEvent, WorkerId};
 use cube_tui::worker;
@@ -204,6 +204,7 @@ impl World {
             identity: Uuid::nil(),
             capacity: Capacity::default(),
             runtime_problem: runtime_problem.unwrap_or_default(),
+            facts: Facts::default(),
         };
         self.next_session += 1;
         self.workers[worker].session = self.next_session;
@@ -241,6 +242,7 @@ impl World {
                 peer: Peer::Cube,
                 capacity: hello.capacity,
                 runtime_problem: hello.runtime_problem,
+                facts: hello.facts,
             },
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },

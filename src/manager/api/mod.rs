@@ -46,6 +46,9 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
         .post(Admin, "/v1/recover", v1::recover)
+        .post(Admin, "/v1/availability", v1::set_availability)
+        .get(Viewer, "/v1/scheduler", v1::scheduler)
+        .post(Admin, "/v1/scheduler", v1::set_scheduler)
         .get(Anyone, "/healthz", async || "ok\n")
 }
 
@@ -53,7 +56,7 @@ impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         let status = match &error {
             RequestError::Invalid(_) => 400,
-            RequestError::UnknownTask(_) => 404,
+            RequestError::UnknownTask(_) | RequestError::UnknownWorker(_) => 404,
             RequestError::DifferentSpec(_) => 409,
             RequestError::Store(_) | RequestError::Unreachable(_) => 503,
         };

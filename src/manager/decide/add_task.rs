@@ -54,7 +54,7 @@ impl Manager {
             return Submitted { task, is_new: false, state: record.state() };
         }
         self.change(turn, cause, What::Submitted { event: event.id, task: event.task });
-        self.queue(turn.now, task);
+        self.queue(turn, task);
         Submitted { task, is_new: true, state: State::Pending }
     }
 

@@ -79,7 +79,7 @@ impl Manager {
             retry_at: turn.now.wall,
         };
         self.change(turn, Cause::Manager, what);
-        self.queue(turn.now, task);
+        self.queue(turn, task);
     }
 
     /// To be called once a task's end was folded in.
@@ -110,7 +110,7 @@ impl Manager {
             retry_at: turn.now.wall + wait,
         };
         self.change(turn, Cause::RestartPolicy, what);
-        self.queue(turn.now, task);
+        self.queue(turn, task);
     }
 }
 

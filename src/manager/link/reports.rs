@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::Link;
-use crate::cluster::{Capacity, FeedItem, Peer, WorkerSample};
+use crate::cluster::{Capacity, Facts, FeedItem, Peer, Sample, WorkerSample};
 use crate::http::ClientError;
 use crate::manager::decide::{Input, STALE_AFTER};
 use crate::worker::report::{Hello, Report};
@@ -82,8 +82,8 @@ async fn stream(
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         let input = match report {
-            Report::Hello(Hello { identity: _, capacity, runtime_problem }) => {
-                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem }
+            Report::Hello(Hello { identity: _, capacity, runtime_problem, facts }) => {
+                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, facts }
             }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
@@ -94,8 +94,10 @@ async fn stream(
                 continue;
             }
             Report::Sample(sample) => {
+                let load = Sample { tasks: Vec::new(), ..sample.clone() };
+                let told = Input::Load { worker: worker.clone(), sample: load.into() };
                 link.feed.pass_by(FeedItem::Sample(WorkerSample { worker, sample }.into()));
-                continue;
+                told
             }
         };
         if !link.tell(input).await {
@@ -119,6 +121,7 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
                 peer: Peer::Book,
                 capacity: Capacity::default(),
                 runtime_problem: String::new(),
+                facts: Facts::default(),
             };
             if !link.tell(up).await {
                 return End::DriverGone;

@@ -170,6 +170,11 @@ pub trait Runtime: Send + Sync + 'static {
     fn probe(&self, container: &str, probe: &Probe, timeout: Duration)
     -> impl Future<Output = Probed> + Send;
 
+    /// The engine's version, once it told; empty before.
+    fn version(&self) -> String {
+        String::new()
+    }
+
     /// What a container uses, where the host tells; cheap enough to ask every few seconds.
     fn usage(&self, container: &str) -> Option<Usage> {
         let _ = container;
