@@ -137,7 +137,8 @@ impl World {
             let mut all: Vec<_> = self.cluster.workers().iter().map(|worker| worker.id.clone()).collect();
             all.sort_unstable();
             prop_assert_eq!(told, all, "every worker's reason, once");
-            prop_assert!(!matches!(explanation.outcome, Outcome::Placed { .. }));
+            let is_placed = matches!(explanation.outcome, Outcome::Placed { .. });
+            prop_assert!(!is_placed);
             prop_assert!(explanation.workers.iter().all(|worker| !worker.is_feasible));
             prop_assert!(explanation.nearest_change.is_some());
             return Ok(());

@@ -250,10 +250,8 @@ mod tests {
     #[test]
     fn reservations_count_before_they_are_used_and_load_that_nobody_reserved_counts_too() {
         let empty = Reserved::default();
-        let promised = Reserved {
-            resources: Resources { cpu_nanos: 3_000_000_000, memory_bytes: 0, disk_bytes: 0 },
-            ..Reserved::default()
-        };
+        let mut promised = Reserved::default();
+        promised.resources.cpu_nanos = 3_000_000_000;
         for scheduler in [by_name(SchedulerName::Epvm), by_name(SchedulerName::Greedy)] {
             let idle = scheduler.score(&candidate(&empty, Some((0.0, 0.0))));
             assert!(idle < scheduler.score(&candidate(&promised, Some((0.0, 0.0)))));
@@ -275,11 +273,16 @@ mod tests {
 
     #[test]
     fn a_worker_of_a_million_unnamed_tasks_still_has_a_number() {
-        let reserved = Reserved { tasks: 1_000_000, without_cpu: 1_000_000, ..Reserved::default() };
+        let of = |tasks| {
+            let mut reserved = Reserved::default();
+            (reserved.tasks, reserved.without_cpu) = (tasks, tasks);
+            reserved
+        };
+        let reserved = of(1_000_000);
         for name in SchedulerName::ALL {
             assert!(by_name(name).score(&candidate(&reserved, Some((1.0, 1.0)))).is_finite(), "{name}");
         }
-        let fuller = Reserved { tasks: 1_000_001, without_cpu: 1_000_001, ..Reserved::default() };
+        let fuller = of(1_000_001);
         let score = |reserved| Greedy.score(&candidate(reserved, Some((1.0, 1.0))));
         assert!(score(&reserved) < score(&fuller));
     }

@@ -216,3 +216,152 @@ pub fn select_worker(
         rejected,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::cluster::{Capacity, Cause, Change, What, WorkerHealth};
+    use crate::task::{EventId, Task, TaskId, TaskSpec, WorkerId};
+
+    struct World(Cluster, u128);
+
+    impl World {
+        fn of(workers: &[(&str, f64)]) -> Self {
+            let mut world = Self(Cluster::default(), 0);
+            for (name, cpus) in workers {
+                world.worker(name, |worker| worker.capacity.cpus = *cpus);
+            }
+            world
+        }
+
+        fn worker(&mut self, name: &str, change: impl FnOnce(&mut WorkerRecord)) {
+            let id = WorkerId::from(name);
+            let known = self.0.worker(&id).cloned();
+            let mut worker = known.unwrap_or_else(|| {
+                let mut worker = WorkerRecord::new(id, false, Timestamp::UNIX_EPOCH);
+                worker.health = WorkerHealth::Ready;
+                worker.capacity = Capacity { cpus: 2.0, memory_bytes: 8 << 30, disk_bytes: 0 };
+                worker
+            });
+            change(&mut worker);
+            self.apply(What::Worker { worker });
+        }
+
+        fn apply(&mut self, what: What) {
+            let revision = self.0.revision() + 1;
+            let change = Change { revision, time: Timestamp::UNIX_EPOCH, cause: Cause::Scheduler, what };
+            self.0.apply(&Arc::new(change));
+        }
+
+        fn select(
+            &self,
+            spec: &TaskSpec,
+            objection: impl Fn(&WorkerRecord) -> Option<Rejection>,
+        ) -> Result<&str, NoWorker> {
+            let loads = Loads::default();
+            let view = View { cluster: &self.0, loads: &loads };
+            let choice = select_worker(view, &Request::new(spec, &self.0), objection)?;
+            Ok(self.0.workers()[choice.place].id.as_str())
+        }
+
+        fn place(&mut self, spec: TaskSpec) -> String {
+            let worker = self.select(&spec, |_| None).unwrap().to_owned();
+            self.1 += 1;
+            let id = TaskId(uuid::Uuid::from_u128(self.1));
+            self.apply(What::Submitted {
+                event: EventId::default(),
+                task: Task { id, spec: spec.into(), ..Task::default() },
+            });
+            self.apply(What::scheduled(id, worker.as_str().into(), 0));
+            worker
+        }
+    }
+
+    fn with(constraints: &[&str], app: &str) -> TaskSpec {
+        TaskSpec {
+            constraints: constraints.iter().map(|text| text.parse().unwrap()).collect(),
+            labels: [("app".to_owned(), app.to_owned())].into(),
+            ..TaskSpec::default()
+        }
+    }
+
+    #[test]
+    fn round_robin_takes_the_next_wraps_and_passes_over_who_can_not() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0), ("c", 2.0)]);
+        let turns: Vec<_> = (0..5).map(|_| world.place(TaskSpec::default())).collect();
+        assert_eq!(turns, ["a", "b", "c", "a", "b"]);
+        world.worker("c", |worker| worker.health = WorkerHealth::Lost);
+        world.worker("b", |worker| worker.runtime_problem = "engine is away".into());
+        assert_eq!(world.place(TaskSpec::default()), "a");
+        assert_eq!(world.place(TaskSpec::default()), "a");
+    }
+
+    #[test]
+    fn no_fit_names_every_worker_and_its_reason_in_turn() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
+        world.place(TaskSpec::default());
+        world.worker("a", |worker| {
+            worker.health = WorkerHealth::Stale;
+            worker.reason = "silent for 6s".into();
+        });
+        let spec = TaskSpec { memory_bytes: 16 << 30, ..TaskSpec::default() };
+        let error = world.select(&spec, |_| None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "waiting: b has 8 GiB of memory, 16 GiB wanted; a is stale (silent for 6s)"
+        );
+        world.worker("a", |worker| worker.health = WorkerHealth::Ready);
+        let error = world.select(&spec, |_| None).unwrap_err();
+        assert!(error.is_never() && error.to_string().starts_with("never fits: b has 8 GiB"), "{error}");
+    }
+
+    #[test]
+    fn a_worker_that_refused_it_is_passed_over_and_that_is_what_is_told_of_it() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
+        let refused = |worker: &WorkerRecord| {
+            (worker.id.as_str() == "a").then(|| Rejection::Refused { why: "no space".into() })
+        };
+        assert_eq!(world.select(&TaskSpec::default(), refused), Ok("b"));
+        world.worker("a", |worker| worker.health = WorkerHealth::Stale);
+        world.worker("b", |worker| worker.runtime_problem = "no engine".into());
+        let error = world.select(&TaskSpec::default(), refused).unwrap_err();
+        assert!(!error.may_yet(), "{error}");
+        assert_eq!(error.tried_first(), "a could not start it (no space); b runtime unhealthy (no engine)");
+        world.worker("b", |worker| worker.health = WorkerHealth::Connecting);
+        assert!(world.select(&TaskSpec::default(), refused).unwrap_err().may_yet());
+    }
+
+    #[test]
+    fn tasks_are_spread_over_zones_kept_apart_and_put_together() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0), ("c", 2.0), ("d", 2.0)]);
+        for (worker, zone) in [("a", "east"), ("b", "east"), ("c", "west")] {
+            world.worker(worker, |worker| drop(worker.facts.labels.insert("zone".into(), zone.into())));
+        }
+        let zones: Vec<_> = (0..4).map(|_| world.place(with(&["spread:zone"], "web"))).collect();
+        assert_eq!(zones.iter().filter(|worker| *worker == "c").count(), 2, "{zones:?}");
+        assert!(!zones.contains(&"d".to_owned()), "it has no zone");
+        assert_eq!(world.place(with(&["without:app=web"], "db")), "d");
+        assert_eq!(world.place(with(&["with:app=db"], "cache")), "d");
+        let error = world.select(&with(&["worker=d"], "web"), |_| None).unwrap_err();
+        assert_eq!(
+            error.rejections.iter().find(|(worker, _)| worker.as_str() == "d").unwrap().1.to_string(),
+            "has a task that keeps app=web away"
+        );
+    }
+
+    #[test]
+    fn a_host_port_is_given_once_a_worker() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
+        let web = || TaskSpec {
+            port_bindings: Some([("80/tcp".to_owned(), "8080".to_owned())].into()),
+            ..TaskSpec::default()
+        };
+        assert_eq!([world.place(web()), world.place(web())], ["a", "b"]);
+        let error = world.select(&web(), |_| None).unwrap_err();
+        assert_eq!(error.to_string(), "waiting: a has port 8080/tcp taken; b has port 8080/tcp taken");
+    }
+}

@@ -16,6 +16,8 @@ pub(super) enum Context {
     Detail,
     Help,
     Confirm,
+    /// What is to become of a worker.
+    Cordon,
     /// The form of a new task.
     Form,
     /// The filter is being typed.
@@ -43,6 +45,9 @@ pub(super) enum Command {
     Filter,
     New,
     Stop,
+    Cordon,
+    Drain,
+    Uncordon,
     TakeBack,
     SendNow,
     Yank,
@@ -117,6 +122,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Zoom, &[char('z')], ("z", "zoom"), ("z", "this pane alone, and back")),
     row(Context::Panes, Command::Yank, &[char('y')], ("y", "yank id"), ("y", "copy the id to the clipboard")),
     row(Context::Panes, Command::MarkAll, &[char('*')], ("*", "mark all"), ("*", "mark all that the filter shows")),
+    row(Context::Panes, Command::Cordon, &[char('C')], NONE, ("C", "on a worker: cordon, drain, uncordon (asks first)")),
     row(Context::Panes, Command::Back, &[key(KeyCode::Esc)], NONE, ("Esc", "back; clears marks, then the filter; never quits")),
     row(Context::Panes, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, ("g G Home End", "first, last row")),
     row(Context::Panes, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
@@ -151,6 +157,10 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
     row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
+    row(Context::Cordon, Command::Cordon, &[char('c')], ("c", "cordon"), NONE),
+    row(Context::Cordon, Command::Drain, &[char('d')], ("d", "drain"), NONE),
+    row(Context::Cordon, Command::Uncordon, &[char('u')], ("u", "uncordon"), NONE),
+    row(Context::Cordon, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Form, Command::Submit, &[key(KeyCode::F(2)), ctrl('s')], ("F2/^S", "submit"), ("F2 ^S", "in the form: submit")),
     row(Context::Form, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "next"), NONE),
     row(Context::Form, Command::NextField, &[key(KeyCode::Tab), key(KeyCode::Down)], ("Tab", "next field"), ("Tab S-Tab", "in the form: next, previous field")),

@@ -114,6 +114,8 @@ pub(super) enum Overlay {
     Help { scroll: usize },
     Detail(Detail),
     Confirm(Confirm),
+    /// What is to become of a worker.
+    Cordon(WorkerId),
     Form(Box<SubmitForm>),
 }
 

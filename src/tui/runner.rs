@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::ManagerHandle;
 use crate::cluster::Cause;
-use crate::manager::request::RequestError;
+use crate::manager::request::{RequestError, WorkerWish};
 use crate::task::{TaskEvent, TaskId};
 
 use super::event::{Action, Event};
@@ -285,6 +285,7 @@ impl Runner {
             match action {
                 Action::Submit(events) => self.submit(events),
                 Action::Stop(tasks) => self.stop(tasks),
+                Action::SetAvailability(wish) => self.set_availability(wish),
                 Action::ReadTaskFile(path) => self.read_task_file(path),
                 Action::Copy(text) => self.screen.send(&clipboard(&text))?,
                 Action::Suspend => self.suspend()?,
@@ -312,6 +313,16 @@ impl Runner {
             Event::Stopped(match manager {
                 None => Err(not_started()),
                 Some(manager) => in_time(manager.stop(tasks, Cause::Dashboard)).await,
+            })
+        });
+    }
+
+    fn set_availability(&mut self, wish: WorkerWish) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::AvailabilitySet(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.set_availability(wish, Cause::Dashboard)).await,
             })
         });
     }

@@ -1,8 +1,8 @@
 //! Our manager drives the book's workers, over real sockets.
 
 use cube_tui::{
-    cluster::{Capacity, Peer, TaskRecord},
-    manager::{self, WorkerAddress, store::MemoryStore},
+    cluster::{Capacity, Facts, Peer, TaskRecord},
+    manager::{self, WorkerAddress, request::Scheduling, store::MemoryStore},
     task::{State, TaskId, WorkerId},
     worker::{
         report::{Hello, Report},

@@ -15,6 +15,9 @@ use crate::engine::answers_4xx;
 use crate::event::{Direction, Event, Trouble};
 use crate::world::World;
 
+/// Of every worker.
+pub const CPUS: f64 = 4.0;
+
 /// At most; the link's own retries begin with a tenth of it.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How long the manager's client waits for an answer.
@@ -202,7 +205,7 @@ impl World {
         let runtime_problem = host.core.as_ref().map(|core| core.runtime_problem().to_owned());
         let hello = Hello {
             identity: Uuid::nil(),
-            capacity: Capacity::default(),
+            capacity: Capacity { cpus: CPUS, ..Capacity::default() },
             runtime_problem: runtime_problem.unwrap_or_default(),
             facts: Facts::default(),
         };

@@ -12,7 +12,7 @@ use crate::tui::layout::Pane;
 use crate::tui::model::{Detail, FilterInput, Model, Overlay};
 
 use super::moves::{Move, go};
-use super::{quit, stop, submit};
+use super::{cordon, quit, stop, submit};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
@@ -23,6 +23,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
             Context::Detail => detail(model, command, actions),
             Context::Help => help(model, command),
             Context::Confirm => confirm(model, command, actions),
+            Context::Cordon => cordon::key(model, command, actions),
             Context::Form => form(model, command, actions),
             Context::Filter => filter(model, command),
             Context::Countdown | Context::Panes | Context::Everywhere => panes(model, command, actions),
@@ -37,6 +38,7 @@ pub(crate) fn contexts(model: &Model) -> &'static [Context] {
         Some(Overlay::Help { .. }) => &[Context::Help, Context::Everywhere],
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
+        Some(Overlay::Cordon(_)) => &[Context::Cordon, Context::Everywhere],
         Some(Overlay::Form(_)) => &[Context::Form, Context::Everywhere],
         None if model.filter_input.is_some() => &[Context::Filter, Context::Everywhere],
         None if model.countdown.is_some() => &[Context::Countdown, Context::Panes, Context::Everywhere],
@@ -67,6 +69,7 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         }
         Command::New => submit::open(model),
         Command::Stop => stop::ask(model, model.task_at_hand()),
+        Command::Cordon => cordon::ask(model),
         Command::TakeBack => stop::take_back(model),
         Command::SendNow => stop::send_now(model, actions),
         Command::Yank => yank(model, model.task_at_hand(), actions),

@@ -1,5 +1,6 @@
 //! `update`: folds one Event into the Model and says what is to be done. Pure: no clock, no IO.
 
+mod cordon;
 mod feed;
 mod keys;
 mod moves;
@@ -44,6 +45,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Feed(item) => feed::item(model, &item),
         Event::Cut(reason) => cut(model, reason),
         Event::Submitted(result) => submit::answered(model, result),
+        Event::AvailabilitySet(result) => cordon::answered(model, result),
         Event::Stopped(result) => stop::answered(model, result),
         Event::TaskFile { name, text } => submit::task_file(model, &name, text, &mut actions),
         Event::Notice(text) => {
