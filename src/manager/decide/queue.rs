@@ -33,7 +33,7 @@ impl Key {
 struct Line {
     waiting: BTreeMap<Turn, TaskId>,
     closed: Option<Closed>,
-    /// When the first one found no place for the first time.
+    /// When the first one found no place for the first time; one that goes before it in a closed line inherits that.
     head_waits_since: Option<Duration>,
     /// Those that were told why they wait are to be told again.
     tell_again: bool,
@@ -75,7 +75,9 @@ impl Queue {
         line.waiting.insert(turn, record.task.id);
         let reason = line.closed.as_ref().and_then(|closed| closed.reason.clone());
         if before.is_none_or(|before| turn < before) {
-            line.head_waits_since = None;
+            if line.closed.is_none() {
+                line.head_waits_since = None;
+            }
             let index = if line.closed.is_some() { &mut self.closed } else { &mut self.open };
             if let Some(before) = before {
                 index.remove(&before);
@@ -175,6 +177,19 @@ mod tests {
             queue.take(&head);
         }
         assert_eq!(order, [4, 1, 2, 3]);
+    }
+
+    #[test]
+    fn one_that_goes_before_all_others_of_a_closed_line_is_its_first() {
+        let mut queue = Queue::default();
+        queue.add(&record(1, 1.0, 0), 1);
+        let head = queue.first().unwrap();
+        queue.close(&head, Closed { reason: None, is_full: true }, Duration::from_secs(1), 9);
+        queue.add(&record(2, 1.0, 7), 2);
+        let first = queue.closed().next().map(|(head, _, _)| head).unwrap();
+        assert_eq!(first.task.0.as_u128(), 2);
+        queue.open(&first, false);
+        assert_eq!(queue.first().unwrap().task.0.as_u128(), 2);
     }
 
     #[test]
