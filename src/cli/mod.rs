@@ -2,17 +2,24 @@
 //! room that reads the environment and that prints.
 
 mod address;
+mod answer;
 mod args;
+mod completions;
 mod dashboard;
 mod demo;
 mod engine;
 mod environment;
+mod events;
 mod exit;
 #[cfg(test)]
 mod fixture;
 mod follow;
+mod forget;
 mod input;
+mod inspect;
 mod line;
+mod live;
+mod loads;
 mod logging;
 mod no_ui;
 mod node;
@@ -20,12 +27,17 @@ mod print;
 mod ps;
 mod recover;
 mod resolve;
+mod restart;
 mod run;
 mod signals;
 mod stop;
 mod submit;
+mod table;
+mod top;
 mod wait;
+mod watch_lines;
 mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -79,6 +91,14 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
+        Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment)).await,
+        Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment)).await,
+        Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment)).await,
+        Some(Command::Events(args)) => events::events(&args, &manager(&environment)).await,
+        Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment)).await,
+        Some(Command::Top(args)) => top::top(&args, &manager(&environment)).await,
+        Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Man(args)) => completions::man(&args),
     };
     exit.map(ExitCode::from)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answer::answer;
 use super::args::SubmitArgs;
 use super::engine::need_an_engine;
 use super::exit::{CliError, Exit};
@@ -118,7 +119,7 @@ async fn remark_known(
     printer: &mut Printer,
 ) -> Result<(), CliError> {
     let names: Vec<_> = events.iter().map(|event| name_of(&event.task)).collect();
-    let outcomes = manager.submit(events, Cause::Command).await?;
+    let outcomes = answer(manager, manager.submit(events, Cause::Command)).await?;
     for (name, outcome) in names.iter().zip(outcomes) {
         if !outcome.is_new {
             printer.remark(&format!("{name} was submitted before and is {}; nothing changed", outcome.state));

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use super::exit::{CliError, Exit};
 use super::follow::Observer;
-use super::line::Line;
+use super::line::{Line, name_of};
 use super::print::Printer;
 use crate::cluster::{Change, Cluster, TaskRecord, What};
 use crate::manager::request::RequestError;
+use crate::scheduler::NEVER_FITS;
 use crate::task::{State, TaskId};
 
 /// How one task ended.
@@ -47,6 +48,11 @@ impl Waiting {
     /// Whether the task is waited for and this is its end; remembered if so.
     fn note_end(&mut self, record: &TaskRecord, restarts: bool) -> bool {
         let Some(end) = self.tasks.get_mut(&record.task.id) else { return false };
+        if end.is_none() && never_fits(record) {
+            // It goes on waiting there, for a worker that nobody has.
+            *end = Some(End { state: State::Failed, exit_code: None });
+            return true;
+        }
         if end.is_some() || restarts || !record.state().has_ended() || record.queued.is_some() {
             return false;
         }
@@ -76,14 +82,20 @@ impl Waiting {
     }
 }
 
+/// Whether every worker is there and none can ever take it.
+fn never_fits(record: &TaskRecord) -> bool {
+    record.queued.is_some() && record.status().reason.starts_with(NEVER_FITS)
+}
+
 /// Whether the manager starts a task again after `change`, which ended it: by its own rule, so that an end
 /// with a restart behind it is not taken for the last.
 fn restarts_after(change: &Change, record: &TaskRecord) -> bool {
     let status = record.status();
     let failed = status.state == State::Failed;
-    matches!(change.what, What::Observed { .. } | What::Ended { .. })
+    let by_policy = matches!(change.what, What::Observed { .. } | What::Ended { .. })
         && record.desired == State::Running
-        && record.task.spec.restart_policy.restarts(failed, status.restart_count)
+        && record.policy_restarts(failed);
+    by_policy || record.restart.is_some()
 }
 
 /// Prints what happens to the tasks that are waited for.
@@ -136,7 +148,13 @@ impl Observer for WaitObserver<'_> {
             if self.waiting.concerns(record.task.id) {
                 self.waiting.known.insert(record.task.id);
             }
-            self.waiting.note_end(record, restarts_after(change, record));
+            let is_news = self.waiting.note_end(record, restarts_after(change, record));
+            if is_news && never_fits(record) {
+                let name = name_of(&record.task);
+                let next =
+                    "it stays in `pending` for a worker that can take it; `cube-tui stop` takes it out";
+                self.printer.remark(&format!("{name} could not be placed; {next}"));
+            }
         }
         Ok(self.flow())
     }
@@ -230,6 +248,19 @@ mod tests {
         drop(printer);
         let text = io::read_to_string(reader).unwrap();
         assert_eq!(text, "07:00:03  Failed     web (11111111) on localhost:5555: exit 3\n");
+    }
+
+    #[test]
+    fn a_task_that_never_fits_is_not_waited_for_but_one_that_may_is() {
+        let web = id("11111111");
+        for (reason, over) in
+            [("never fits: a has 2 CPUs, 64 wanted", Some(2)), ("waiting: a is connecting", None)]
+        {
+            let mut history = History::default();
+            history.submit(web, "web");
+            history.change(Cause::Scheduler, What::Waiting { task: web, reason: reason.into() });
+            assert_eq!(over_at(&history, web), over, "{reason}");
+        }
     }
 
     #[test]

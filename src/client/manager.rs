@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use super::Watch;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
-use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::task::{TaskEvent, TaskId};
+use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -39,6 +39,14 @@ impl ManagerClient {
 
     pub async fn stop(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         self.post("stop", cause, tasks).await
+    }
+
+    pub async fn restart(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        self.post("restart", cause, tasks).await
+    }
+
+    pub async fn forget(&self, worker: &WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        self.post("forget", cause, worker).await
     }
 
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::decide::{Answer, Input};
 use super::request::RequestError;
 use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) enum Message {
     Input(Input),
     Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
     Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
+    Restart { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
+    Forget { worker: WorkerId, cause: Cause, reply: Reply },
     Recover { cause: Cause, reply: Reply },
     Watch(oneshot::Sender<(Cluster, FeedStream)>),
     Snapshot(oneshot::Sender<Cluster>),

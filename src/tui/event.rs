@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use ratatui::crossterm::event::KeyEvent;
 
 use crate::cluster::{Cluster, FeedItem};
-use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
 /// What the model is told.
@@ -29,6 +29,7 @@ pub enum Event {
     Cut(String),
     Submitted(Result<Vec<Submitted>, RequestError>),
     Stopped(Result<Vec<Stopping>, RequestError>),
+    Restarted(Result<Vec<Restarted>, RequestError>),
     /// The text of the task file that `ReadTaskFile` named, or why it can't be read.
     TaskFile {
         name: String,
@@ -45,6 +46,7 @@ pub enum Event {
 pub enum Action {
     Submit(Vec<TaskEvent>),
     Stop(Vec<TaskId>),
+    Restart(Vec<TaskId>),
     ReadTaskFile(String),
     /// Put this into the clipboard of whoever sits at the terminal.
     Copy(String),

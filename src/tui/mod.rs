@@ -37,6 +37,7 @@ mod update;
 mod view;
 
 pub use event::{Action, Event};
+pub use format::bytes;
 pub use model::{Model, Title};
 pub use picture::{Format, Size, render_once};
 pub use runner::{Options, Outcome, run};

@@ -45,6 +45,8 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/v1/changes", v1::changes)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
+        .post(Admin, "/v1/restart", v1::restart)
+        .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
         .get(Anyone, "/healthz", async || "ok\n")
 }
