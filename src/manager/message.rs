@@ -4,6 +4,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
+use super::logs::Place;
 use super::request::RequestError;
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::task::{TaskEvent, TaskId};
@@ -17,6 +18,10 @@ pub(super) enum Message {
     Recover { cause: Cause, reply: Reply },
     Watch(oneshot::Sender<(Cluster, FeedStream)>),
     Snapshot(oneshot::Sender<Cluster>),
+    /// Where these tasks are to be found; `None` for one that is unknown.
+    Places(Vec<TaskId>, oneshot::Sender<Vec<Option<Place>>>),
+    /// What happens from now on.
+    Feed(oneshot::Sender<FeedStream>),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;
