@@ -5,6 +5,7 @@ mod address;
 mod answer;
 mod args;
 mod completions;
+mod config_file;
 mod dashboard;
 mod demo;
 mod engine;
@@ -24,6 +25,7 @@ mod logging;
 mod no_ui;
 mod node;
 mod print;
+mod progress;
 mod ps;
 mod recover;
 mod resolve;
@@ -41,9 +43,10 @@ mod workers;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use args::{Cli, Command};
+use config_file::ConfigFile;
 use environment::Environment;
 use exit::CliError;
 
@@ -51,11 +54,17 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, config) = match parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            print::Printer::new(args::Output::Text).failure(&error);
+            return error.exit.into();
+        }
+    };
     let is_waiting_run = matches!(&cli.command, Some(Command::Run(run)) if run.wait.wait);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(command(cli)),
+        Ok(runtime) => runtime.block_on(command(cli, &config)),
         Err(error) => Err(CliError::unreachable(format!("cannot start: {error}"))),
     };
     match ended {
@@ -68,13 +77,32 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn command(cli: Cli) -> Result<ExitCode, CliError> {
-    let environment = Environment::of_process()?;
+/// The arguments, with the user's config file as their defaults.
+fn parse() -> Result<(Cli, ConfigFile), CliError> {
+    let config = ConfigFile::of_user().and_then(|config| {
+        let command = config.as_defaults(Cli::command())?;
+        Ok((command, config))
+    });
+    match config {
+        Ok((command, config)) => {
+            let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+            Ok((cli, config))
+        }
+        Err(error) => {
+            // Help is given all the same.
+            Cli::parse();
+            Err(error)
+        }
+    }
+}
+
+async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
+    let environment = Environment::of_process(config)?;
     let rust_log = environment.rust_log.as_deref();
     match &cli.command {
         None if cli.root.has_dashboard() => {
             // An attached or ephemeral one leaves nothing in a folder of its own.
-            if let Some(folder) = node::folder(&cli.root)? {
+            if let Some(folder) = node::folder(&cli.root, &environment)? {
                 logging::to_file(rust_log, &folder);
             }
         }

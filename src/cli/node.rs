@@ -166,8 +166,8 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
 }
 
 /// Where this start remembers, if it does.
-pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
-    match &args.node.data_dir {
+pub fn folder(args: &RootArgs, environment: &Environment) -> Result<Option<PathBuf>, CliError> {
+    match args.node.data_dir.as_ref().or(environment.data_dir.as_ref()) {
         _ if args.ephemeral || args.attach.is_some() => Ok(None),
         Some(dir) => Ok(Some(dir.clone())),
         None => Environment::state_folder().map(Some),
@@ -175,7 +175,7 @@ pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
 }
 
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
-    let folder = folder(args)?;
+    let folder = folder(args, environment)?;
     let local_worker = (!args.node.no_local_worker)
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
     let worker = |address: &Address, insecure| {
@@ -260,7 +260,7 @@ mod tests {
 
     fn config_of(line: &str, variables: &[(&str, &str)]) -> node::Config {
         let cli = Cli::try_parse_from(std::iter::once("cube-tui").chain(line.split_whitespace())).unwrap();
-        let environment = Environment::read(|name| {
+        let environment = Environment::read(&crate::cli::config_file::ConfigFile::default(), |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
         config(&cli.root, &environment.unwrap()).unwrap()

@@ -33,7 +33,7 @@ const LOST_FOR_GOOD: &str = "tasks that still waited in `pending`, and wishes to
 pub async fn recover(args: &RecoverArgs, environment: &Environment) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output.output);
     let root = root_args(args);
-    let is_new = match folder(&root)? {
+    let is_new = match folder(&root, environment)? {
         Some(folder) if !folder.exists() => {
             // A name with a slip in it must not become a second cluster that takes the first one's tasks.
             let why = format!(

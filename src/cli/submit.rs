@@ -10,6 +10,7 @@ use super::follow::follow;
 use super::input::task_events;
 use super::line::{Line, name_of};
 use super::print::Printer;
+use super::progress::Waits;
 use super::signals::StopSignals;
 use super::wait::{WaitObserver, Waiting};
 use crate::client::{ManagerHandle, Watch};
@@ -82,7 +83,9 @@ pub async fn wait(
     printer: &mut Printer,
     everything: bool,
 ) -> Result<(), CliError> {
-    let mut observer = WaitObserver { waiting, printer, everything };
+    // One that prints everything tells enough.
+    let waits = if everything || printer.is_json() { None } else { Waits::on_terminal() };
+    let mut observer = WaitObserver { waiting, printer, everything, waits };
     follow(watch, async || manager.watch().await, &mut observer).await
 }
 

@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::exit::{CliError, Exit};
 use super::follow::Observer;
 use super::line::{Line, name_of};
 use super::print::Printer;
-use crate::cluster::{Change, Cluster, TaskRecord, What};
+use super::progress::Waits;
+use crate::cluster::{Change, Cluster, FeedItem, TaskRecord, What};
 use crate::manager::request::RequestError;
 use crate::scheduler::NEVER_FITS;
 use crate::task::{State, TaskId};
+
+/// What an eye can follow.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
 
 /// How one task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +110,27 @@ pub struct WaitObserver<'a> {
     pub printer: &'a mut Printer,
     /// Print also what happens to workers and other tasks.
     pub everything: bool,
+    /// For who looks on, what is yet to start.
+    pub waits: Option<Waits>,
 }
 
 impl WaitObserver<'_> {
+    fn line(&mut self, line: &Line<'_>) -> Result<(), CliError> {
+        let printer = &mut *self.printer;
+        match &self.waits {
+            Some(waits) => waits.aside(|| printer.line(line)),
+            None => printer.line(line),
+        }
+    }
+
+    fn remark(&mut self, text: &str) {
+        let printer = &mut *self.printer;
+        match &self.waits {
+            Some(waits) => waits.aside(|| printer.remark(text)),
+            None => printer.remark(text),
+        }
+    }
+
     fn flow(&self) -> ControlFlow<()> {
         if self.waiting.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -131,7 +154,7 @@ impl Observer for WaitObserver<'_> {
             self.waiting.known.insert(task);
             if self.waiting.note_end(record, false) {
                 let cause = cluster.event_db().of_task(task).next_back().map(|change| change.cause);
-                self.printer.line(&Line::of_task(record, cluster, cause))?;
+                self.line(&Line::of_task(record, cluster, cause))?;
             }
         }
         Ok(self.flow())
@@ -142,7 +165,7 @@ impl Observer for WaitObserver<'_> {
         if (self.everything || task.is_some_and(|task| self.waiting.concerns(task)))
             && let Some(line) = Line::of_change(change, after)
         {
-            self.printer.line(&line)?;
+            self.line(&line)?;
         }
         if let Some(record) = task.and_then(|task| after.task(task)) {
             if self.waiting.concerns(record.task.id) {
@@ -153,14 +176,32 @@ impl Observer for WaitObserver<'_> {
                 let name = name_of(&record.task);
                 let next =
                     "it stays in `pending` for a worker that can take it; `cube-tui stop` takes it out";
-                self.printer.remark(&format!("{name} could not be placed; {next}"));
+                self.remark(&format!("{name} could not be placed; {next}"));
             }
         }
         Ok(self.flow())
     }
 
     fn cut_off(&mut self, error: &RequestError) {
-        self.printer.remark(&format!("{error}; trying again"));
+        self.remark(&format!("{error}; trying again"));
+    }
+
+    fn passed_by(&mut self, item: &FeedItem, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        if let (Some(waits), FeedItem::Progress(progress)) = (&mut self.waits, item) {
+            waits.note(progress);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.waits.as_ref().map(|_| SHOW_EVERY)
+    }
+
+    fn tick(&mut self, cluster: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        if let Some(waits) = &mut self.waits {
+            waits.show(cluster, self.waiting.open());
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -178,7 +219,8 @@ mod tests {
     fn over_at(history: &History, task: TaskId) -> Option<u64> {
         let mut waiting = Waiting::for_tasks([task]);
         let mut printer = Printer::to(Output::Text, io::sink(), io::sink());
-        let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        let mut observer =
+            WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false, waits: None };
         let mut cluster = Cluster::default();
         for change in &history.changes {
             cluster.apply(change);
@@ -242,7 +284,8 @@ mod tests {
         let (reader, results) = io::pipe().unwrap();
         let mut printer = Printer::to(Output::Text, results, io::sink());
         let mut waiting = Waiting::for_tasks([id("11111111")]);
-        let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        let mut observer =
+            WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false, waits: None };
         assert!(observer.begin(&history.cluster).unwrap().is_break());
         assert_eq!(waiting.exit(), Exit::TaskFailed);
         drop(printer);
@@ -267,7 +310,8 @@ mod tests {
     fn a_task_that_is_gone_is_no_success_but_one_to_come_is_waited_for() {
         let mut waiting = Waiting::for_tasks([id("11111111")]);
         let mut printer = Printer::to(Output::Text, io::sink(), io::sink());
-        let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        let mut observer =
+            WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false, waits: None };
         assert!(observer.begin(&Cluster::default()).unwrap().is_continue());
         let mut history = History::default();
         let change = history.submit(id("11111111"), "web");

@@ -90,15 +90,15 @@ impl World {
     }
 
     pub fn restart(&mut self, task: TaskId) {
+        // From here on, also if nobody hears that it was done. How often it runs then, and how it ends, is anybody's
+        // guess.
+        self.stopped.remove(&task);
+        self.harmed.insert(task);
         let mut has_heard = false;
         for _ in 0..self.copies {
             let restart = Input::Restart { request: 3, cause: Cause::Command, tasks: vec![task] };
-            // Done, even if the answer gets lost.
             for answer in self.manage(restart) {
                 if let Ok(Answer::Restarted(_)) = answer {
-                    self.stopped.remove(&task);
-                    // How often it runs, and how it ends then, is anybody's guess.
-                    self.harmed.insert(task);
                     has_heard = !self.misfortune(10);
                 }
             }
