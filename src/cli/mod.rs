@@ -7,6 +7,7 @@ mod dashboard;
 mod demo;
 mod engine;
 mod environment;
+mod exec;
 mod exit;
 #[cfg(test)]
 mod fixture;
@@ -14,6 +15,7 @@ mod follow;
 mod input;
 mod line;
 mod logging;
+mod logs;
 mod no_ui;
 mod node;
 mod print;
@@ -40,7 +42,12 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let is_waiting_run = matches!(&cli.command, Some(Command::Run(run)) if run.wait.wait);
+    let is_waiting_run = match &cli.command {
+        Some(Command::Run(run)) => run.wait.wait,
+        // Its exit codes are the command's, too.
+        Some(Command::Exec(_)) => true,
+        _ => false,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(command(cli)),
@@ -75,9 +82,11 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Demo(args)) => demo::demo(&args, &environment).await,
         Some(Command::DemoTask(args)) => return demo::task(args).await,
         Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
-        Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
+        Some(Command::Run(args)) => run::run(&args, &manager(&environment), environment.color).await,
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
+        Some(Command::Logs(args)) => logs::logs(&args, &manager(&environment), environment.color).await,
+        Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment)).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
     };
     exit.map(ExitCode::from)
