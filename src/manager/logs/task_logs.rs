@@ -20,6 +20,9 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// An end may be followed by a new start in the very same commit, which is seen a moment later.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 
+/// A task that has ended says nothing more: what can't be had of it within some seconds is given up.
+const TRIES_AFTER_THE_END: u32 = 10;
+
 /// One task's part of the stream.
 pub(super) struct TaskLogs {
     pub(super) task: TaskId,
@@ -34,6 +37,8 @@ pub(super) struct TaskLogs {
     generation: Option<u32>,
     /// What was said last about a failure: once is enough.
     told: String,
+    /// Failures since something was read last.
+    tries: u32,
 }
 
 /// How a try to read went.
@@ -59,7 +64,7 @@ impl TaskLogs {
         place: watch::Receiver<Option<Place>>,
         items: mpsc::Sender<LogItem>,
     ) -> Self {
-        Self { task, query, place, items, last: None, generation: None, told: String::new() }
+        Self { task, query, place, items, last: None, generation: None, told: String::new(), tries: 0 }
     }
 
     /// Until the task has ended for good and all was read or, without `follow`, until what is there was.
@@ -105,6 +110,11 @@ impl TaskLogs {
                     }
                 }
                 Read::Broken(why) => {
+                    let is_over = self.place.borrow().as_ref().is_none_or(|place| place.is_over);
+                    self.tries += 1;
+                    if is_over && self.tries > TRIES_AFTER_THE_END {
+                        return self.fail(&place.name, &why).await;
+                    }
                     if self.told != why {
                         self.note(&place, why.clone()).await;
                         self.told = why;
@@ -186,6 +196,7 @@ impl TaskLogs {
                         self.note(place, "it goes on".to_owned()).await;
                     }
                     self.told.clear();
+                    self.tries = 0;
                 }
                 Some(Ok(WorkerLog::Line { time, stream, text })) => {
                     self.last = Some((of, time));
