@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cube_tui::cluster::{
-    Capacity, Cause, Change, Cluster, Facts, Overcommit, Peer, Sample, SchedulerName, Settings, What, WorkerHealth,
-    WorkerRecord,
+    Capacity, Cause, Change, Cluster, Facts, Overcommit, Peer, Sample, SchedulerName, Settings, What,
+    WorkerHealth, WorkerRecord,
 };
 use cube_tui::manager::decide::{ConfiguredWorker, Effect, Input, Manager, Now, SendOutcome, Wish};
 use cube_tui::scheduler::{Loads, Rankings, Request, Shape, View, select_worker};
@@ -82,9 +82,12 @@ struct World {
 
 impl World {
     fn new(workers: usize, tasks: usize) -> Self {
-        let mut world = Self { cluster: Cluster::default(), loads: Loads::default(), rankings: Rankings::default() };
-        let settings =
-            Settings { scheduler: SchedulerName::Epvm, overcommit: Overcommit { cpu: 100.0, memory: 100.0, disk: 1.0 } };
+        let mut world =
+            Self { cluster: Cluster::default(), loads: Loads::default(), rankings: Rankings::default() };
+        let settings = Settings {
+            scheduler: SchedulerName::Epvm,
+            overcommit: Overcommit { cpu: 100.0, memory: 100.0, disk: 1.0 },
+        };
         world.apply(What::Settings { settings });
         for number in 0..workers {
             let worker = worker(number);

@@ -12,7 +12,11 @@ use crate::manager::request::{AvailabilityWish, Drained, WorkerWish};
 pub async fn cordon(args: &WorkerNameArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
     let drained = ask(manager, &args.worker, AvailabilityWish::Cordon).await?;
     let tasks = tasks(drained.left);
-    say(args.output.output, &drained, &format!("cordoned {}: nothing new goes there; {tasks} stay", args.worker))
+    say(
+        args.output.output,
+        &drained,
+        &format!("cordoned {}: nothing new goes there; {tasks} stay", args.worker),
+    )
 }
 
 pub async fn uncordon(args: &WorkerNameArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {

@@ -75,9 +75,10 @@ impl CliError {
 impl From<RequestError> for CliError {
     fn from(error: RequestError) -> Self {
         let exit = match &error {
-            RequestError::Invalid(_) | RequestError::UnknownTask(_) | RequestError::UnknownWorker(_) | RequestError::DifferentSpec(_) => {
-                Exit::Usage
-            }
+            RequestError::Invalid(_)
+            | RequestError::UnknownTask(_)
+            | RequestError::UnknownWorker(_)
+            | RequestError::DifferentSpec(_) => Exit::Usage,
             RequestError::Store(_) | RequestError::Unreachable(_) => Exit::Unreachable,
         };
         Self::new(exit, error.to_string())

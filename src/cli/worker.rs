@@ -43,9 +43,7 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     let labels = args.label.iter().cloned().collect();
     let config = worker::Config { labels, ..worker::Config::new(identity) };
     let cannot_serve = |error| CliError::unreachable(format!("cannot serve at {address}: {error}"));
-    let started = worker::start(config, docker, listener, token.clone())
-        .await
-        .map_err(cannot_serve)?;
+    let started = worker::start(config, docker, listener, token.clone()).await.map_err(cannot_serve)?;
     let here = super::address::Address::new(&address.host, started.addr.port()).to_string();
     folder.announce(Some(here.clone())).map_err(in_folder)?;
     let said =

@@ -72,7 +72,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         placement: Option<Box<Placement>>,
     },
-    /// The dispatch did not arrive: back in `pending`, not before `retry_at`.
+    /// The dispatch did not arrive, or its worker was forgotten: back in `pending`, not before `retry_at`.
     Returned { task: TaskId, reason: String, retry_at: Timestamp },
     /// Its worker is lost or drained and another one was chosen: it starts there as a new generation. The reason names
     /// both.
@@ -100,6 +100,8 @@ pub enum What {
     Waiting { task: TaskId, reason: String },
     /// Somebody wants it stopped; its worker has yet to do it.
     StopRequested { task: TaskId },
+    /// Somebody wants it started anew; it is stopped first, where it runs.
+    RestartRequested { task: TaskId },
     /// The worker's view, where it differs from ours.
     Observed { task: TaskId, status: TaskStatus },
     /// Ended without (or against) a worker's word.
@@ -114,6 +116,9 @@ pub enum What {
         crashes: Crashes,
         reason: String,
         retry_at: Timestamp,
+        /// Somebody asked for it: what the restart policy counted so far is forgiven.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_hand: bool,
     },
     /// Ended long enough ago, or too many ended since: forgotten. Submitted again, they are new tasks.
     Collected { tasks: Vec<TaskId> },
@@ -123,6 +128,8 @@ pub enum What {
     Worker { worker: WorkerRecord },
     /// How workers are selected from now on.
     Settings { settings: Settings },
+    /// A lost worker is no longer counted on to come back.
+    Forgotten { worker: WorkerId },
 }
 
 impl What {
@@ -146,10 +153,13 @@ impl What {
             | Self::Refused { task, .. }
             | Self::Waiting { task, .. }
             | Self::StopRequested { task }
+            | Self::RestartRequested { task }
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),
-            Self::Collected { .. } | Self::Worker { .. } | Self::Settings { .. } => None,
+            Self::Collected { .. } | Self::Worker { .. } | Self::Forgotten { .. } | Self::Settings { .. } => {
+                None
+            }
         }
     }
 }

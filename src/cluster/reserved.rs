@@ -43,7 +43,11 @@ impl Resources {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and neither is negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and neither is negative"
+)]
 fn nanos(cpus: f64) -> u64 {
     (cpus * 1e9).round() as u64
 }

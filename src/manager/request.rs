@@ -65,6 +65,24 @@ pub struct Scheduling {
     pub overcommit: Option<Overcommit>,
 }
 
+/// What became of a restart by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Restarted {
+    pub task: TaskId,
+    /// False: it is being restarted already, or waits for a worker and for nothing else.
+    pub is_new: bool,
+    /// Its state now: what runs is stopped first.
+    pub state: State,
+}
+
+/// A lost worker that is counted on no more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forgotten {
+    pub worker: WorkerId,
+    /// So many of its tasks wait for another worker now.
+    pub moved: usize,
+}
+
 /// What became of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recovered {
@@ -129,7 +147,9 @@ impl RequestError {
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::UnknownTask(_) | Self::UnknownWorker(_) | Self::DifferentSpec(_) => false,
+            Self::Invalid(_) | Self::UnknownTask(_) | Self::UnknownWorker(_) | Self::DifferentSpec(_) => {
+                false
+            }
             Self::Store(_) | Self::Unreachable(_) => true,
         }
     }

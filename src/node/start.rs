@@ -12,8 +12,8 @@ use super::folder::{Claim, Folder, Holder};
 use super::listen::{Address, ListenError, listen};
 use crate::client::{ManagerHandle, http_client};
 use crate::http;
-use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
 use crate::manager::request::Scheduling;
+use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
 use crate::manager::{self, WorkerAddress};
 use crate::task::WorkerId;
 use crate::worker::{self, runtime};
@@ -143,11 +143,8 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         None => Box::new(MemoryStore::default()),
     };
     let http = http_client();
-    let manager_config = manager::Config {
-        workers: workers.clone(),
-        http: http.clone(),
-        scheduling: config.scheduling,
-    };
+    let manager_config =
+        manager::Config { workers: workers.clone(), http: http.clone(), scheduling: config.scheduling };
     let manager = manager::start(manager_config, store, &cancel)?;
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
         let announced = folder.announce(Some(manager_address.clone()));

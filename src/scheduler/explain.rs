@@ -104,7 +104,8 @@ pub fn explain(
             verdict.terms = view.scheduler().terms(&candidate);
             told.push((Order::Can(rank), verdict));
         } else {
-            let steps: Vec<String> = rejections.iter().map(|rejection| rejection.remedy(&worker.id)).collect();
+            let steps: Vec<String> =
+                rejections.iter().map(|rejection| rejection.remedy(&worker.id)).collect();
             remedies.push((weight(&rejections), steps.join(", and ")));
             told.push((Order::Cannot(weight(&rejections)), verdict));
         }

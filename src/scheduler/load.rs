@@ -43,7 +43,9 @@ impl Loads {
 
     /// Smooths a sample in. True if that shows.
     pub fn record(&mut self, worker: &WorkerId, sample: &Sample) -> bool {
-        let Some(cpu) = sample.cpu_percent.map(|percent| (percent / 100.0).clamp(0.0, 1.0)) else { return false };
+        let Some(cpu) = sample.cpu_percent.map(|percent| (percent / 100.0).clamp(0.0, 1.0)) else {
+            return false;
+        };
         let memory = share(sample.memory_used_bytes, sample.memory_total_bytes);
         let Some(before) = self.of(worker) else {
             self.of.insert(worker.clone(), Load::new(cpu, memory, sample.time));

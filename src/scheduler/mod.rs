@@ -13,7 +13,7 @@ mod select;
 pub use explain::{Explanation, Outcome, Verdict, WorkerVerdict, explain};
 pub use load::{Load, Loads};
 pub use ranking::Rankings;
-pub use rejection::{Filter, NoWorker, Rejection};
+pub use rejection::{Filter, NEVER_FITS, NoWorker, Rejection};
 pub use request::{Request, Shape};
 pub use schedulers::{Candidate, Scheduler, by_name};
 pub use select::{Choice, View, select_worker};

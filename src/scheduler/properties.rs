@@ -5,10 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Choice, Filter, Loads, Outcome, Rankings, Rejection, Request, Shape, View, explain, select_worker};
+use super::{
+    Choice, Filter, Loads, Outcome, Rankings, Rejection, Request, Shape, View, explain, select_worker,
+};
 use crate::cluster::{
-    Availability, Capacity, Cause, Change, Cluster, Overcommit, Resources, Sample, SchedulerName, Settings, What,
-    WorkerHealth, WorkerRecord,
+    Availability, Capacity, Cause, Change, Cluster, Overcommit, Resources, Sample, SchedulerName, Settings,
+    What, WorkerHealth, WorkerRecord,
 };
 use crate::task::{Constraint, EventId, State, Task, TaskId, TaskSpec, WorkerId};
 
@@ -32,8 +34,7 @@ fn any_worker() -> impl Strategy<Value = WorkerRecord> {
             let mut worker = WorkerRecord::new(WorkerId::from(""), false, Timestamp::UNIX_EPOCH);
             worker.health = health;
             worker.runtime_problem = if sick == 0 { "no engine".into() } else { String::new() };
-            worker.availability =
-                if cordoned == 0 { Availability::Cordoned } else { Availability::Active };
+            worker.availability = if cordoned == 0 { Availability::Cordoned } else { Availability::Active };
             worker.capacity = Capacity { cpus: cpus.into(), memory_bytes, disk_bytes: 0 };
             worker.facts.labels = zone.map(|zone| ("zone".to_owned(), zone.to_owned())).into_iter().collect();
             worker
@@ -53,17 +54,19 @@ fn any_constraint() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn any_spec() -> impl Strategy<Value = TaskSpec> {
-    (0..4_u8, 0..3_u64, any_constraint(), 0..4_u8, 0..6_u8).prop_map(|(cpu, memory_bytes, constraint, app, port)| {
-        let mut spec = TaskSpec { cpu: f64::from(cpu) / 2.0, memory_bytes, ..TaskSpec::default() };
-        spec.constraints = constraint.into_iter().map(|text| text.parse().unwrap()).collect();
-        if app == 0 {
-            spec.labels.insert("app".into(), "web".into());
-        }
-        if port == 0 {
-            spec.port_bindings = Some([("80/tcp".to_owned(), "8080".to_owned())].into());
-        }
-        spec
-    })
+    (0..4_u8, 0..3_u64, any_constraint(), 0..4_u8, 0..6_u8).prop_map(
+        |(cpu, memory_bytes, constraint, app, port)| {
+            let mut spec = TaskSpec { cpu: f64::from(cpu) / 2.0, memory_bytes, ..TaskSpec::default() };
+            spec.constraints = constraint.into_iter().map(|text| text.parse().unwrap()).collect();
+            if app == 0 {
+                spec.labels.insert("app".into(), "web".into());
+            }
+            if port == 0 {
+                spec.port_bindings = Some([("80/tcp".to_owned(), "8080".to_owned())].into());
+            }
+            spec
+        },
+    )
 }
 
 /// What happens to a cluster beside placing.
@@ -118,9 +121,8 @@ impl World {
 
     /// Chooses in every way there is, and looks at what they say of each other.
     fn place(&mut self, spec: TaskSpec, busy: usize) -> Result<(), TestCaseError> {
-        let objection = |worker: &WorkerRecord| {
-            (worker.id.as_str() == format!("w{busy}")).then_some(Rejection::Busy)
-        };
+        let objection =
+            |worker: &WorkerRecord| (worker.id.as_str() == format!("w{busy}")).then_some(Rejection::Busy);
         let view = View { cluster: &self.cluster, loads: &self.loads };
         let request = Request::new(&spec, &self.cluster);
         let chosen = select_worker(view, &request, objection);
@@ -152,7 +154,10 @@ impl World {
         let first = explanation.workers.first().unwrap();
         prop_assert_eq!(&first.worker, &worker.id, "the best is told first");
         prop_assert!(first.is_feasible && first.verdicts.iter().all(|verdict| verdict.passes));
-        prop_assert_eq!(explanation.workers.iter().filter(|worker| worker.is_feasible).count(), choice.feasible);
+        prop_assert_eq!(
+            explanation.workers.iter().filter(|worker| worker.is_feasible).count(),
+            choice.feasible
+        );
         prop_assert!(objection(&worker).is_none());
         self.is_fine_there(&worker, &spec)?;
         let placement = view.placement(&request, &choice);
@@ -174,7 +179,8 @@ impl World {
             tasks.filter(|record| !record.state().has_ended()).map(|record| &record.task.spec)
         };
         let is_web = |spec: &TaskSpec| spec.labels.contains_key("app");
-        let keeps_web_away = |spec: &TaskSpec| spec.constraints.iter().any(|c| matches!(c, Constraint::Without(_)));
+        let keeps_web_away =
+            |spec: &TaskSpec| spec.constraints.iter().any(|c| matches!(c, Constraint::Without(_)));
         let zone = worker.facts.labels.get("zone").map(String::as_str);
         for constraint in &spec.constraints {
             let holds = match constraint.to_string().as_str() {

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
-use super::select::{Rank, RUNNERS_UP, Rejected};
+use super::select::{RUNNERS_UP, Rank, Rejected};
 use super::{Choice, Filter, Rejection, Request, Shape, View};
 use crate::cluster::{Settings, WorkerRecord};
 

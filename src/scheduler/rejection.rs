@@ -200,8 +200,12 @@ impl Rejection {
             Self::RuntimeUnhealthy { .. } => format!("mend the engine of {worker}"),
             Self::NotAvailable { .. } => format!("cube-tui uncordon {worker}"),
             Self::Cpu { has, .. } => format!("ask for at most {has} CPUs (for {worker})"),
-            Self::Memory { has_bytes, .. } => format!("ask for at most {} of memory (for {worker})", size(*has_bytes)),
-            Self::Disk { has_bytes, .. } => format!("ask for at most {} of disk (for {worker})", size(*has_bytes)),
+            Self::Memory { has_bytes, .. } => {
+                format!("ask for at most {} of memory (for {worker})", size(*has_bytes))
+            }
+            Self::Disk { has_bytes, .. } => {
+                format!("ask for at most {} of disk (for {worker})", size(*has_bytes))
+            }
             Self::CpuReserved { needs, free, .. } => {
                 format!("free {} CPUs on {worker}", cpus(needs - free))
             }
@@ -211,8 +215,12 @@ impl Rejection {
             Self::DiskReserved { needs_bytes, free_bytes, .. } => {
                 format!("free {} of disk on {worker}", size(needs_bytes.saturating_sub(*free_bytes)))
             }
-            Self::HostPort { port } => format!("stop the task that has port {port} on {worker}, or ask for another port"),
-            Self::Constraint { wanted, .. } => format!("label {worker} so that {wanted} holds, or drop that constraint"),
+            Self::HostPort { port } => {
+                format!("stop the task that has port {port} on {worker}, or ask for another port")
+            }
+            Self::Constraint { wanted, .. } => {
+                format!("label {worker} so that {wanted} holds, or drop that constraint")
+            }
             Self::NotWith { pair } => format!("start a task with {pair} on {worker}"),
             Self::KeptApart { pair, by_it: true } => format!("stop the task with {pair} on {worker}"),
             Self::KeptApart { pair, by_it: false } => {
@@ -268,7 +276,9 @@ impl fmt::Display for Rejection {
             Self::Constraint { wanted, label, has: Some(has) } => {
                 write!(f, "has {label}={has}, {wanted} wanted")
             }
-            Self::Constraint { wanted, label, has: None } => write!(f, "has no label {label}, {wanted} wanted"),
+            Self::Constraint { wanted, label, has: None } => {
+                write!(f, "has no label {label}, {wanted} wanted")
+            }
             Self::NotWith { pair } => write!(f, "has no task with {pair}"),
             Self::KeptApart { pair, by_it: true } => write!(f, "has a task with {pair}"),
             Self::KeptApart { pair, by_it: false } => write!(f, "has a task that keeps {pair} away"),
@@ -283,6 +293,9 @@ impl fmt::Display for Rejection {
         }
     }
 }
+
+/// How a reason begins of a task that no worker can ever take as it is, and no worker is merely away.
+pub const NEVER_FITS: &str = "never fits";
 
 /// No worker can take a task: each one's reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -351,7 +364,7 @@ impl fmt::Display for NoWorker {
         if self.rejections.is_empty() {
             return f.write_str("no worker yet; add one with --worker HOST:PORT");
         }
-        let kind = if self.is_never() { "never fits" } else { "waiting" };
+        let kind = if self.is_never() { NEVER_FITS } else { "waiting" };
         write!(f, "{kind}: {}", self.reasons())
     }
 }

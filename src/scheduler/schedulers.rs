@@ -67,7 +67,8 @@ impl Candidate<'_> {
         let cpu = reserved.cpu_nanos as f64 / 1e9 + self.reserved.without_cpu as f64 * UNNAMED_CPUS;
         let memory =
             reserved.memory_bytes as f64 + self.reserved.without_memory as f64 * UNNAMED_MEMORY_BYTES;
-        let needs_cpu = if self.needs.cpu_nanos == 0 { UNNAMED_CPUS } else { self.needs.cpu_nanos as f64 / 1e9 };
+        let needs_cpu =
+            if self.needs.cpu_nanos == 0 { UNNAMED_CPUS } else { self.needs.cpu_nanos as f64 / 1e9 };
         let needs_memory = match self.needs.memory_bytes {
             0 => UNNAMED_MEMORY_BYTES,
             bytes => bytes as f64,

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::fields::{EmptyObject, FieldError, Raw};
 use super::{
-    Constraint, EventId, Health, HealthCheck, HostPort, Probe, State, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, spec,
+    Constraint, EventId, Health, HealthCheck, HostPort, Probe, State, Task, TaskEvent, TaskId, TaskSpec,
+    TaskStatus, spec,
 };
 
 /// Go's zero time, 0001-01-01T00:00:00Z: "none".
@@ -377,7 +378,8 @@ impl FlatTask {
 
 /// Typed from here on; of somebody else's task, those that this program does not know are passed over.
 fn constraints(texts: Vec<String>, unknown: UnknownWord) -> Result<Vec<Constraint>, FieldError> {
-    let parsed = texts.iter().map(|text| text.parse().map_err(|why: String| FieldError::new("Constraints", why)));
+    let parsed =
+        texts.iter().map(|text| text.parse().map_err(|why: String| FieldError::new("Constraints", why)));
     match unknown {
         UnknownWord::Refuse => parsed.collect(),
         UnknownWord::Default => Ok(parsed.filter_map(Result::ok).collect()),

@@ -39,6 +39,9 @@ pub(super) fn tell(change: &Change) -> Told {
         What::StopRequested { .. } => {
             told(Face::Stopping, "stop asked", format!("by {}", change.cause.words()))
         }
+        What::RestartRequested { .. } => {
+            told(Face::Stopping, "restart asked", format!("by {}", change.cause.words()))
+        }
         What::Observed { status, .. } => {
             let verb = match status.state {
                 State::Pending => "pending",
@@ -70,6 +73,12 @@ pub(super) fn tell(change: &Change) -> Told {
             tone: Tone::Plain,
             verb: "scheduler",
             rest: format!("{}, overcommit {}", settings.scheduler, settings.overcommit),
+        },
+        What::Forgotten { .. } => Told {
+            glyph: '·',
+            tone: Tone::Dim,
+            verb: "forgotten",
+            rest: format!("by {}", change.cause.words()),
         },
         What::Worker { worker } if !worker.runtime_problem.is_empty() => Told {
             glyph: '!',

@@ -269,8 +269,12 @@ async fn a_404_to_a_batch_says_nothing_of_its_tasks() {
     let token = CancellationToken::new();
     let _guard = token.clone().drop_guard();
     tokio::spawn(token.run_until_cancelled_owned(async move {
-        let hello =
-            Hello { identity: Uuid::new_v4(), capacity: Capacity::default(), runtime_problem: String::new(), facts: Facts::default() };
+        let hello = Hello {
+            identity: Uuid::new_v4(),
+            capacity: Capacity::default(),
+            runtime_problem: String::new(),
+            facts: Facts::default(),
+        };
         let hello = serde_json::to_string(&Report::Hello(hello)).unwrap();
         let mut held = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {

@@ -19,8 +19,15 @@ pub enum Event {
     /// The same, again and again until somebody says so.
     Stop(TaskId),
     /// A user wants a worker to take no work, to be emptied, or back.
-    Availability { worker: usize, wish: AvailabilityWish },
+    Availability {
+        worker: usize,
+        wish: AvailabilityWish,
+    },
     Scheduler(SchedulerName),
+    /// A user wants one of the tasks started anew.
+    RestartSome,
+    /// The same, again and again until somebody says so.
+    Restart(TaskId),
     Fault,
     /// A fault is over.
     Heal(Trouble),
@@ -123,6 +130,8 @@ impl Event {
             | Self::StopSome
             | Self::Availability { .. }
             | Self::Scheduler(_)
+            | Self::Restart(_)
+            | Self::RestartSome
             | Self::ManagerTick { .. }
             | Self::Answered { .. }
             | Self::Line { .. }

@@ -118,12 +118,17 @@ impl World {
             let when = world.within(TURMOIL);
             world.at(when, Event::StopSome);
         }
+        for _ in 0..world.rng.usize(0..8) {
+            let when = world.within(TURMOIL);
+            world.at(when, Event::RestartSome);
+        }
         for _ in 0..world.rng.usize(0..25) {
             let when = world.within(TURMOIL);
             world.at(when, Event::Fault);
         }
         for _ in 0..world.rng.usize(0..6) {
-            let (when, worker, wish) = (world.within(TURMOIL), world.rng.usize(0..workers), world.some_wish());
+            let (when, worker, wish) =
+                (world.within(TURMOIL), world.rng.usize(0..workers), world.some_wish());
             world.at(when, Event::Availability { worker, wish });
         }
         for worker in 0..workers {
@@ -197,6 +202,8 @@ impl World {
             Event::Availability { worker, wish } => self.set_availability(worker, wish),
             Event::Scheduler(scheduler) => self.set_scheduler(scheduler),
             Event::Stop(task) => self.stop(task),
+            Event::RestartSome => self.restart_some(),
+            Event::Restart(task) => self.restart(task),
             Event::Fault => self.fault(),
             Event::Heal(trouble) => self.heal(trouble),
             Event::ManagerStart => self.manager_start(),

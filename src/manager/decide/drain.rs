@@ -86,7 +86,8 @@ impl Manager {
             self.end_drain(turn, worker, Availability::DrainGaveUp);
             return;
         }
-        let lives = |task: &TaskId| self.cluster.task(*task).is_some_and(|record| !record.state().has_ended());
+        let lives =
+            |task: &TaskId| self.cluster.task(*task).is_some_and(|record| !record.state().has_ended());
         let left: BTreeSet<TaskId> = self.cluster.tasks_of(worker).filter(lives).collect();
         let drain = self.drains.entry(worker.clone()).or_default();
         if left.is_empty() && drain.under_way() == 0 {
@@ -168,7 +169,9 @@ impl Manager {
 
     fn move_off(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
         let is_here = self.cluster.worker_of(task) == Some(worker);
-        let Some(record) = self.cluster.task(task).filter(|record| is_here && may_leave(record)) else { return };
+        let Some(record) = self.cluster.task(task).filter(|record| is_here && may_leave(record)) else {
+            return;
+        };
         let spec = &record.task.spec;
         let stops_first = spec.exclusive || spec.fixed_host_ports().next().is_some();
         match self.choose(turn.now, task, None) {

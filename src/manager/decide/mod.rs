@@ -5,6 +5,7 @@ mod add_task;
 mod busy;
 mod collect;
 mod drain;
+mod forget;
 mod hold;
 mod lease;
 mod moves;
@@ -12,6 +13,7 @@ mod place;
 mod queue;
 mod recover;
 mod refusals;
+mod restart;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -25,9 +27,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::request::{AvailabilityWish, Drained, Recovered, RequestError, Stopping, Submitted};
+use super::request::{
+    AvailabilityWish, Drained, Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted,
+};
 use crate::cluster::{
-    Capacity, Cause, Change, Cluster, Facts, Overcommit, Peer, Revision, Sample, SchedulerName, Settings, What,
+    Capacity, Cause, Change, Cluster, Facts, Overcommit, Peer, Revision, Sample, SchedulerName, Settings,
+    What,
 };
 use crate::scheduler::{Loads, Rankings};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
@@ -71,6 +76,18 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
         tasks: Vec<TaskId>,
+    },
+    /// Start tasks anew, whatever has become of them.
+    Restart {
+        request: RequestId,
+        cause: Cause,
+        tasks: Vec<TaskId>,
+    },
+    /// Count on a lost worker of an earlier run no more.
+    Forget {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
     },
     /// Take over what the workers have and the store does not.
     Recover {
@@ -187,6 +204,8 @@ pub type RequestId = u64;
 pub enum Answer {
     Submitted(Vec<Submitted>),
     Stopping(Vec<Stopping>),
+    Restarted(Vec<Restarted>),
+    Forgotten(Forgotten),
     Recovered(Recovered),
     Availability(Drained),
     Scheduling(Settings),
@@ -300,6 +319,8 @@ impl Manager {
             Input::Started { workers } => self.started(&mut turn, workers),
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
             Input::Stop { request, cause, tasks } => self.stop(&mut turn, request, cause, &tasks),
+            Input::Restart { request, cause, tasks } => self.restart(&mut turn, request, cause, &tasks),
+            Input::Forget { request, cause, worker } => self.forget(&mut turn, request, cause, &worker),
             Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
@@ -388,8 +409,10 @@ impl Manager {
         let before = task.and_then(|task| self.home_of(task));
         self.cluster.apply(&change);
         self.note_move(before, task.and_then(|task| self.home_of(task)));
-        if let What::Worker { worker } = &change.what {
-            self.note_worker(&worker.id);
+        match &change.what {
+            What::Worker { worker } => self.note_worker(&worker.id),
+            What::Forgotten { .. } => self.forget_places(),
+            _ => {}
         }
         turn.decision.changes.push(change);
     }

@@ -7,7 +7,7 @@ use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{
     Cause, Overcommit, Placement, Refusal, Sample, SchedulerName, Settings, What, WorkerRecord,
 };
-use crate::scheduler::{Explanation, NoWorker, Rejection, Request, View, explain, select_worker};
+use crate::scheduler::{Explanation, NoWorker, Rankings, Rejection, Request, View, explain, select_worker};
 use crate::task::{TaskId, TaskSpec, WorkerId};
 
 /// A worker, and why it.
@@ -133,6 +133,13 @@ impl Manager {
             self.rankings.touch(after);
             self.joined.insert(after);
         }
+    }
+
+    /// The workers have other places now.
+    pub(super) fn forget_places(&mut self) {
+        self.rankings = Rankings::default();
+        self.freed.clear();
+        self.joined.clear();
     }
 
     /// The record of a worker changed.

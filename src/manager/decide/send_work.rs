@@ -9,7 +9,7 @@ use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
 use super::{Manager, Place, SendOutcome, Timer, Turn, Wish};
 use crate::cluster::{Cause, TaskRecord, What};
-use crate::scheduler::NoWorker;
+use crate::scheduler::{NEVER_FITS, NoWorker};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// How long a task waits after its `attempts`-th dispatch in a row that did not arrive: half a second, doubled
@@ -39,9 +39,10 @@ impl Manager {
         self.open_lines();
         while let Some(head) = self.queue.first() {
             let task = head.task;
-            let record = self.cluster.task(task).filter(|record| {
-                record.queued.is_some_and(|queued| queued.position == head.turn.1)
-            });
+            let record = self
+                .cluster
+                .task(task)
+                .filter(|record| record.queued.is_some_and(|queued| queued.position == head.turn.1));
             let Some(record) = record else {
                 self.queue.take(&head);
                 self.release_hold_of(task, turn.now);
@@ -67,7 +68,8 @@ impl Manager {
         }
     }
 
-    fn schedule(&mut self, turn: &mut Turn, task: TaskId, (worker, placement): Chosen) {
+    /// Gives a waiting task to a worker.
+    pub(super) fn schedule(&mut self, turn: &mut Turn, task: TaskId, (worker, placement): Chosen) {
         let Some(record) = self.cluster.task(task) else { return };
         let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
         let is_new = moves || must_be_new(record);
@@ -97,7 +99,7 @@ impl Manager {
     fn tell_waiting(&mut self, turn: &mut Turn, task: TaskId, reason: &str, again: bool) {
         let Some(record) = self.cluster.task(task).filter(|record| record.queued.is_some()) else { return };
         let known = &record.status().reason;
-        let is_placement = known.starts_with("waiting: ") || known.starts_with("never fits: ");
+        let is_placement = known.starts_with("waiting: ") || known.starts_with(NEVER_FITS);
         if known != reason && (again || !is_placement) {
             self.change(turn, Cause::Scheduler, What::Waiting { task, reason: reason.to_owned() });
         }

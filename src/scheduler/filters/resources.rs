@@ -10,7 +10,9 @@ use crate::scheduler::{Filter, Rejection};
 /// How an amount fits.
 enum Room {
     Enough,
-    Lacking { free: u64 },
+    Lacking {
+        free: u64,
+    },
     /// More than there is in all.
     Never,
 }
@@ -67,7 +69,9 @@ pub(super) fn numbers(filter: Filter, context: Context<'_>) -> String {
     let Context { request, reserved, promised, .. } = context;
     let (needs, taken, has) = match filter {
         Filter::Cpu => (request.needs.cpu_nanos, reserved.resources.cpu_nanos, promised.cpu_nanos),
-        Filter::Memory => (request.needs.memory_bytes, reserved.resources.memory_bytes, promised.memory_bytes),
+        Filter::Memory => {
+            (request.needs.memory_bytes, reserved.resources.memory_bytes, promised.memory_bytes)
+        }
         _ => (request.needs.disk_bytes, reserved.resources.disk_bytes, promised.disk_bytes),
     };
     let amount = |amount: u64| match filter {
@@ -77,7 +81,9 @@ pub(super) fn numbers(filter: Filter, context: Context<'_>) -> String {
     match (needs, has) {
         (0, _) => "wants none".to_owned(),
         (_, 0) => format!("{} wanted, capacity not told", amount(needs)),
-        _ => format!("{} of {} free, {} wanted", amount(has.saturating_sub(taken)), amount(has), amount(needs)),
+        _ => {
+            format!("{} of {} free, {} wanted", amount(has.saturating_sub(taken)), amount(has), amount(needs))
+        }
     }
 }
 

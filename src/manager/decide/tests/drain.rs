@@ -34,7 +34,8 @@ impl Desk {
         for _ in 0..seconds {
             for worker in workers {
                 effects.extend(
-                    self.give(Input::Heartbeat { worker: id(worker), runtime_problem: String::new() }).effects,
+                    self.give(Input::Heartbeat { worker: id(worker), runtime_problem: String::new() })
+                        .effects,
                 );
             }
             effects.extend(self.wait(Duration::from_secs(1)));

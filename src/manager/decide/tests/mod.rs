@@ -2,14 +2,16 @@
 
 mod book;
 mod collect;
-mod flapping;
-mod lease;
 mod drain;
+mod flapping;
+mod forget;
+mod lease;
 mod moves;
 mod placing;
 mod recover;
 mod refusals;
 mod reports;
+mod restart;
 mod restarts;
 
 use std::sync::Arc;
@@ -164,7 +166,13 @@ impl Desk {
 
 fn up(worker: &str) -> Input {
     let (worker, capacity) = (id(worker), Capacity::default());
-    Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new(), facts: Facts::default() }
+    Input::WorkerUp {
+        worker,
+        peer: Peer::Cube,
+        capacity,
+        runtime_problem: String::new(),
+        facts: Facts::default(),
+    }
 }
 
 pub(super) fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
