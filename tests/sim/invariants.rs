@@ -262,9 +262,11 @@ pub fn healed(world: &World) -> Result<(), String> {
         let has_room = |worker: &&WorkerRecord| {
             let has = Resources::promised(worker.capacity, cluster.settings().overcommit).cpu_nanos;
             let taken = cluster.reserved(&worker.id).map_or(0, |reserved| reserved.resources.cpu_nanos);
-            worker.takes_work() && taken + needs <= has
+            taken + needs <= has
         };
-        if needs > 0 && !cluster.workers().iter().any(|worker| has_room(&worker)) {
+        let may_take = |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();
+        let mut others = cluster.workers().iter().filter(may_take).peekable();
+        if needs > 0 && others.peek().is_some() && !others.any(|worker| has_room(&worker)) {
             // It has no room to move to, or to run in, and does not have to.
             live.remove(&record.task.id);
             continue;
