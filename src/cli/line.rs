@@ -129,6 +129,11 @@ impl<'a> Line<'a> {
         Self::of_listening(Kind::Worker, Some(id), address, time)
     }
 
+    /// A manager has ended.
+    pub fn of_manager_ended(time: Timestamp) -> Self {
+        Self { state: "ended", address: None, ..Self::of_listening(Kind::Manager, None, "", time) }
+    }
+
     fn of_listening(kind: Kind, worker: Option<&'a str>, address: &'a str, time: Timestamp) -> Self {
         Self {
             v: 1,

@@ -3,6 +3,7 @@
 
 mod address;
 mod args;
+mod background;
 mod dashboard;
 mod demo;
 mod engine;
@@ -21,6 +22,7 @@ mod ps;
 mod recover;
 mod resolve;
 mod run;
+mod shutdown;
 mod signals;
 mod stop;
 mod submit;
@@ -40,6 +42,9 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if cli.root.background.is_some() {
+        background::detach();
+    }
     let is_waiting_run = matches!(&cli.command, Some(Command::Run(run)) if run.wait.wait);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
@@ -78,6 +83,7 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
+        Some(Command::Shutdown(args)) => shutdown::shutdown(&args).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
     };
     exit.map(ExitCode::from)

@@ -18,8 +18,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A manager somewhere else.
 #[derive(Clone, Debug)]
 pub struct ManagerClient {
-    http: reqwest::Client,
-    base: String,
+    pub(super) http: reqwest::Client,
+    pub(super) base: String,
 }
 
 impl ManagerClient {
@@ -93,7 +93,7 @@ impl ManagerClient {
         response.json().await.map_err(|error| self.error(error.into()))
     }
 
-    fn error(&self, error: ClientError) -> RequestError {
+    pub(super) fn error(&self, error: ClientError) -> RequestError {
         match error {
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
             ClientError::Refused { message, .. } => RequestError::from_answer(&message),

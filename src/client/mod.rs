@@ -3,6 +3,7 @@
 
 mod handle;
 mod manager;
+mod probe;
 
 pub use handle::{ManagerHandle, Watch};
 pub use manager::ManagerClient;

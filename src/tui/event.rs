@@ -7,6 +7,8 @@ use crate::cluster::{Cluster, FeedItem};
 use crate::manager::request::{RequestError, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 
+use super::model::Title;
+
 /// What the model is told.
 #[derive(Debug)]
 pub enum Event {
@@ -22,6 +24,8 @@ pub enum Event {
     Focus {
         is_focused: bool,
     },
+    /// What this is a dashboard of is known now.
+    Opened(Title),
     /// A watch began: the mirror starts over from here.
     Watching(Box<Cluster>),
     Feed(FeedItem),
@@ -52,4 +56,6 @@ pub enum Action {
     Suspend,
     /// Finish what was asked for before, then end.
     Quit,
+    /// The same, but the manager in this process is to go on without it.
+    LeaveRunning,
 }

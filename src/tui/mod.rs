@@ -37,9 +37,9 @@ mod update;
 mod view;
 
 pub use event::{Action, Event};
-pub use model::{Model, Title};
+pub use model::{Model, OwnManager, Title};
 pub use picture::{Format, Size, render_once};
-pub use runner::{Options, Outcome, run};
+pub use runner::{Opened, Options, Outcome, run};
 pub use screen::Screen;
 pub use theme::Theme;
 pub use update::update;

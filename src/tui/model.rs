@@ -19,6 +19,8 @@ use super::theme::Theme;
 /// How long a confirmed stop can be taken back.
 pub(super) const TAKE_BACK: SignedDuration = SignedDuration::from_secs(5);
 
+const CUT_OF_A_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+
 /// The dashboard's state.
 #[derive(Debug)]
 pub struct Model {
@@ -64,11 +66,20 @@ pub struct Title {
     pub cluster: String,
     /// What happens to the containers on quit, in a few words.
     pub on_quit: String,
+    /// The manager is in this process, and may go on without it: `q` asks.
+    pub own: Option<OwnManager>,
+}
+
+/// A manager that ends with the dashboard, or is left running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnManager {
+    /// The worker that ends with it; its containers run on.
+    pub local_worker: Option<WorkerId>,
 }
 
 impl Default for Title {
     fn default() -> Self {
-        Self { cluster: "local".to_owned(), on_quit: "containers keep running".to_owned() }
+        Self { cluster: "local".to_owned(), on_quit: "containers keep running".to_owned(), own: None }
     }
 }
 
@@ -114,6 +125,7 @@ pub(super) enum Overlay {
     Help { scroll: usize },
     Detail(Detail),
     Confirm(Confirm),
+    Quit(QuitQuestion),
     Form(Box<SubmitForm>),
 }
 
@@ -134,6 +146,13 @@ pub(super) struct Confirm {
     pub(super) left_out: usize,
     /// The Stop button has the focus; Cancel is the default.
     pub(super) stop_is_focused: bool,
+}
+
+/// The question before a manager of ours ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct QuitQuestion {
+    /// Exclusive tasks of other workers, which stop them once no manager renews their lease.
+    pub(super) exclusive_elsewhere: usize,
 }
 
 /// A confirmed stop that is not sent yet.
@@ -202,6 +221,17 @@ impl Model {
         let message = self.message.as_ref().map(|message| message.until);
         let countdown = self.countdown.as_ref().map(|countdown| countdown.until);
         [ticks.then(next_second), message, countdown].into_iter().flatten().min()
+    }
+
+    /// Why nothing can be changed now. A cut of a moment is none: what is asked for waits that long anyway.
+    pub(super) fn obstacle(&self) -> Option<String> {
+        let why = match &self.link {
+            Link::Live | Link::Connecting(None) => return None,
+            Link::Cut { since, .. } if self.now.duration_since(*since) < CUT_OF_A_MOMENT => return None,
+            Link::Cut { reason, .. } => format!("cut off from the manager ({reason})"),
+            Link::Connecting(Some(reason)) => format!("no manager yet ({reason})"),
+        };
+        Some(format!("{why}; nothing was sent, ask again once it says LIVE"))
     }
 
     pub(super) fn layout(&self) -> Layout {

@@ -17,17 +17,28 @@ use super::{quit, stop, submit};
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
     match command(contexts, key) {
-        Some(Command::Interrupt) => quit(model, actions),
+        Some(Command::Interrupt) => quit::quit(model, actions),
         Some(Command::Suspend) => actions.push(Action::Suspend),
+        Some(command) if command.changes_cluster() && model.obstacle().is_some() => refuse(model),
         Some(command) => match contexts[0] {
             Context::Detail => detail(model, command, actions),
             Context::Help => help(model, command),
             Context::Confirm => confirm(model, command, actions),
+            Context::Quit => quit::answered(model, command, actions),
             Context::Form => form(model, command, actions),
             Context::Filter => filter(model, command),
             Context::Countdown | Context::Panes | Context::Everywhere => panes(model, command, actions),
         },
         None => typed(model, key),
+    }
+}
+
+/// Says why nothing can be changed. What was typed stays.
+fn refuse(model: &mut Model) {
+    let Some(why) = model.obstacle() else { return };
+    match &mut model.overlay {
+        Some(Overlay::Form(form)) => form.problem = Some(why),
+        _ => model.say_error(why),
     }
 }
 
@@ -37,6 +48,7 @@ pub(crate) fn contexts(model: &Model) -> &'static [Context] {
         Some(Overlay::Help { .. }) => &[Context::Help, Context::Everywhere],
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
+        Some(Overlay::Quit(_)) => &[Context::Quit, Context::Everywhere],
         Some(Overlay::Form(_)) => &[Context::Form, Context::Everywhere],
         None if model.filter_input.is_some() => &[Context::Filter, Context::Everywhere],
         None if model.countdown.is_some() => &[Context::Countdown, Context::Panes, Context::Everywhere],
@@ -71,7 +83,7 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         Command::SendNow => stop::send_now(model, actions),
         Command::Yank => yank(model, model.task_at_hand(), actions),
         Command::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
-        Command::Quit => quit(model, actions),
+        Command::Quit => quit::ask(model, actions),
         _ => {}
     }
 }

@@ -3,6 +3,7 @@
 mod feed;
 mod keys;
 mod moves;
+mod quit;
 mod stop;
 mod submit;
 
@@ -40,6 +41,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             model.needs_draw = true;
         }
         Event::Focus { is_focused } => focus(model, is_focused),
+        Event::Opened(title) => {
+            model.title = title;
+            model.needs_draw = true;
+        }
         Event::Watching(cluster) => feed::watching(model, *cluster),
         Event::Feed(item) => feed::item(model, &item),
         Event::Cut(reason) => cut(model, reason),
@@ -50,16 +55,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             model.say_error(text);
             model.needs_draw = true;
         }
-        Event::Terminate => quit(model, &mut actions),
+        Event::Terminate => quit::quit(model, &mut actions),
     }
     moves::settle(model);
     actions
-}
-
-/// A confirmed stop was meant: it is sent before the end, not forgotten.
-fn quit(model: &mut Model, actions: &mut Vec<Action>) {
-    stop::send_now(model, actions);
-    actions.push(Action::Quit);
 }
 
 fn clock(model: &mut Model, now: jiff::Timestamp, actions: &mut Vec<Action>) {
