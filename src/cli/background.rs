@@ -101,31 +101,21 @@ pub async fn leave_running(args: &RootArgs, node: Node) -> Result<Exit, CliError
         Ok(mut successor) => successor.answers().await,
         Err(why) => Err(why),
     };
-    let pid = left.map_err(|why| {
+    let dir = args.data_dir.as_ref().map_or(String::new(), |dir| format!(" --data-dir {}", dir.display()));
+    let Left { pid, address } = left.map_err(|why| {
         CliError::unreachable(format!(
-            "the manager could not be left running: {why}; it has ended, containers keep running, and `{}` starts it \
-             again",
-            own_command(args)
+            "the manager could not be left running: {why}; it has ended, containers keep running, and `cube-tui{dir}` \
+             starts it again"
         ))
     })?;
     if let Err(error) = stopped {
         Printer::new(Output::Text).failure(&error);
     }
-    let (command, data_dir) = (own_command(args), data_dir(args));
     Printer::new(Output::Text).result(&format!(
-        "the manager goes on in the background (pid {}, {}): `{command}` shows it again, `cube-tui shutdown{data_dir}` \
-         ends it; containers keep running either way",
-        pid.pid, pid.address
+        "the manager goes on in the background: pid {pid} at {address}\n  cube-tui{dir}  shows it again\n  cube-tui \
+         shutdown{dir}  ends it (containers keep running)"
     ))?;
     Ok(Exit::Done)
-}
-
-fn own_command(args: &RootArgs) -> String {
-    format!("cube-tui{}", data_dir(args))
-}
-
-fn data_dir(args: &RootArgs) -> String {
-    args.data_dir.as_ref().map_or(String::new(), |dir| format!(" --data-dir {}", dir.display()))
 }
 
 /// Where the manager is now.

@@ -91,6 +91,9 @@ fn focus(model: &mut Model, is_focused: bool) {
     }
 }
 
+#[cfg(test)]
+mod cut_tests;
+
 fn cut(model: &mut Model, reason: String) {
     model.link = match &model.link {
         Link::Connecting(_) => Link::Connecting(Some(reason)),

@@ -45,3 +45,60 @@ fn exclusive_elsewhere(model: &Model, own: &OwnManager) -> usize {
     let live = exclusive.filter(|record| !record.state().has_ended());
     live.filter(|record| cluster.worker_of(record.task.id).is_some_and(is_elsewhere)).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cluster::What;
+    use crate::tui::event::Event;
+    use crate::tui::fixture::{Log, busy, feed, loading, press, screen, task_id};
+    use crate::tui::update::update;
+
+    fn owning(mut model: Model) -> Model {
+        let own = OwnManager { local_worker: Some("worker-1:5555".into()) };
+        let title = crate::tui::Title { own: Some(own), ..model.title.clone() };
+        update(&mut model, Event::Opened(title));
+        model
+    }
+
+    #[test]
+    fn who_owns_the_manager_is_asked_and_nobody_else() {
+        let cases = [
+            ("q<Enter>", vec![Action::Quit]),
+            ("qq", vec![Action::Quit]),
+            ("qb", vec![Action::LeaveRunning]),
+            ("q<Esc>", vec![]),
+            ("q<Esc>j", vec![]),
+            ("<C-c>", vec![Action::Quit]),
+            ("q<C-c>", vec![Action::Quit]),
+            ("Syqb", vec![Action::Stop(vec![task_id(1)]), Action::LeaveRunning]),
+        ];
+        for (keys, expected) in cases {
+            assert_eq!(press(&mut owning(busy(80, 24)), keys), expected, "{keys}");
+        }
+        assert_eq!(press(&mut busy(80, 24), "q"), [Action::Quit], "attached, or a demo");
+        assert_eq!(press(&mut owning(loading(80, 24)), "q"), [Action::Quit], "there is nothing yet to leave");
+    }
+
+    #[test]
+    fn exclusive_tasks_of_other_workers_are_counted_and_those_of_the_local_one_are_not() {
+        let mut model = owning(busy(80, 24));
+        press(&mut model, "q");
+        assert!(!screen(&model).contains("Exclusive"), "{}", screen(&model));
+        press(&mut model, "<Esc>");
+        let mut log = Log { revision: model.cluster.revision(), now: model.now };
+        for (number, worker) in [(20, "worker-1:5555"), (21, "worker-2:5555"), (22, "worker-4:5555")] {
+            let mut submitted = log.submit(number, "once", "x");
+            if let What::Submitted { task, .. } = &mut Arc::make_mut(&mut submitted).what {
+                Arc::make_mut(&mut task.spec).exclusive = true;
+            }
+            feed(&mut model, submitted);
+            feed(&mut model, log.schedule(number, worker));
+            feed(&mut model, log.run(number));
+        }
+        press(&mut model, "q");
+        assert!(screen(&model).contains("2 Exclusive tasks of other workers"), "{}", screen(&model));
+    }
+}
