@@ -69,7 +69,7 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     let handle = started.handle.clone();
     let before = submit(&handle).await.expect("there is room");
 
-    let mut told = String::new();
+    let mut told = Vec::new();
     let (_, mut watched) = handle.watch().await.expect("it can be watched");
     is_full.store(true, Ordering::SeqCst);
     let refused = event();
@@ -84,7 +84,7 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     let end = async {
         loop {
             match watched.next().await {
-                Some(Ok(item)) => told.push_str(&format!("{item:?}")),
+                Some(Ok(item)) => told.push(item),
                 end => return end,
             }
         }
@@ -101,6 +101,7 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     assert!(cluster.task(before).is_some(), "what was acknowledged is there");
     assert!(cluster.task(after).is_some());
     assert!(cluster.task(refused_id).is_none(), "what was refused is not");
+    let told = format!("{told:?}");
     assert!(!told.contains(&refused_id.short()), "told of a Change that was never stored: {told}");
     cancel.cancel();
     started.stopped().await;

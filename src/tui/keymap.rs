@@ -162,7 +162,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
     row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
     row(Context::Quit, Command::Quit, &[key(KeyCode::Enter), char('q'), char('y')], ("Enter", "quit"), NONE),
-    row(Context::Quit, Command::LeaveRunning, &[char('b')], ("b", "leave the manager running in the background"), ("q b", "quit, and leave this manager running in the background")),
+    row(Context::Quit, Command::LeaveRunning, &[char('b')], ("b", "leave it running"), ("q b", "quit, and leave this manager running in the background")),
     row(Context::Quit, Command::Back, &[key(KeyCode::Esc), char('n')], ("Esc", "stay"), NONE),
     row(Context::Form, Command::Submit, &[key(KeyCode::F(2)), ctrl('s')], ("F2/^S", "submit"), ("F2 ^S", "in the form: submit")),
     row(Context::Form, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "next"), NONE),

@@ -492,7 +492,7 @@ fn a_cut_says_so_and_the_next_watch_mends_it() {
     let mut model = busy(120, 36);
     update(&mut model, Event::Cut("connection refused".into()));
     seconds_later(&mut model, 3);
-    assert!(screen(&model).contains("CUT OFF 3s") && screen(&model).contains("connection refused"));
+    assert!(screen(&model).contains("CUT 3s ago") && screen(&model).contains("connection refused"));
     let cluster = model.cluster().clone();
     update(&mut model, Event::Watching(Box::new(cluster)));
     assert!(screen(&model).contains("LIVE"));

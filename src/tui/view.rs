@@ -247,7 +247,8 @@ fn status(model: &Model, area: Rect, buffer: &mut Buffer) -> bool {
     if let Some(message) = &model.message {
         let tone = if message.is_error { Tone::Bad } else { Tone::Plain };
         row.text(if message.is_error { "! " } else { "" }, tone).text(&message.text, tone);
-    } else if let Some(cut) = cut_words(model) {
+    } else if let Some(cut) = cut_words(model).filter(|_| model.layout().shape != Shape::Wide) {
+        // A wide header has it already.
         row.text(&cut, Tone::Bad);
     } else if let Link::Connecting(Some(reason)) = &model.link {
         row.text(&format!("! no manager yet: {reason}; trying again"), Tone::Bad);

@@ -32,7 +32,7 @@ async fn no_manager() {
         ("http://localhost:5556/tasks", "/tasks is too much"),
         ("localhost", "the port is missing"),
         ("http://localhost:0", "port 0"),
-        ("a b", "expected HOST:PORT"),
+        ("localhost:http", "expected HOST:PORT"),
     ] {
         let mut command = home.command("--no-ui --attach");
         command.arg(url);

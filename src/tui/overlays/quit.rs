@@ -28,7 +28,7 @@ pub(super) fn draw(model: &Model, question: &QuitQuestion, area: Rect, buffer: &
     match question.exclusive_elsewhere {
         0 => {}
         1 => {
-            say("1 Exclusive task of another worker is stopped there 5 s after the manager goes", Tone::Warn)
+            say("1 Exclusive task of another worker is stopped there 5 s after the manager goes", Tone::Warn);
         }
         more => say(
             &format!("{more} Exclusive tasks of other workers are stopped there 5 s after the manager goes"),
@@ -45,7 +45,11 @@ pub(super) fn draw(model: &Model, question: &QuitQuestion, area: Rect, buffer: &
     }
     let first = usize::from(inside.height).saturating_sub(keys.len());
     for (index, (key, word)) in keys.into_iter().enumerate() {
-        let word = if word == "quit" { format!("quit: {}", model.title.on_quit) } else { word.to_owned() };
+        let word = match word {
+            "quit" => format!("quit: {}", model.title.on_quit),
+            "leave it running" => "leave the manager running in the background".to_owned(),
+            word => word.to_owned(),
+        };
         let mut row = Row::new(buffer, model.theme, inside, cells_of(first + index));
         row.skip(1).column(key, 6, Tone::Strong).text(&word, Tone::Plain);
     }

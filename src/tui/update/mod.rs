@@ -1,5 +1,7 @@
 //! `update`: folds one Event into the Model and says what is to be done. Pure: no clock, no IO.
 
+#[cfg(test)]
+mod cut_tests;
 mod feed;
 mod keys;
 mod moves;
@@ -90,9 +92,6 @@ fn focus(model: &mut Model, is_focused: bool) {
         model.say(format!("since you looked away: +{missed} in {}", Pane::Events.name()));
     }
 }
-
-#[cfg(test)]
-mod cut_tests;
 
 fn cut(model: &mut Model, reason: String) {
     model.link = match &model.link {
