@@ -91,8 +91,8 @@ pub async fn go_on(args: &RootArgs, environment: &Environment) -> Result<Exit, C
 }
 
 /// Ends this process's node and leaves its work to a process in the background, which waits for the folder already.
-pub async fn leave_running(args: &RootArgs, node: Node) -> Result<Exit, CliError> {
-    let started = match (folder(args)?, Ports::of(&node)) {
+pub async fn leave_running(args: &RootArgs, environment: &Environment, node: Node) -> Result<Exit, CliError> {
+    let started = match (folder(args, environment)?, Ports::of(&node)) {
         (Some(folder), Some(ports)) => Successor::start(folder, ports, node.manager_address.clone()),
         _ => Err("it has no data folder".to_owned()),
     };
@@ -101,7 +101,8 @@ pub async fn leave_running(args: &RootArgs, node: Node) -> Result<Exit, CliError
         Ok(mut successor) => successor.answers().await,
         Err(why) => Err(why),
     };
-    let dir = args.data_dir.as_ref().map_or(String::new(), |dir| format!(" --data-dir {}", dir.display()));
+    let dir =
+        args.node.data_dir.as_ref().map_or(String::new(), |dir| format!(" --data-dir {}", dir.display()));
     let Left { pid, address } = left.map_err(|why| {
         CliError::unreachable(format!(
             "the manager could not be left running: {why}; it has ended, containers keep running, and `cube-tui{dir}` \

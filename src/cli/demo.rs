@@ -49,7 +49,7 @@ pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, Cl
     let title = Title {
         cluster: "demo".to_owned(),
         on_quit: "everything of the demo is removed".to_owned(),
-        own: None,
+        ..Title::default()
     };
     let own = environment.clone();
     let (begun, ended) = dashboard(environment, title, async move {

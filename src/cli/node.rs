@@ -20,7 +20,7 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 use crate::cluster::Cause;
 use crate::manager::WorkerAddress;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
-use crate::task::TaskEvent;
+use crate::task::{TaskEvent, WorkerId};
 use crate::tui::{Outcome, OwnManager, Title};
 
 /// What the local worker is called when its port is not known before it listens.
@@ -63,7 +63,9 @@ pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, Cl
     })
     .await;
     match (begun, ended) {
-        (Some(Begun::Here(node)), Ok(Outcome::LeftRunning)) => background::leave_running(args, *node).await,
+        (Some(Begun::Here(node)), Ok(Outcome::LeftRunning)) => {
+            background::leave_running(args, environment, *node).await
+        }
         (Some(begun), ended) => begun.end(ended.map(exit)).await,
         (None, ended) => ended.map(exit),
     }
@@ -197,7 +199,7 @@ async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, Cl
     if !remote(&url).is_there().await {
         return Ok(None);
     }
-    if !(args.worker.is_empty() && args.insecure_worker.is_empty()) {
+    if !(args.node.worker.is_empty() && args.node.insecure_worker.is_empty()) {
         let message = format!(
             "--worker and --insecure-worker are for a manager's start; end process {pid} first (`cube-tui shutdown`), \
              or use --ephemeral or another --data-dir"
@@ -209,8 +211,8 @@ async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, Cl
 }
 
 /// Where this start remembers, if it does.
-pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
-    match &args.data_dir {
+pub fn folder(args: &RootArgs, environment: &Environment) -> Result<Option<PathBuf>, CliError> {
+    match args.node.data_dir.as_ref().or(environment.data_dir.as_ref()) {
         _ if args.ephemeral || args.attach.is_some() => Ok(None),
         Some(dir) => Ok(Some(dir.clone())),
         None => Environment::state_folder().map(Some),
@@ -218,15 +220,15 @@ pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
 }
 
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
-    let folder = folder(args)?;
-    let local_worker = (!args.no_local_worker)
+    let folder = folder(args, environment)?;
+    let local_worker = (!args.node.no_local_worker)
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
     let worker = |address: &Address, insecure| {
         let address = address.to_string();
         WorkerAddress { id: address.as_str().into(), address: address.as_str().into(), insecure }
     };
-    let workers = args.worker.iter().map(|address| worker(address, false));
-    let insecure_workers = args.insecure_worker.iter().map(|address| worker(address, true));
+    let workers = args.node.worker.iter().map(|address| worker(address, false));
+    let insecure_workers = args.node.insecure_worker.iter().map(|address| worker(address, true));
     let mut manager = manager_listener(environment);
     let mut local_worker = local_worker;
     if let Some(ports) = args.background {
@@ -245,11 +247,15 @@ pub fn worker_listener(address: &Address) -> node::Address {
     node::Address { what: "worker", host, port, variable: "CUBE_PORT" }
 }
 
-pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
-    let id = match environment.worker.port {
+fn local_worker_id(environment: &Environment) -> WorkerId {
+    match environment.worker.port {
         0 => LOCAL_WORKER.into(),
         _ => environment.worker.to_string().as_str().into(),
-    };
+    }
+}
+
+pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
+    let id = local_worker_id(environment);
     LocalWorker { id, address: worker_listener(&environment.worker), engine }
 }
 
@@ -299,7 +305,7 @@ mod tests {
 
     fn config_of(line: &str, variables: &[(&str, &str)]) -> node::Config {
         let cli = Cli::try_parse_from(std::iter::once("cube-tui").chain(line.split_whitespace())).unwrap();
-        let environment = Environment::read(|name| {
+        let environment = Environment::read(&crate::cli::config_file::ConfigFile::default(), |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
         config(&cli.root, &environment.unwrap()).unwrap()

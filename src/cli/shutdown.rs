@@ -20,9 +20,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// A start has yet to write its number down.
 const NAMED_WITHIN: Duration = Duration::from_secs(1);
 
-pub async fn shutdown(args: &ShutdownArgs) -> Result<Exit, CliError> {
+pub async fn shutdown(args: &ShutdownArgs, environment: &Environment) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output.output);
-    let folder = match &args.data_dir {
+    let folder = match args.data_dir.as_ref().or(environment.data_dir.as_ref()) {
         Some(dir) => dir.clone(),
         None => Environment::state_folder()?,
     };

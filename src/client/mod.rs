@@ -5,7 +5,7 @@ mod handle;
 mod manager;
 mod probe;
 
-pub use handle::{ManagerHandle, Watch};
+pub use handle::{ExecConnection, ManagerHandle, Watch};
 pub use manager::ManagerClient;
 
 pub use crate::http::{ClientError, http_client};

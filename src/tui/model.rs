@@ -12,6 +12,7 @@ use crate::task::{TaskId, WorkerId};
 
 use super::layout::{Layout, Pane, layout};
 use super::loads::Loads;
+use super::logs::Logs;
 use super::submit_form::SubmitForm;
 use super::task_list::TaskList;
 use super::theme::Theme;
@@ -52,6 +53,8 @@ pub struct Model {
     pub(super) message: Option<Message>,
     /// What waits for its own submit to come back in the feed, to be selected then.
     pub(super) select_when_seen: Option<TaskId>,
+    /// How often logs were asked for: what belongs to an earlier request is passed over.
+    pub(super) log_requests: u64,
 
     pub(super) is_focused: bool,
     /// The mirror's revision when the terminal lost the focus.
@@ -127,6 +130,7 @@ pub(super) enum Overlay {
     Confirm(Confirm),
     Quit(QuitQuestion),
     Form(Box<SubmitForm>),
+    Logs(Box<Logs>),
 }
 
 /// One task, opened.
@@ -138,21 +142,29 @@ pub(super) struct Detail {
     pub(super) scroll: usize,
 }
 
-/// The question before a stop.
+/// The question before a stop, or before a restart of what runs.
 #[derive(Clone, Debug)]
 pub(super) struct Confirm {
+    pub(super) wish: Wish,
     pub(super) tasks: Vec<TaskId>,
     /// How many of those asked for had ended or were stopping already.
     pub(super) left_out: usize,
-    /// The Stop button has the focus; Cancel is the default.
-    pub(super) stop_is_focused: bool,
+    /// The button that does it has the focus; Cancel is the default.
+    pub(super) yes_is_focused: bool,
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Stop,
+    Restart,
 }
 
 /// The question before a manager of ours ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct QuitQuestion {
-    /// Exclusive tasks of other workers, which stop them once no manager renews their lease.
-    pub(super) exclusive_elsewhere: usize,
+    /// Exclusive tasks of workers in other processes, which stop them when no manager renews their lease.
+    pub(super) exclusive_elsewhere: Vec<TaskId>,
 }
 
 /// A confirmed stop that is not sent yet.
@@ -195,6 +207,7 @@ impl Model {
             countdown: None,
             message: None,
             select_when_seen: None,
+            log_requests: 0,
             is_focused: true,
             looked_away_at: None,
             needs_draw: true,

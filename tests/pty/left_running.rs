@@ -200,7 +200,7 @@ async fn exclusive_elsewhere(docker: Docker) {
     let before = stage.container(&docker).await;
 
     terminal.keys("q");
-    terminal.shows(&["1 Exclusive task of another worker"]);
+    terminal.shows(&["1 Exclusive task on other workers"]);
     let start = Instant::now();
     terminal.keys("b");
     assert_eq!(terminal.ended(), 0, "{}", terminal.contents());

@@ -8,6 +8,7 @@ use crate::tui::keymap::{self, Context};
 use crate::tui::model::{Model, QuitQuestion};
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::theme::Tone;
+use crate::tui::update::NAMED;
 
 use super::window;
 
@@ -25,15 +26,12 @@ pub(super) fn draw(model: &Model, question: &QuitQuestion, area: Rect, buffer: &
         ),
     };
     say(&running, Tone::Strong);
-    match question.exclusive_elsewhere {
-        0 => {}
-        1 => {
-            say("1 Exclusive task of another worker is stopped there 5 s after the manager goes", Tone::Warn);
-        }
-        more => say(
-            &format!("{more} Exclusive tasks of other workers are stopped there 5 s after the manager goes"),
-            Tone::Warn,
-        ),
+    let elsewhere = &question.exclusive_elsewhere;
+    if !elsewhere.is_empty() {
+        let names: Vec<_> = elsewhere.iter().take(NAMED).map(|task| model.name_of(*task)).collect();
+        let more = if elsewhere.len() > NAMED { " and others" } else { "" };
+        let (tasks, names) = (count(elsewhere.len(), "Exclusive task"), names.join(" "));
+        say(&format!("{tasks} on other workers stop 5 s after the manager goes: {names}{more}"), Tone::Warn);
     }
     let keys: Vec<_> = keymap::footer(Context::Quit).collect();
     // The keys must be seen whatever the room: the words make place for them.

@@ -4,8 +4,10 @@
 mod cut_tests;
 mod feed;
 mod keys;
+mod logs;
 mod moves;
 mod quit;
+mod restart;
 mod stop;
 mod submit;
 
@@ -16,6 +18,8 @@ use super::event::{Action, Event};
 use super::layout::Pane;
 use super::model::{Link, Model, Overlay};
 use super::submit_form::paste;
+use crate::cluster::TaskRecord;
+use crate::task::{State, TaskId};
 
 /// Folds `event` into `model`; the Actions are to be carried out in order.
 pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
@@ -31,6 +35,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             if let Some(Overlay::Form(form)) = &mut model.overlay {
                 if !form.is_sending {
                     paste(form.focused_input(), &text);
+                }
+            } else if let Some(Overlay::Logs(logs)) = &mut model.overlay {
+                if let Some(input) = &mut logs.input {
+                    paste(input, &text);
                 }
             } else if let Some(filter) = &mut model.filter_input {
                 paste(&mut filter.input, &text);
@@ -52,6 +60,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Cut(reason) => cut(model, reason),
         Event::Submitted(result) => submit::answered(model, result),
         Event::Stopped(result) => stop::answered(model, result),
+        Event::Restarted(result) => restart::answered(model, result),
+        Event::Logs { request, items } => logs::came(model, request, items),
+        Event::LogsCut { request, reason } => logs::cut(model, request, reason),
+        Event::ShellEnded(ended) => logs::shell_ended(model, ended),
         Event::TaskFile { name, text } => submit::task_file(model, &name, text, &mut actions),
         Event::Notice(text) => {
             model.say_error(text);

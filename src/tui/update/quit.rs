@@ -1,6 +1,7 @@
 //! Quitting: at once, or with a question where a manager of ours would end with the dashboard.
 
-use crate::task::WorkerId;
+use crate::cluster::TaskRecord;
+use crate::task::{State, TaskId};
 use crate::tui::event::Action;
 use crate::tui::keymap::Command;
 use crate::tui::model::{Link, Model, Overlay, OwnManager, QuitQuestion};
@@ -37,13 +38,17 @@ pub(super) fn answered(model: &mut Model, command: Command, actions: &mut Vec<Ac
     }
 }
 
-/// Exclusive tasks on workers in other processes. Those of the local worker run on: nobody is left there to stop them.
-fn exclusive_elsewhere(model: &Model, own: &OwnManager) -> usize {
-    let is_elsewhere = |worker: &WorkerId| own.local_worker.as_ref() != Some(worker);
+/// Those of the local worker run on: nobody is left there to stop them.
+fn exclusive_elsewhere(model: &Model, own: &OwnManager) -> Vec<TaskId> {
     let cluster = &model.cluster;
-    let exclusive = cluster.task_db().filter(|record| record.task.spec.exclusive);
-    let live = exclusive.filter(|record| !record.state().has_ended());
-    live.filter(|record| cluster.worker_of(record.task.id).is_some_and(is_elsewhere)).count()
+    let is_left = |record: &&TaskRecord| {
+        let home = cluster.worker_of(record.task.id);
+        record.task.spec.exclusive
+            && matches!(record.state(), State::Scheduled | State::Running)
+            && home.is_some()
+            && home != own.local_worker.as_ref()
+    };
+    cluster.task_db().filter(is_left).map(|record| record.task.id).collect()
 }
 
 #[cfg(test)]
@@ -99,6 +104,6 @@ mod tests {
             feed(&mut model, log.run(number));
         }
         press(&mut model, "q");
-        assert!(screen(&model).contains("2 Exclusive tasks of other workers"), "{}", screen(&model));
+        assert!(screen(&model).contains("2 Exclusive tasks on other workers"), "{}", screen(&model));
     }
 }
