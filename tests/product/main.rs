@@ -38,6 +38,7 @@ mod alone;
 mod containers;
 mod demo;
 mod kill;
+mod logs;
 mod stage;
 mod submit;
 mod workers;
@@ -48,6 +49,7 @@ fn main() {
         submit::tests(),
         containers::tests(),
         kill::tests(),
+        logs::tests(),
         workers::tests(),
         demo::tests(),
     ];

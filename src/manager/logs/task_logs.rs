@@ -79,6 +79,12 @@ impl TaskLogs {
                 None => Read::Nothing("it waits for a worker and has said nothing yet".to_owned()),
             };
             if !self.query.follow {
+                // A reader that paused for long was cut off at the worker: it goes on where it was.
+                if matches!(read, Read::Broken(_)) && self.last.is_some() && self.tries < TRIES_AFTER_THE_END {
+                    self.tries += 1;
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
                 match read {
                     Read::Whole | Read::Unread => {}
                     Read::Nothing(why) if !place.is_over && self.generation.is_none() => {
@@ -196,10 +202,10 @@ impl TaskLogs {
                         self.note(place, "it goes on".to_owned()).await;
                     }
                     self.told.clear();
-                    self.tries = 0;
                 }
                 Some(Ok(WorkerLog::Line { time, stream, text })) => {
                     self.last = Some((of, time));
+                    self.tries = 0;
                     let line = TaskLine { task: self.task, name: Arc::clone(&place.name), time, stream, text };
                     if self.items.send(LogItem::Line(line)).await.is_err() {
                         return Read::Unread;
