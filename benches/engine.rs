@@ -22,8 +22,8 @@ use cube_tui::{
     worker::{
         Limits,
         runtime::{
-            Docker, Exec, ExecInput, ExecOutput, Fake, Found, LogLines, LogsQuery, Probed, Runtime, RuntimeError,
-            Sign, Started,
+            Docker, Exec, ExecInput, ExecOutput, Fake, Found, LogLines, LogsQuery, Probed, Runtime,
+            RuntimeError, Sign, Started,
         },
     },
 };

@@ -25,7 +25,8 @@ fn main() {
             let runtime = Fake::default();
             runtime.script("exit0", Script { exit: Some(0), ..Script::default() });
             runtime.script("exit3", Script { exit: Some(3), ..Script::default() });
-            let says = vec![(OutputStream::Stdout, "out 0".to_owned()), (OutputStream::Stderr, "err 0".to_owned())];
+            let says =
+                vec![(OutputStream::Stdout, "out 0".to_owned()), (OutputStream::Stderr, "err 0".to_owned())];
             runtime.script("says", Script { exit: Some(0), says, ..Script::default() });
             let refuse = Some("image absent not found: fake".to_owned());
             runtime.script("absent", Script { refuse, ..Script::default() });
@@ -108,12 +109,7 @@ async fn logs(worker: &TestWorker, task: &Task) -> Vec<(OutputStream, String)> {
     lines
 }
 
-async fn contract(
-    runtime: impl Runtime,
-    identity: Uuid,
-    make: impl Fn(&str) -> Task,
-    failing: [&str; 3],
-) {
+async fn contract(runtime: impl Runtime, identity: Uuid, make: impl Fn(&str) -> Task, failing: [&str; 3]) {
     let worker = TestWorker::start(runtime, identity).await;
 
     // A start runs; a repeat changes nothing.
@@ -163,7 +159,10 @@ async fn contract(
     worker.run(&says).await;
     worker.until_state(says.id, State::Completed).await;
     let lines = logs(&worker, &says).await;
-    assert_eq!(lines, [(OutputStream::Stdout, "out 0".to_owned()), (OutputStream::Stderr, "err 0".to_owned())]);
+    assert_eq!(
+        lines,
+        [(OutputStream::Stdout, "out 0".to_owned()), (OutputStream::Stderr, "err 0".to_owned())]
+    );
     let beside = make("sleep");
     worker.run(&beside).await;
     worker.until_state(beside.id, State::Running).await;

@@ -123,7 +123,16 @@ impl LogPrinter {
     pub fn new(output: Output, timestamps: bool, color: bool) -> Self {
         let stdout = Sink::new(io::stdout(), io::stdout().is_terminal());
         let stderr = Sink::new(io::stderr(), io::stderr().is_terminal());
-        Self { output, timestamps, color, names: HashMap::new(), stdout, stderr, last: None, has_failed: false }
+        Self {
+            output,
+            timestamps,
+            color,
+            names: HashMap::new(),
+            stdout,
+            stderr,
+            last: None,
+            has_failed: false,
+        }
     }
 
     /// Tells the tasks apart: by their names, and by ids too where those are not enough.
@@ -137,7 +146,9 @@ impl LogPrinter {
         let full: Vec<String> = tasks
             .iter()
             .zip(&names)
-            .map(|(task, name)| if is_twice(name) { format!("{name} {}", task.short()) } else { name.clone() })
+            .map(
+                |(task, name)| if is_twice(name) { format!("{name} {}", task.short()) } else { name.clone() },
+            )
             .collect();
         let longest = full.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         for ((index, task), name) in tasks.iter().enumerate().zip(full) {
@@ -290,7 +301,13 @@ mod tests {
 
     fn line(task: &str, stream: OutputStream, text: &str) -> LogItem {
         let name = Arc::from("web");
-        LogItem::Line(TaskLine { task: id(task), name, time: Timestamp::UNIX_EPOCH, stream, text: text.into() })
+        LogItem::Line(TaskLine {
+            task: id(task),
+            name,
+            time: Timestamp::UNIX_EPOCH,
+            stream,
+            text: text.into(),
+        })
     }
 
     async fn printed(mut printer: LogPrinter, items: Vec<LogItem>) -> bool {

@@ -26,7 +26,8 @@ pub async fn run(args: &RunArgs, manager: &ManagerHandle, color: bool) -> Result
         let task = event.task.id;
         let said = LogPrinter::new(args.output.output, false, color);
         let said = print_until_end(manager, task, said);
-        let waiting = submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said).await?;
+        let waiting =
+            submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said).await?;
         Ok(waiting.exit_of_run())
     } else {
         let mut printer = Printer::new(args.output.output);

@@ -13,9 +13,20 @@ use crate::task::{TaskEvent, TaskId};
 #[derive(Debug)]
 pub(super) enum Message {
     Input(Input),
-    Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
-    Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
-    Recover { cause: Cause, reply: Reply },
+    Submit {
+        events: Vec<TaskEvent>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Stop {
+        tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Recover {
+        cause: Cause,
+        reply: Reply,
+    },
     Watch(oneshot::Sender<(Cluster, FeedStream)>),
     Snapshot(oneshot::Sender<Cluster>),
     /// Where these tasks are to be found; `None` for one that is unknown.

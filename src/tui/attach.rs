@@ -146,8 +146,7 @@ impl Typing {
 /// Waits for something to read. False when it is to end.
 fn is_ready(stdin: &Stdin, woken: &io::PipeReader) -> io::Result<bool> {
     loop {
-        let mut both =
-            [PollFd::new(stdin, PollFlags::IN), PollFd::new(woken, PollFlags::IN)];
+        let mut both = [PollFd::new(stdin, PollFlags::IN), PollFd::new(woken, PollFlags::IN)];
         match poll(&mut both, None) {
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

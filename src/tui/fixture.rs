@@ -12,12 +12,12 @@ use crate::cluster::{
 use crate::task::{EventId, HostPort, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 
 use super::event::{Action, Event};
-use crate::manager::logs::{LogItem, TaskLine};
-use crate::worker::runtime::OutputStream;
 use super::model::{Model, Title};
 use super::picture::{Format, render_once};
 use super::theme::Theme;
 use super::update::update;
+use crate::manager::logs::{LogItem, TaskLine};
+use crate::worker::runtime::OutputStream;
 
 /// 2026-11-24T12:00:00Z.
 pub(super) fn start() -> Timestamp {

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use super::api::Renewal;
 use super::exec::EXEC_PROTOCOL;
 use super::logs::WorkerLog;
-use super::runtime::{Exec, LogsQuery};
 use super::report::{EventAnswer, Report};
+use super::runtime::{Exec, LogsQuery};
 use crate::http::{CONNECT_WITHIN, ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
 
@@ -74,13 +74,7 @@ impl WorkerClient {
         task: TaskId,
         query: LogsQuery,
     ) -> Result<impl Stream<Item = Result<WorkerLog, ClientError>> + Send + use<>, ClientError> {
-        let mut url = format!("{}/v1/tasks/{task}/logs?follow={}", self.base, query.follow);
-        if let Some(since) = query.since {
-            url += &format!("&since={since}");
-        }
-        if let Some(tail) = query.tail {
-            url += &format!("&tail={tail}");
-        }
+        let url = format!("{}/v1/tasks/{task}/logs?{}", self.base, query.in_url());
         // The deadline is for the answer to begin; the engine may have to be asked for it.
         let request = self.http.get(url).send();
         let response = tokio::time::timeout(ENGINE_WITHIN, request).await.map_err(|_| no_answer())??;
@@ -126,7 +120,10 @@ impl WorkerClient {
 }
 
 /// Asks for a connection that carries frames, of a worker or of a manager before it.
-pub async fn upgraded(request: reqwest::RequestBuilder, exec: &Exec) -> Result<reqwest::Upgraded, ClientError> {
+pub async fn upgraded(
+    request: reqwest::RequestBuilder,
+    exec: &Exec,
+) -> Result<reqwest::Upgraded, ClientError> {
     let request = request
         .header(header::CONNECTION, "upgrade")
         .header(header::UPGRADE, EXEC_PROTOCOL)
@@ -138,7 +135,10 @@ pub async fn upgraded(request: reqwest::RequestBuilder, exec: &Exec) -> Result<r
         return Ok(response.upgrade().await?);
     }
     checked(response).await?;
-    Err(ClientError::Unreachable { reason: "it gave no connection for a command".to_owned(), may_have_arrived: true })
+    Err(ClientError::Unreachable {
+        reason: "it gave no connection for a command".to_owned(),
+        may_have_arrived: true,
+    })
 }
 
 fn no_answer() -> ClientError {

@@ -18,7 +18,11 @@ pub struct NewestContainer {
 
 /// A runtime without its type.
 pub(super) trait Containers: Send + Sync {
-    fn logs(self: Arc<Self>, container: String, query: LogsQuery) -> BoxFuture<'static, Result<LogLines, RuntimeError>>;
+    fn logs(
+        self: Arc<Self>,
+        container: String,
+        query: LogsQuery,
+    ) -> BoxFuture<'static, Result<LogLines, RuntimeError>>;
 
     fn exec(
         self: Arc<Self>,
@@ -30,7 +34,11 @@ pub(super) trait Containers: Send + Sync {
 }
 
 impl<R: Runtime> Containers for R {
-    fn logs(self: Arc<Self>, container: String, query: LogsQuery) -> BoxFuture<'static, Result<LogLines, RuntimeError>> {
+    fn logs(
+        self: Arc<Self>,
+        container: String,
+        query: LogsQuery,
+    ) -> BoxFuture<'static, Result<LogLines, RuntimeError>> {
         Box::pin(async move { Runtime::logs(&*self, &container, query).await })
     }
 

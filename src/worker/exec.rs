@@ -146,7 +146,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let asked = parts.headers.get(header::UPGRADE).is_some_and(|name| name == EXEC_PROTOCOL);
         let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| asked);
-        let how = || Refusal::new(426, format!("this route speaks frames: ask with `Upgrade: {EXEC_PROTOCOL}`"));
+        let how =
+            || Refusal::new(426, format!("this route speaks frames: ask with `Upgrade: {EXEC_PROTOCOL}`"));
         upgrade.map(Self).ok_or_else(how)
     }
 }
@@ -169,7 +170,10 @@ pub(super) async fn post_exec(
     }
     let newest = api.newest_container(task).await?;
     if !newest.is_live {
-        return Err(Refusal::new(409, format!("task {task} is not running: a command needs a running container")));
+        return Err(Refusal::new(
+            409,
+            format!("task {task} is not running: a command needs a running container"),
+        ));
     }
     // Ends with the connection, the command or the worker; whoever stops the worker waits for it.
     api.execs.clone().spawn(async move {

@@ -79,7 +79,8 @@ async fn restarted(stage: Stage) {
     task["RestartPolicy"] = json!("on-failure:1");
     let id = manager.submit(&task).await;
     manager.until_state(id, State::Running).await;
-    let followed = Ended::of(client(&stage, &manager, "logs again -f")).expect(0, &["again: started again on"]);
+    let followed =
+        Ended::of(client(&stage, &manager, "logs again -f")).expect(0, &["again: started again on"]);
     assert_eq!(followed.stdout, "out 0\nout 1\nout 2\n".repeat(2));
     let record = manager.until_state(id, State::Failed).await;
     assert_eq!(record.status().restart_count, 1);
@@ -89,8 +90,7 @@ async fn moved(stage: Stage) {
     let mut worker = stage.home.start("worker --data-dir other --output json");
     let port = worker.port_of("worker").await;
     let other = format!("localhost:{port}");
-    let mut node =
-        stage.home.start(&format!("{NODE} --no-local-worker --worker {other}"));
+    let mut node = stage.home.start(&format!("{NODE} --no-local-worker --worker {other}"));
     let manager = node.manager().await;
     let id = manager.submit(&stage.task("there", &["say", "100000", "50"])).await;
     manager.until_state(id, State::Running).await;
@@ -103,7 +103,8 @@ async fn moved(stage: Stage) {
     let mut again = stage.home.command("worker --data-dir other --output json");
     again.env("CUBE_PORT", port.to_string());
     let _again = Running::start(again);
-    wait_for("more lines", PATIENCE, || std::future::ready((lines(&following) > before + 10).then_some(()))).await;
+    wait_for("more lines", PATIENCE, || std::future::ready((lines(&following) > before + 10).then_some(())))
+        .await;
     // None is missing, and none came twice.
     for (number, line) in following.stdout().lines().enumerate() {
         assert_eq!(line, format!("out {number}"));

@@ -36,7 +36,8 @@ fn asked(pairs: &[(String, String)]) -> Result<(Vec<TaskId>, LogsQuery), Refusal
             "task" => tasks.push(value.parse().map_err(|_| expected("the id of a task"))?),
             "follow" => query.follow = value.parse().map_err(|_| expected("true or false"))?,
             "since" => {
-                query.since = Some(value.parse().map_err(|_| expected("a time such as 2026-11-24T07:00:00Z"))?);
+                query.since =
+                    Some(value.parse().map_err(|_| expected("a time such as 2026-11-24T07:00:00Z"))?);
             }
             "tail" => query.tail = Some(value.parse().map_err(|_| expected("a number of lines"))?),
             _ => {

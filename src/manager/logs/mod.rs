@@ -27,9 +27,17 @@ pub const MOST_TASKS: usize = 64;
 pub enum LogItem {
     Line(TaskLine),
     /// Something to know about the lines around it: a restart, a move, a worker that is away.
-    Note { task: TaskId, name: Arc<str>, text: String },
+    Note {
+        task: TaskId,
+        name: Arc<str>,
+        text: String,
+    },
     /// No (more) lines of this task can be had, and why.
-    Failed { task: TaskId, name: Arc<str>, text: String },
+    Failed {
+        task: TaskId,
+        name: Arc<str>,
+        text: String,
+    },
     /// Nothing is missing before this, and nothing follows.
     End,
 }
@@ -115,7 +123,8 @@ impl Handle {
             return Err(RequestError::Invalid(why));
         };
         if worker.peer == Peer::Book {
-            let message = format!("{} is a worker of the book, which runs no commands in containers", worker.id);
+            let message =
+                format!("{} is a worker of the book, which runs no commands in containers", worker.id);
             return Err(RequestError::Invalid(message));
         }
         worker.client.exec(task, exec).await.map_err(|error| match error {

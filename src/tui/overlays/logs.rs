@@ -98,7 +98,8 @@ fn below(model: &Model, logs: &Logs, inside: Rect, buffer: &mut Buffer) -> Optio
         let x = row.x();
         row.text(input.value(), Tone::Strong).text(" ", Tone::Plain);
         let cursor = x.saturating_add(cells_of(input.visual_cursor()));
-        return (border.y < buffer.area.bottom() && cursor < border.right()).then_some(Position { x: cursor, y: border.y });
+        return (border.y < buffer.area.bottom() && cursor < border.right())
+            .then_some(Position { x: cursor, y: border.y });
     }
     if let Standing::Cut(reason) = &logs.standing {
         row.text(&format!(" ! {reason} "), Tone::Bad);
@@ -134,7 +135,7 @@ fn first_of_newest(model: &Model, logs: &Logs, area: Rect) -> usize {
     let (room, cells) = (usize::from(inside.height).max(1), usize::from(inside.width));
     let mut taken = 0;
     let mut first = logs.end();
-    for (number, entry) in logs.from_newest() {
+    for (number, entry) in logs.newest_first() {
         taken += rows(model, logs, number, entry, cells).len();
         if taken > room && first < logs.end() {
             break;
@@ -195,7 +196,8 @@ fn rows(model: &Model, logs: &Logs, number: usize, entry: &Entry, cells: usize) 
         Kind::Note => model.theme.style(Tone::Dim),
         Kind::Failed => model.theme.style(Tone::Bad),
     };
-    let text = if entry.kind == Kind::Note { format!("---- {} ----", entry.text) } else { entry.text.clone() };
+    let text =
+        if entry.kind == Kind::Note { format!("---- {} ----", entry.text) } else { entry.text.clone() };
     let said = pieces(&text).into_iter().map(|(text, style)| {
         let style = if model.theme.color { style } else { Style { fg: None, bg: None, ..style } };
         (text, base.patch(style))

@@ -23,7 +23,8 @@ pub(super) fn open(model: &mut Model, task: Option<TaskId>, actions: &mut Vec<Ac
         return model.say("no task is selected here; 3 goes to the tasks");
     }
     if tasks.len() > MOST_TASKS {
-        return model.say_error(format!("{} tasks are marked; {MOST_TASKS} can be read at once", tasks.len()));
+        return model
+            .say_error(format!("{} tasks are marked; {MOST_TASKS} can be read at once", tasks.len()));
     }
     let cluster = &model.cluster;
     tasks.sort_unstable_by_key(|task| cluster.task(*task).map(|record| record.submitted_at));
@@ -45,7 +46,9 @@ fn ask(model: &mut Model, actions: &mut Vec<Action>) {
 pub(super) fn came(model: &mut Model, request: u64, items: Vec<LogItem>) {
     let Some(Overlay::Logs(logs)) = &mut model.overlay else { return };
     if logs.request == request {
-        items.into_iter().for_each(|item| logs.take(item));
+        for item in items {
+            logs.take(item);
+        }
         model.needs_draw = true;
     }
 }
@@ -118,8 +121,11 @@ fn go_to_hit(model: &mut Model, backwards: bool, top: usize) {
     let third = usize::from(inside(model.area).height) / 3;
     let Some(Overlay::Logs(logs)) = &mut model.overlay else { return };
     let Some(hit) = logs.next_hit(backwards, top) else {
-        let text =
-            if logs.search().is_empty() { "/ searches".to_owned() } else { format!("{:?} is not there", logs.search()) };
+        let text = if logs.search().is_empty() {
+            "/ searches".to_owned()
+        } else {
+            format!("{:?} is not there", logs.search())
+        };
         return model.say(text);
     };
     if logs.top.is_none() {
@@ -151,7 +157,9 @@ pub(super) fn shell(model: &mut Model, task: Option<TaskId>, actions: &mut Vec<A
     let Some(task) = task else { return model.say("no task is selected here; 3 goes to the tasks") };
     match model.cluster.task(task).map(crate::cluster::TaskRecord::state) {
         Some(State::Running) => actions.push(Action::Shell(task)),
-        Some(state) => model.say(format!("{} is {state}: a shell needs a running container", model.name_of(task))),
+        Some(state) => {
+            model.say(format!("{} is {state}: a shell needs a running container", model.name_of(task)));
+        }
         None => {}
     }
 }

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
-    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, LogLines, LogsQuery, OutputStream, Probed, Run, Runtime,
-    RuntimeError, Sign, Started, kept_output::KeptOutput,
+    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, LogLines, LogsQuery, OutputStream, Probed, Run,
+    Runtime, RuntimeError, Sign, Started, kept_output::KeptOutput,
 };
 use crate::task::{HostPort, Probe, Task, TaskId};
 

@@ -19,7 +19,10 @@ const PIECE: usize = 16 << 10;
 
 /// Keeps what both streams say, until both are at their end.
 pub(super) async fn keep(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, output: &KeptOutput) {
-    tokio::join!(keep_one(stdout, OutputStream::Stdout, output), keep_one(stderr, OutputStream::Stderr, output));
+    tokio::join!(
+        keep_one(stdout, OutputStream::Stdout, output),
+        keep_one(stderr, OutputStream::Stderr, output)
+    );
 }
 
 async fn keep_one(from: Option<impl AsyncRead + Unpin>, stream: OutputStream, output: &KeptOutput) {
@@ -96,7 +99,11 @@ pub(super) async fn exec(
     }
 }
 
-async fn pass_on(from: Option<impl AsyncRead + Unpin>, stream: OutputStream, output: &mpsc::Sender<ExecOutput>) {
+async fn pass_on(
+    from: Option<impl AsyncRead + Unpin>,
+    stream: OutputStream,
+    output: &mpsc::Sender<ExecOutput>,
+) {
     let Some(mut from) = from else { return };
     let mut piece = vec![0; PIECE];
     while let Ok(count @ 1..) = from.read(&mut piece).await {

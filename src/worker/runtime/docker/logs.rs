@@ -9,10 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::Docker;
-use crate::worker::runtime::{
-    LogLine, LogLines, LogsQuery, OutputStream, RuntimeError,
-    output::LineCutter,
-};
+use crate::worker::runtime::{LogLine, LogLines, LogsQuery, OutputStream, RuntimeError, output::LineCutter};
 
 /// Podman answers a follow with its first line only: a silent container must not look like a hung engine.
 const FIRST_LINE_WITHIN: Duration = Duration::from_hours(24 * 365);
@@ -95,12 +92,7 @@ impl Lines {
     }
 }
 
-fn wanted(
-    since: Option<Timestamp>,
-    time: Timestamp,
-    stream: OutputStream,
-    bytes: Bytes,
-) -> Option<LogLine> {
+fn wanted(since: Option<Timestamp>, time: Timestamp, stream: OutputStream, bytes: Bytes) -> Option<LogLine> {
     since.is_none_or(|since| time >= since).then_some(LogLine { time, stream, bytes })
 }
 
@@ -139,9 +131,12 @@ mod tests {
         let told: Vec<_> = found
             .into_iter()
             .map(|line| line.unwrap())
-            .map(|line| (line.stream, String::from_utf8_lossy(&line.bytes).into_owned(), line.time.to_string()))
+            .map(|line| {
+                (line.stream, String::from_utf8_lossy(&line.bytes).into_owned(), line.time.to_string())
+            })
             .collect();
-        let line = |stream, text: &str, time: &str| (stream, text.to_owned(), format!("2026-11-24T07:00:0{time}Z"));
+        let line =
+            |stream, text: &str, time: &str| (stream, text.to_owned(), format!("2026-11-24T07:00:0{time}Z"));
         assert_eq!(
             told,
             [

@@ -23,8 +23,8 @@ use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
 use super::{
-    Exec, ExecInput, ExecOutput, Found, LogLines, LogsQuery, Probed, Runtime, RuntimeError, Sign, Started, Usage,
-    probe::Prober,
+    Exec, ExecInput, ExecOutput, Found, LogLines, LogsQuery, Probed, Runtime, RuntimeError, Sign, Started,
+    Usage, probe::Prober,
 };
 use crate::task::{Probe, Task};
 use cgroup::Cgroups;
