@@ -90,6 +90,9 @@ pub struct RunArgs {
     /// Failed checks in a row that make it unhealthy
     #[arg(long, value_name = "TIMES")]
     pub health_retries: Option<u32>,
+    /// Never run it twice at once, not even for a moment
+    #[arg(long)]
+    pub exclusive: bool,
     /// Seconds between SIGTERM and SIGKILL
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
@@ -130,6 +133,7 @@ impl RunArgs {
             mounts: self.mount.clone(),
             labels: self.label.iter().cloned().collect(),
             stop_timeout_s: self.stop_timeout,
+            exclusive: self.exclusive,
             ..TaskSpec::default()
         };
         spec.check()
@@ -259,7 +263,7 @@ mod tests {
     fn options_become_a_spec() {
         let spec = spec(
             "alpine --name web -e A=1 -e B=x=y -p 8080:80 -p 53/udp --cpu 0.5 -m 64m --restart on-failure:3 \
-             -v data:/d:ro -l team=red --stop-timeout 3 -- sh -c exit",
+             -v data:/d:ro -l team=red --stop-timeout 3 --exclusive -- sh -c exit",
         )
         .unwrap();
         assert_eq!((&*spec.name, &*spec.image), ("web", "alpine"));
@@ -271,7 +275,7 @@ mod tests {
         assert_eq!((spec.cpu.to_string(), spec.memory_bytes), ("0.5".to_owned(), 64 << 20));
         assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
         assert_eq!(spec.labels["team"], "red");
-        assert_eq!(spec.stop_timeout_s, Some(3));
+        assert_eq!((spec.stop_timeout_s, spec.exclusive), (Some(3), true));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::ManagerClient;
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::manager::Handle;
 use crate::manager::logs::LogItems;
-use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::task::{TaskEvent, TaskId};
+use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::{FrameReader, FrameWriter, frames};
 
@@ -55,6 +55,23 @@ impl ManagerHandle {
         match self {
             Self::Embedded(handle) => handle.stop(tasks, cause).await,
             Self::Remote(client) => client.stop(&tasks, cause).await,
+        }
+    }
+
+    /// Asks for all of `tasks` to be started anew or, on an error, none. Returns when the wish is durable; the
+    /// feed tells when they run again.
+    pub async fn restart(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.restart(tasks, cause).await,
+            Self::Remote(client) => client.restart(&tasks, cause).await,
+        }
+    }
+
+    /// Counts on a lost worker of an earlier run no more. Returns when that is durable.
+    pub async fn forget(&self, worker: WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.forget(worker, cause).await,
+            Self::Remote(client) => client.forget(&worker, cause).await,
         }
     }
 

@@ -10,8 +10,8 @@ use super::Watch;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
-use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::task::{TaskEvent, TaskId};
+use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::upgraded;
 
@@ -42,6 +42,14 @@ impl ManagerClient {
 
     pub async fn stop(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         self.post("stop", cause, tasks).await
+    }
+
+    pub async fn restart(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        self.post("restart", cause, tasks).await
+    }
+
+    pub async fn forget(&self, worker: &WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        self.post("forget", cause, worker).await
     }
 
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {

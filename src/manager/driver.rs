@@ -203,6 +203,12 @@ impl Driver {
             Message::Stop { tasks, cause, reply } => {
                 Input::Stop { request: self.expect(reply), cause, tasks }
             }
+            Message::Restart { tasks, cause, reply } => {
+                Input::Restart { request: self.expect(reply), cause, tasks }
+            }
+            Message::Forget { worker, cause, reply } => {
+                Input::Forget { request: self.expect(reply), cause, worker }
+            }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
             Message::Watch(reply) => {
                 let stream = FeedStream(Box::pin(feed.watch()));
@@ -283,7 +289,11 @@ impl StoreFailure {
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
     match message {
-        Message::Submit { reply, .. } | Message::Stop { reply, .. } | Message::Recover { reply, .. } => {
+        Message::Submit { reply, .. }
+        | Message::Stop { reply, .. }
+        | Message::Restart { reply, .. }
+        | Message::Forget { reply, .. }
+        | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         // The links are being taken down; a watcher asks again.

@@ -7,7 +7,7 @@ use super::decide::{Answer, Input};
 use super::logs::Place;
 use super::request::RequestError;
 use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -20,6 +20,16 @@ pub(super) enum Message {
     },
     Stop {
         tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Restart {
+        tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Forget {
+        worker: WorkerId,
         cause: Cause,
         reply: Reply,
     },

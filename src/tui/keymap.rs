@@ -47,6 +47,7 @@ pub(super) enum Command {
     Filter,
     New,
     Stop,
+    Restart,
     TakeBack,
     SendNow,
     Yank,
@@ -119,6 +120,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Help, &[char('?')], ("?", "help"), ("?", "this help")),
     row(Context::Panes, Command::New, &[char('n')], ("n", "new"), ("n", "submit a new task, or a task file")),
     row(Context::Panes, Command::Stop, &[char('S')], ("S", "stop"), ("S", "stop the marked tasks, or this one (asks first)")),
+    row(Context::Panes, Command::Restart, &[char('R')], NONE, ("R", "restart the marked tasks, or this one (asks first if it runs)")),
     row(Context::Panes, Command::Open, &[key(KeyCode::Enter), char('i')], ("Enter", "open"), ("Enter i", "details and history; on a worker: its tasks")),
     row(Context::Panes, Command::Logs, &[char('l')], ("l", "logs"), ("l", "what the marked tasks, or this one, say")),
     row(Context::Panes, Command::Shell, &[char('x')], ("x", "shell"), ("x", "a shell in this task's container")),
@@ -154,6 +156,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Detail, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
     row(Context::Detail, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
     row(Context::Detail, Command::Stop, &[char('S')], ("S", "stop"), NONE),
+    row(Context::Detail, Command::Restart, &[char('R')], ("R", "restart"), NONE),
     row(Context::Detail, Command::Logs, &[char('l')], ("l", "logs"), NONE),
     row(Context::Detail, Command::Shell, &[char('x')], ("x", "shell"), NONE),
     row(Context::Detail, Command::Yank, &[char('y')], ("y", "yank id"), NONE),
@@ -164,7 +167,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Help, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
     row(Context::Help, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
     row(Context::Help, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
-    row(Context::Confirm, Command::Yes, &[char('y')], ("y", "stop"), NONE),
+    row(Context::Confirm, Command::Yes, &[char('y')], ("y", "yes"), NONE),
     row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
     row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
@@ -261,9 +264,10 @@ mod tests {
 
     #[test]
     fn nothing_that_changes_the_cluster_is_on_ctrl_or_a_small_letter() {
-        let stop = KEYMAP.iter().filter(|row| row.command == Command::Stop);
-        for row in stop {
-            assert_eq!(row.keys, [super::char('S')]);
+        for (command, key) in [(Command::Stop, 'S'), (Command::Restart, 'R')] {
+            for row in KEYMAP.iter().filter(|row| row.command == command) {
+                assert_eq!(row.keys, [super::char(key)]);
+            }
         }
     }
 

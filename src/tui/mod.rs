@@ -41,6 +41,7 @@ mod view;
 
 pub use attach::{Ended, attach, terminal_size};
 pub use event::{Action, Event};
+pub use format::bytes;
 pub use model::{Model, Title};
 pub use picture::{Format, Size, render_once};
 pub use runner::{Options, Outcome, run};

@@ -307,6 +307,7 @@ impl Runner {
             match action {
                 Action::Submit(events) => self.submit(events),
                 Action::Stop(tasks) => self.stop(tasks),
+                Action::Restart(tasks) => self.restart(tasks),
                 Action::ReadTaskFile(path) => self.read_task_file(path),
                 Action::ReadLogs { request, tasks, query } => self.read_logs(request, tasks, query),
                 Action::EndLogs => self.reading.abort_all(),
@@ -337,6 +338,16 @@ impl Runner {
             Event::Stopped(match manager {
                 None => Err(not_started()),
                 Some(manager) => in_time(manager.stop(tasks, Cause::Dashboard)).await,
+            })
+        });
+    }
+
+    fn restart(&mut self, tasks: Vec<TaskId>) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::Restarted(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.restart(tasks, Cause::Dashboard)).await,
             })
         });
     }

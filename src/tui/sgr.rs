@@ -7,7 +7,7 @@ use std::str::Chars;
 use ansi_to_tui::IntoText as _;
 use ratatui::style::Style;
 
-use super::clean::is_harmful;
+use crate::task::is_unprintable;
 
 /// A sequence longer than this is no colour.
 const LONGEST_SGR: usize = 64;
@@ -34,7 +34,7 @@ pub fn keep_colours(text: &str) -> Cow<'_, str> {
             '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => control_string(&mut chars),
             '\t' => safe.push_str("    "),
             '\r' | '\n' => safe.push(' '),
-            char if is_harmful(char) => safe.push('·'),
+            char if is_unprintable(char) => safe.push('·'),
             char => safe.push(char),
         }
     }
@@ -45,7 +45,7 @@ pub fn keep_colours(text: &str) -> Cow<'_, str> {
 }
 
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.chars().any(is_harmful)
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.chars().any(is_unprintable)
 }
 
 /// After `ESC [`. True if it was a colour, which is kept.
@@ -107,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
     use ratatui::style::Color;
 
-    use super::{is_harmful, keep_colours, pieces, without_colours};
+    use super::{is_unprintable, keep_colours, pieces, without_colours};
 
     #[test]
     fn colours_stay_and_all_else_goes() {
@@ -155,12 +155,12 @@ mod tests {
                 prop_assert!(end.is_some());
                 let parameters = &rest[at + 2..end.unwrap_or_default()];
                 prop_assert!(parameters.bytes().all(|byte| byte.is_ascii_digit() || b";:".contains(&byte)));
-                prop_assert!(!rest[..at].chars().any(is_harmful));
+                prop_assert!(!rest[..at].chars().any(is_unprintable));
                 rest = &rest[end.unwrap_or_default() + 1..];
             }
-            prop_assert!(!rest.chars().any(is_harmful));
+            prop_assert!(!rest.chars().any(is_unprintable));
             let shown = without_colours(&safe);
-            prop_assert!(!shown.chars().any(is_harmful), "{shown:?}");
+            prop_assert!(!shown.chars().any(is_unprintable), "{shown:?}");
         }
     }
 }

@@ -52,7 +52,8 @@ pub(super) async fn get_logs(
 ) -> Result<Response, Refusal> {
     let (task, Query(query)) = (task_id(id)?, query?);
     let newest = api.newest_container(task).await?;
-    let lines = api.containers.logs(newest.container.clone(), query).await.map_err(|error| refused(&error))?;
+    let lines =
+        api.containers.logs(newest.container.clone(), query).await.map_err(|error| refused(&error))?;
     let first = WorkerLog::Container { generation: newest.generation, container: newest.container };
     let lines = lines.map(|line| match line {
         Ok(line) => line.into(),

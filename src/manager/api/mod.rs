@@ -46,6 +46,8 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/v1/changes", v1::changes)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
+        .post(Admin, "/v1/restart", v1::restart)
+        .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
         .get(Viewer, "/v1/logs", streams::logs)
         .post(Admin, "/v1/tasks/{id}/exec", streams::exec)

@@ -9,10 +9,10 @@ use crate::tui::event::Action;
 use crate::tui::filter::Filter;
 use crate::tui::keymap::{Command, Context, command};
 use crate::tui::layout::Pane;
-use crate::tui::model::{Detail, FilterInput, Model, Overlay};
+use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
 use super::moves::{Move, go};
-use super::{logs, quit, stop, submit};
+use super::{logs, quit, quit_if_warned, restart, stop, submit};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
@@ -71,13 +71,14 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         }
         Command::New => submit::open(model),
         Command::Stop => stop::ask(model, model.task_at_hand()),
+        Command::Restart => restart::ask(model, model.task_at_hand(), actions),
         Command::TakeBack => stop::take_back(model),
         Command::SendNow => stop::send_now(model, actions),
         Command::Yank => yank(model, model.task_at_hand(), actions),
         Command::Logs => logs::open(model, model.task_at_hand(), actions),
         Command::Shell => logs::shell(model, model.task_at_hand(), actions),
         Command::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
-        Command::Quit => quit(model, actions),
+        Command::Quit => quit_if_warned(model, actions),
         _ => {}
     }
 }
@@ -151,6 +152,12 @@ fn detail(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
             stop::ask(model, Some(task));
             model.marks = marks;
         }
+        Command::Restart => {
+            let marks = std::mem::take(&mut model.marks);
+            model.overlay = None;
+            restart::ask(model, Some(task), actions);
+            model.marks = marks;
+        }
         _ => scroll(model, command),
     }
 }
@@ -179,19 +186,20 @@ fn confirm(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
     let Some(Overlay::Confirm(confirm)) = &mut model.overlay else { return };
     let is_yes = match command {
         Command::Yes => true,
-        Command::Press => confirm.stop_is_focused,
+        Command::Press => confirm.yes_is_focused,
         Command::Toggle => {
-            confirm.stop_is_focused = !confirm.stop_is_focused;
+            confirm.yes_is_focused = !confirm.yes_is_focused;
             return;
         }
         _ => false,
     };
-    let tasks = std::mem::take(&mut confirm.tasks);
+    let (wish, tasks) = (confirm.wish, std::mem::take(&mut confirm.tasks));
     model.overlay = None;
-    if is_yes {
-        stop::confirmed(model, tasks, actions);
-    } else {
-        model.say("nothing was stopped");
+    match wish {
+        Wish::Stop if is_yes => stop::confirmed(model, tasks, actions),
+        Wish::Restart if is_yes => restart::confirmed(model, tasks, actions),
+        Wish::Stop => model.say("nothing was stopped"),
+        Wish::Restart => model.say("nothing was restarted"),
     }
 }
 
