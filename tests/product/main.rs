@@ -39,6 +39,7 @@ mod attach;
 mod containers;
 mod demo;
 mod kill;
+mod logs;
 mod stage;
 mod submit;
 mod workers;
@@ -50,6 +51,7 @@ fn main() {
         submit::tests(),
         containers::tests(),
         kill::tests(),
+        logs::tests(),
         workers::tests(),
         demo::tests(),
     ];
