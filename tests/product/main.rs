@@ -35,6 +35,7 @@
 mod support;
 
 mod alone;
+mod commands;
 mod containers;
 mod demo;
 mod kill;
@@ -45,6 +46,7 @@ mod workers;
 fn main() {
     let tests = [
         alone::tests(),
+        commands::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
