@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
-use super::events::{Since, since};
+use super::events::{After, since};
 use super::ps::Filter;
 use super::run::RunArgs;
 use crate::demo::{COMMAND as DEMO_TASK, Program};
@@ -57,6 +57,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show what the tasks use, the hungriest first
     Top(TopArgs),
+    /// Print what tasks say
+    Logs(LogsArgs),
+    /// Run a command in a task's container
+    Exec(ExecArgs),
     /// Stop tasks
     Stop(StopArgs),
     /// Start tasks anew, whatever has become of them
@@ -223,6 +227,68 @@ pub struct PsArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// Tasks: a full id, the unique start of one, or a unique name
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Go on with what comes, until the tasks have ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger than a duration (5m) or a time (2026-11-24T07:00:00Z)
+    #[arg(long, value_name = "DUR|TIME", value_parser = Since::parse)]
+    pub since: Option<Since>,
+    /// Only the last N lines of each task
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    pub timestamps: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    At(jiff::Timestamp),
+}
+
+impl Since {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = humantime::parse_duration(text) {
+            return Ok(Self::Ago(ago));
+        }
+        let at = text.parse().map_err(|_| {
+            format!("expected a duration such as 5m or a time such as 2026-11-24T07:00:00Z, found {text:?}")
+        })?;
+        Ok(Self::At(at))
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct ExecArgs {
+    /// A task: a full id, the unique start of one, or a unique name
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Pass on what is typed or piped in
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal: this one
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Set a variable; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub env: Vec<String>,
+    /// Run it as this user
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub cmd: Vec<String>,
+}
+
+#[derive(Args, Debug)]
 pub struct StopArgs {
     /// Tasks: a full id, the unique start of one, or a unique name
     #[arg(required = true, value_name = "ID")]
@@ -284,7 +350,7 @@ pub struct EventsArgs {
     pub task: Vec<String>,
     /// Only since then: so long ago (5m), or after a revision (120)
     #[arg(long, value_name = "DUR|REV", value_parser = since)]
-    pub since: Option<Since>,
+    pub since: Option<After>,
     /// The newest so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
@@ -378,6 +444,10 @@ mod tests {
             "completions bash",
             "man --dir pages",
             "stop 55ab01fe web --wait",
+            "logs 55ab01fe web -f --since 5m --tail 10 -t --output json",
+            "logs web --since 2026-11-24T07:00:00Z",
+            "exec web -- ls -l",
+            "exec -it -e A=1 -u nobody web -- sh",
             "recover --data-dir x --worker localhost:5560 --insecure-worker 10.0.0.2:5555 --output json",
         ] {
             if let Err(error) = parse(line) {
@@ -404,6 +474,11 @@ mod tests {
             "submit",
             "submit a --wait --detach",
             "stop",
+            "logs",
+            "logs web --since yesterday",
+            "logs web --tail -1",
+            "exec web",
+            "exec web ls",
             "run",
             "ps --state gone",
             "events --since yesterday",

@@ -21,19 +21,19 @@ use crate::task::{TaskId, TaskStatus};
 
 /// From where on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
+pub enum After {
     /// After this revision.
     Revision(Revision),
     Ago(Duration),
 }
 
 /// `120` is a revision, `5m` a time.
-pub fn since(text: &str) -> Result<Since, String> {
+pub fn since(text: &str) -> Result<After, String> {
     if let Ok(revision) = text.parse() {
-        return Ok(Since::Revision(revision));
+        return Ok(After::Revision(revision));
     }
     humantime::parse_duration(text)
-        .map(Since::Ago)
+        .map(After::Ago)
         .map_err(|_| format!("expected a time such as 5m or 2h, or a revision such as 120, found {text:?}"))
 }
 
@@ -74,8 +74,8 @@ impl<'a> Tell<'a> {
         let is_task = change.what.task_id().is_some_and(|task| self.tasks.contains(&task));
         let is_late_enough = match self.args.since {
             None => true,
-            Some(Since::Revision(revision)) => change.revision > revision,
-            Some(Since::Ago(ago)) => Timestamp::now() - ago <= change.time,
+            Some(After::Revision(revision)) => change.revision > revision,
+            Some(After::Ago(ago)) => Timestamp::now() - ago <= change.time,
         };
         (self.tasks.is_empty() || is_task) && is_late_enough && change.revision > self.told
     }
@@ -199,7 +199,7 @@ mod tests {
         let history = history();
         let lines = |args: &EventsArgs| told(args, &history.cluster).0.lines().count();
         assert_eq!(lines(&EventsArgs { task: vec!["web".into()], ..args() }), 4);
-        assert_eq!(lines(&EventsArgs { since: Some(Since::Revision(3)), ..args() }), 2);
+        assert_eq!(lines(&EventsArgs { since: Some(After::Revision(3)), ..args() }), 2);
         assert_eq!(
             lines(&EventsArgs { since: since("1s").ok(), ..args() }),
             0,
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_number_is_a_revision_and_anything_else_a_time() {
-        assert_eq!(since("120"), Ok(Since::Revision(120)));
-        assert_eq!(since("5m"), Ok(Since::Ago(Duration::from_mins(5))));
+        assert_eq!(since("120"), Ok(After::Revision(120)));
+        assert_eq!(since("5m"), Ok(After::Ago(Duration::from_mins(5))));
         assert!(since("yesterday").unwrap_err().contains("expected a time such as 5m"));
     }
 }

@@ -11,6 +11,7 @@ mod demo;
 mod engine;
 mod environment;
 mod events;
+mod exec;
 mod exit;
 #[cfg(test)]
 mod fixture;
@@ -22,6 +23,7 @@ mod line;
 mod live;
 mod loads;
 mod logging;
+mod logs;
 mod no_ui;
 mod node;
 mod print;
@@ -61,7 +63,12 @@ pub fn run() -> ExitCode {
             return error.exit.into();
         }
     };
-    let is_waiting_run = matches!(&cli.command, Some(Command::Run(run)) if run.wait.wait);
+    let is_waiting_run = match &cli.command {
+        Some(Command::Run(run)) => run.wait.wait,
+        // Its exit codes are the command's, too.
+        Some(Command::Exec(_)) => true,
+        _ => false,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(command(cli, &config)),
@@ -128,9 +135,11 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Demo(args)) => demo::demo(&args, &environment).await,
         Some(Command::DemoTask(args)) => return demo::task(args).await,
         Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
-        Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
+        Some(Command::Run(args)) => run::run(&args, &manager(&environment), environment.color).await,
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
+        Some(Command::Logs(args)) => logs::logs(&args, &manager(&environment), environment.color).await,
+        Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment)).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
         Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment)).await,
         Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment)).await,

@@ -34,6 +34,15 @@ impl Printer {
         }
     }
 
+    /// For a command whose stdout is somebody else's: there, lines for people go to stderr.
+    pub fn beside_output(output: Output) -> Self {
+        let printer = Self::new(output);
+        match output {
+            Output::Text => Self { results: Box::new(io::stderr()), ..printer },
+            Output::Json => printer,
+        }
+    }
+
     /// For what is printed some other way.
     pub fn silent() -> Self {
         Self {

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::args::{OutputArgs, WaitArgs};
 use super::exit::{CliError, Exit};
+use super::logs::{LogPrinter, print_until_end};
 use super::print::Printer;
-use super::submit::{submit_and_wait, submit_only};
+use super::submit::{submit_and_wait_beside, submit_only};
 use crate::client::ManagerHandle;
 use crate::task::{
     HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list,
@@ -16,14 +17,20 @@ use crate::task::{
 };
 
 /// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
-pub async fn run(args: &RunArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+pub async fn run(args: &RunArgs, manager: &ManagerHandle, color: bool) -> Result<Exit, CliError> {
     let task = Task { id: TaskId::random(), spec: Arc::new(args.spec()?), ..Task::default() };
     let event = TaskEvent::start(task, jiff::Timestamp::now());
-    let mut printer = Printer::new(args.output.output);
     if args.wait.wait {
-        let waiting = submit_and_wait(manager, vec![event], args.wait.timeout, &mut printer, false).await?;
+        // What the task says goes to stdout, and so what cube-tui says of it does not.
+        let mut printer = Printer::beside_output(args.output.output);
+        let task = event.task.id;
+        let said = LogPrinter::new(args.output.output, false, color);
+        let said = print_until_end(manager, task, said);
+        let waiting =
+            submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said).await?;
         Ok(waiting.exit_of_run())
     } else {
+        let mut printer = Printer::new(args.output.output);
         submit_only(manager, vec![event], &mut printer).await?;
         Ok(Exit::Done)
     }

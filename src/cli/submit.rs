@@ -75,6 +75,27 @@ pub async fn submit_and_wait(
     within(timeout, then, submitting).await
 }
 
+/// The same for one task, while something else is done with it that ends when it does.
+pub async fn submit_and_wait_beside(
+    manager: &ManagerHandle,
+    events: Vec<TaskEvent>,
+    timeout: Option<Duration>,
+    printer: &mut Printer,
+    beside: impl Future<Output = Result<(), CliError>>,
+) -> Result<Waiting, CliError> {
+    let mut waiting = Waiting::for_tasks(events.iter().map(|event| event.task.id));
+    within(timeout, TASKS_GO_ON, async {
+        need_an_engine(manager).await?;
+        let watch = manager.watch().await?;
+        remark_known(manager, events, printer).await?;
+        let waited = wait(manager, watch, &mut waiting, printer, false);
+        let (waited, beside) = tokio::join!(waited, beside);
+        waited.and(beside)?;
+        Ok(waiting)
+    })
+    .await
+}
+
 /// Waits until every task has ended for good. `watch` may be older than the submit.
 pub async fn wait(
     manager: &ManagerHandle,

@@ -4,7 +4,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
-use super::message::Message;
+use super::logs::Place;
+use super::message::{FeedStream, Message};
 use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
 use crate::cluster::{Cause, Cluster, FeedItem};
 use crate::task::{TaskEvent, TaskId, WorkerId};
@@ -69,6 +70,14 @@ impl Handle {
     ) -> Result<(Cluster, BoxStream<'static, Result<FeedItem, RequestError>>), RequestError> {
         let (cluster, stream) = self.ask(Message::Watch).await?;
         Ok((cluster, stream.0))
+    }
+
+    pub(super) async fn places(&self, tasks: Vec<TaskId>) -> Result<Vec<Option<Place>>, RequestError> {
+        self.ask(|reply| Message::Places(tasks, reply)).await
+    }
+
+    pub(super) async fn feed(&self) -> Result<FeedStream, RequestError> {
+        self.ask(Message::Feed).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, RequestError> {

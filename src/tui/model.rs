@@ -12,6 +12,7 @@ use crate::task::{TaskId, WorkerId};
 
 use super::layout::{Layout, Pane, layout};
 use super::loads::Loads;
+use super::logs::Logs;
 use super::submit_form::SubmitForm;
 use super::task_list::TaskList;
 use super::theme::Theme;
@@ -54,6 +55,8 @@ pub struct Model {
     pub(super) message: Option<Message>,
     /// What waits for its own submit to come back in the feed, to be selected then.
     pub(super) select_when_seen: Option<TaskId>,
+    /// How often logs were asked for: what belongs to an earlier request is passed over.
+    pub(super) log_requests: u64,
 
     pub(super) is_focused: bool,
     /// The mirror's revision when the terminal lost the focus.
@@ -130,6 +133,7 @@ pub(super) enum Overlay {
     Detail(Detail),
     Confirm(Confirm),
     Form(Box<SubmitForm>),
+    Logs(Box<Logs>),
 }
 
 /// One task, opened.
@@ -199,6 +203,7 @@ impl Model {
             countdown: None,
             message: None,
             select_when_seen: None,
+            log_requests: 0,
             is_focused: true,
             looked_away_at: None,
             needs_draw: true,

@@ -12,7 +12,7 @@ use crate::tui::layout::Pane;
 use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
 use super::moves::{Move, go};
-use super::{quit, quit_if_warned, restart, stop, submit};
+use super::{logs, quit, quit_if_warned, restart, stop, submit};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
@@ -25,6 +25,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
             Context::Confirm => confirm(model, command, actions),
             Context::Form => form(model, command, actions),
             Context::Filter => filter(model, command),
+            Context::Logs => logs::key(model, command, actions),
+            Context::LogSearch => logs::search_key(model, command),
             Context::Countdown | Context::Panes | Context::Everywhere => panes(model, command, actions),
         },
         None => typed(model, key),
@@ -38,6 +40,8 @@ pub(crate) fn contexts(model: &Model) -> &'static [Context] {
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
         Some(Overlay::Form(_)) => &[Context::Form, Context::Everywhere],
+        Some(Overlay::Logs(logs)) if logs.input.is_some() => &[Context::LogSearch, Context::Everywhere],
+        Some(Overlay::Logs(_)) => &[Context::Logs, Context::Everywhere],
         None if model.filter_input.is_some() => &[Context::Filter, Context::Everywhere],
         None if model.countdown.is_some() => &[Context::Countdown, Context::Panes, Context::Everywhere],
         None => &[Context::Panes, Context::Everywhere],
@@ -71,6 +75,8 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         Command::TakeBack => stop::take_back(model),
         Command::SendNow => stop::send_now(model, actions),
         Command::Yank => yank(model, model.task_at_hand(), actions),
+        Command::Logs => logs::open(model, model.task_at_hand(), actions),
+        Command::Shell => logs::shell(model, model.task_at_hand(), actions),
         Command::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
         Command::Quit => quit_if_warned(model, actions),
         _ => {}
@@ -139,6 +145,8 @@ fn detail(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
     match command {
         Command::Back => model.overlay = None,
         Command::Yank => yank(model, Some(task), actions),
+        Command::Logs => logs::open(model, Some(task), actions),
+        Command::Shell => logs::shell(model, Some(task), actions),
         Command::Stop => {
             let marks = std::mem::take(&mut model.marks);
             stop::ask(model, Some(task));
@@ -225,6 +233,10 @@ fn typed(model: &mut Model, key: KeyEvent) {
     if let Some(Overlay::Form(form)) = &mut model.overlay {
         if !form.is_sending {
             form.focused_input().handle_event(&event);
+        }
+    } else if let Some(Overlay::Logs(logs)) = &mut model.overlay {
+        if let Some(input) = &mut logs.input {
+            input.handle_event(&event);
         }
     } else if let Some(filter) = &mut model.filter_input
         && model.overlay.is_none()

@@ -2,6 +2,7 @@
 
 mod feed;
 mod keys;
+mod logs;
 mod moves;
 mod restart;
 mod stop;
@@ -32,6 +33,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
                 if !form.is_sending {
                     paste(form.focused_input(), &text);
                 }
+            } else if let Some(Overlay::Logs(logs)) = &mut model.overlay {
+                if let Some(input) = &mut logs.input {
+                    paste(input, &text);
+                }
             } else if let Some(filter) = &mut model.filter_input {
                 paste(&mut filter.input, &text);
                 keys::filter_as_typed(model);
@@ -49,6 +54,9 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Submitted(result) => submit::answered(model, result),
         Event::Stopped(result) => stop::answered(model, result),
         Event::Restarted(result) => restart::answered(model, result),
+        Event::Logs { request, items } => logs::came(model, request, items),
+        Event::LogsCut { request, reason } => logs::cut(model, request, reason),
+        Event::ShellEnded(ended) => logs::shell_ended(model, ended),
         Event::TaskFile { name, text } => submit::task_file(model, &name, text, &mut actions),
         Event::Notice(text) => {
             model.say_error(text);
