@@ -36,6 +36,7 @@ mod support;
 
 mod alone;
 mod attach;
+mod commands;
 mod containers;
 mod demo;
 mod kill;
@@ -48,6 +49,7 @@ fn main() {
     let tests = [
         alone::tests(),
         attach::tests(),
+        commands::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
