@@ -11,9 +11,9 @@ use super::fixture::{
     Log, at, busy, busy_log, crash_looping, empty, feed, loading, many, press, say, screen, start, task_id,
 };
 use super::layout::Pane;
-use super::model::{Model, Overlay, Title};
+use super::model::{Model, Overlay};
 use super::update::update;
-use crate::cluster::{Cause, Change, FeedItem, What, WorkerHealth};
+use crate::cluster::{Cause, FeedItem, What, WorkerHealth};
 use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
 use crate::task::{RestartPolicy, State};
 
@@ -350,36 +350,6 @@ fn a_restart_of_what_runs_is_asked_about_and_one_of_what_ended_is_not() {
         update(&mut model, Event::Restarted(result));
         assert!(screen(&model).contains(expected), "{expected}");
     }
-}
-
-#[test]
-fn quitting_says_first_which_exclusive_tasks_their_workers_would_stop() {
-    let title = |local: Option<&str>| Title {
-        has_manager: true,
-        local_worker: local.map(Into::into),
-        ..Title::default()
-    };
-    let exclusive = |model: &mut Model| {
-        let mut task = model.cluster.task(task_id(1)).unwrap().task.clone();
-        std::sync::Arc::make_mut(&mut task.spec).exclusive = true;
-        let what = What::Adopted { task, worker: "worker-1:5555".into() };
-        let revision = model.cluster.revision() + 1;
-        let change = Change { revision, time: model.now, cause: Cause::Command, what };
-        update(model, Event::Feed(FeedItem::Change(change.into())));
-    };
-    let mut model = busy(160, 24);
-    exclusive(&mut model);
-    assert_eq!(press(&mut model, "q"), [Action::Quit], "the manager goes on");
-    model.title = title(Some("worker-1:5555"));
-    assert_eq!(press(&mut model, "q"), [Action::Quit], "this process's own worker keeps what it runs");
-    model.title = title(None);
-    assert_eq!(press(&mut model, "q"), []);
-    assert!(screen(&model).contains("q again quits: 5 s later their workers stop what is Exclusive: api-1"));
-    assert_eq!(press(&mut model, "q"), [Action::Quit]);
-    let mut model = busy(80, 24);
-    exclusive(&mut model);
-    model.title = title(None);
-    assert_eq!(press(&mut model, "<C-c>"), [Action::Quit], "a way out without a question");
 }
 
 #[test]
