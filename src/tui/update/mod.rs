@@ -18,8 +18,6 @@ use super::event::{Action, Event};
 use super::layout::Pane;
 use super::model::{Link, Model, Overlay};
 use super::submit_form::paste;
-use crate::cluster::TaskRecord;
-use crate::task::{State, TaskId};
 
 /// Folds `event` into `model`; the Actions are to be carried out in order.
 pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
