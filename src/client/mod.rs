@@ -4,6 +4,7 @@
 mod handle;
 mod manager;
 mod probe;
+mod watchdog;
 
 pub use handle::{ExecConnection, ManagerHandle, Watch};
 pub use manager::ManagerClient;
