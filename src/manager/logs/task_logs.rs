@@ -202,6 +202,11 @@ impl TaskLogs {
             };
             match log {
                 Some(Ok(WorkerLog::Container { generation, .. })) => {
+                    // A later container is on its way, and this one was read before.
+                    if generation < place.generation && self.last.is_some_and(|(last, _)| last == generation)
+                    {
+                        return Read::Nothing(String::new());
+                    }
                     of = generation;
                     if self.items.send(Said::Opened).await.is_err() {
                         return Read::Unread;
