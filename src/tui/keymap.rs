@@ -18,6 +18,8 @@ pub(super) enum Context {
     Confirm,
     /// What is to become of a worker.
     Cordon,
+    /// The question before a manager of ours ends.
+    Quit,
     /// The form of a new task.
     Form,
     /// The filter is being typed.
@@ -60,6 +62,7 @@ pub(super) enum Command {
     Shell,
     Help,
     Quit,
+    LeaveRunning,
     Interrupt,
     Suspend,
     // In a dialog or a form.
@@ -78,6 +81,13 @@ pub(super) enum Command {
     Times,
     /// From when on: a row of [`super::logs::RANGES`].
     Since(usize),
+}
+
+impl Command {
+    /// Whether it asks the manager for something.
+    pub(super) fn changes_cluster(self) -> bool {
+        matches!(self, Self::Stop | Self::Restart | Self::Submit | Self::Yes)
+    }
 }
 
 /// A row of the table.
@@ -181,6 +191,9 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Cordon, Command::Drain, &[char('d')], ("d", "drain"), NONE),
     row(Context::Cordon, Command::Uncordon, &[char('u')], ("u", "uncordon"), NONE),
     row(Context::Cordon, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
+    row(Context::Quit, Command::Quit, &[key(KeyCode::Enter), char('q'), char('y')], ("Enter", "quit"), NONE),
+    row(Context::Quit, Command::LeaveRunning, &[char('b')], ("b", "leave it running"), ("q b", "quit, and leave this manager running in the background")),
+    row(Context::Quit, Command::Back, &[key(KeyCode::Esc), char('n')], ("Esc", "stay"), NONE),
     row(Context::Form, Command::Submit, &[key(KeyCode::F(2)), ctrl('s')], ("F2/^S", "submit"), ("F2 ^S", "in the form: submit")),
     row(Context::Form, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "next"), NONE),
     row(Context::Form, Command::NextField, &[key(KeyCode::Tab), key(KeyCode::Down)], ("Tab", "next field"), ("Tab S-Tab", "in the form: next, previous field")),
@@ -212,7 +225,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Logs, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
     row(Context::LogSearch, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "find"), NONE),
     row(Context::LogSearch, Command::Back, &[key(KeyCode::Esc)], ("Esc", "as before"), NONE),
-    row(Context::Everywhere, Command::Interrupt, &[ctrl('c')], NONE, ("^C", "quit, from anywhere")),
+    row(Context::Everywhere, Command::Interrupt, &[ctrl('c')], NONE, ("^C", "quit at once, from anywhere")),
     row(Context::Everywhere, Command::Suspend, &[ctrl('z')], NONE, ("^Z", "suspend; `fg` brings it back")),
 ];
 

@@ -264,7 +264,8 @@ pub fn healed(world: &World) -> Result<(), String> {
             let taken = cluster.reserved(&worker.id).map_or(0, |reserved| reserved.resources.cpu_nanos);
             taken + needs <= has
         };
-        let may_take = |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();
+        let may_take =
+            |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();
         let mut others = cluster.workers().iter().filter(may_take).peekable();
         if needs > 0 && others.peek().is_some() && !others.any(|worker| has_room(&worker)) {
             // It has no room to move to, or to run in, and does not have to.

@@ -6,6 +6,7 @@ mod detail;
 mod form;
 mod help;
 pub(super) mod logs;
+mod quit;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -23,6 +24,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Pos
         Overlay::Detail(detail) => detail::draw(model, detail, area, buffer),
         Overlay::Confirm(confirm) => confirm::draw(model, confirm, area, buffer),
         Overlay::Cordon(worker) => cordon::draw(model, worker, area, buffer),
+        Overlay::Quit(question) => quit::draw(model, question, area, buffer),
         Overlay::Form(form) => return form::draw(model, form, area, buffer),
         Overlay::Logs(logs) => return logs::draw(model, logs, area, buffer),
     }
@@ -39,7 +41,10 @@ pub(super) fn lines(model: &Model) -> usize {
             let inside = detail::inside(model.area);
             (detail::lines(model, detail, inside.width.into()).len(), inside.height)
         }
-        Some(Overlay::Confirm(_) | Overlay::Cordon(_) | Overlay::Form(_) | Overlay::Logs(_)) | None => {
+        Some(
+            Overlay::Confirm(_) | Overlay::Cordon(_) | Overlay::Quit(_) | Overlay::Form(_) | Overlay::Logs(_),
+        )
+        | None => {
             return 0;
         }
     };
