@@ -38,7 +38,7 @@ impl Part {
     /// A part without tasks. The workers are in the order of their appearance.
     pub fn new(head: ClusterHead, workers: &[WorkerRecord]) -> Self {
         let ClusterHead { revision, last_worker, first_generation, settings } = head;
-        let mut cluster = Cluster { revision, last_worker, first_generation, settings, ..Cluster::default() };
+        let mut cluster = Cluster { revision, settings, last_worker, first_generation, ..Cluster::default() };
         for worker in workers {
             cluster.worker_changed(worker);
         }

@@ -59,7 +59,7 @@ fn nanos(cpus: f64) -> u64 {
     reason = "saturates; beyond 2^53 bytes a byte more or less is none"
 )]
 fn times(bytes: u64, factor: f64) -> u64 {
-    if factor > 1.0 || factor < 1.0 { (bytes as f64 * factor) as u64 } else { bytes }
+    if (factor - 1.0).abs() > f64::EPSILON { (bytes as f64 * factor) as u64 } else { bytes }
 }
 
 /// What the living tasks of one worker take: those that were sent there and have not ended.

@@ -77,7 +77,6 @@ pub enum Availability {
 }
 
 impl Availability {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
     fn is_active(&self) -> bool {
         *self == Self::Active
     }

@@ -49,9 +49,8 @@ impl Test {
     /// anything.
     pub fn passes(&self, label: &str, value: Option<&str>) -> bool {
         match (self, value) {
-            (Self::Missing | Self::IsNot(_), None) => true,
+            (Self::Missing | Self::IsNot(_), None) | (Self::Exists, Some(_)) => true,
             (_, None) | (Self::Missing, Some(_)) => false,
-            (Self::Exists, Some(_)) => true,
             (Self::Is(wanted), Some(value)) => value == wanted,
             (Self::IsNot(wanted), Some(value)) => value != wanted,
             (Self::In(wanted), Some(value)) => wanted.iter().any(|wanted| wanted == value),
@@ -155,7 +154,7 @@ impl FromStr for Constraint {
         let label = name(text, label)?;
         let sign: String = rest.chars().take_while(|c| "=!<>".contains(*c)).collect();
         let wanted = value(text, &rest[sign.len()..])?;
-        let compare = |comparison, wanted: String| {
+        let ordered = |comparison, wanted: String| {
             let is_comparable = version(&wanted).is_some() || wanted.parse::<f64>().is_ok_and(f64::is_finite);
             if is_comparable {
                 return Ok(Test::Compare(comparison, wanted));
@@ -165,10 +164,10 @@ impl FromStr for Constraint {
         let test = match &*sign {
             "=" | "==" => Test::Is(wanted),
             "!=" => Test::IsNot(wanted),
-            "<" => compare(Comparison::Less, wanted)?,
-            "<=" => compare(Comparison::AtMost, wanted)?,
-            ">=" => compare(Comparison::AtLeast, wanted)?,
-            ">" => compare(Comparison::More, wanted)?,
+            "<" => ordered(Comparison::Less, wanted)?,
+            "<=" => ordered(Comparison::AtMost, wanted)?,
+            ">=" => ordered(Comparison::AtLeast, wanted)?,
+            ">" => ordered(Comparison::More, wanted)?,
             "=>" => return Err(format!("unknown sign => in {text:?}; did you mean >=?")),
             "=<" => return Err(format!("unknown sign =< in {text:?}; did you mean <=?")),
             "<>" | "=!" => return Err(format!("unknown sign {sign} in {text:?}; did you mean !=?")),

@@ -316,7 +316,7 @@ impl FlatTask {
             labels: self.labels,
             stop_timeout_s: self.stop_timeout,
             exclusive: self.exclusive,
-            constraints: constraints(self.constraints, unknown)?,
+            constraints: constraints(&self.constraints, unknown)?,
             priority: self.priority,
         };
         let mut host_ports = self.host_ports.unwrap_or_default();
@@ -377,7 +377,7 @@ impl FlatTask {
 }
 
 /// Typed from here on; of somebody else's task, those that this program does not know are passed over.
-fn constraints(texts: Vec<String>, unknown: UnknownWord) -> Result<Vec<Constraint>, FieldError> {
+fn constraints(texts: &[String], unknown: UnknownWord) -> Result<Vec<Constraint>, FieldError> {
     let parsed =
         texts.iter().map(|text| text.parse().map_err(|why: String| FieldError::new("Constraints", why)));
     match unknown {

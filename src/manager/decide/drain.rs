@@ -147,15 +147,15 @@ impl Manager {
             None => true,
             Some(record) => record.state() == State::Running || record.state().has_ended(),
         };
-        let done: Vec<(TaskId, u32)> = drain
+        let moved: Vec<(TaskId, u32)> = drain
             .moving
             .iter()
             .filter(|(task, _)| is_done(**task))
             .map(|(task, generation)| (*task, *generation))
             .collect();
-        let is_gone = |task: &TaskId| self.cluster.worker_of(*task) != Some(worker);
-        let stopped: Vec<TaskId> = drain.stopping.iter().copied().filter(is_gone).collect();
-        for (task, generation) in done {
+        let has_left = |task: &TaskId| self.cluster.worker_of(*task) != Some(worker);
+        let stopped: Vec<TaskId> = drain.stopping.iter().copied().filter(has_left).collect();
+        for (task, generation) in moved {
             if let Some(drain) = self.drains.get_mut(worker) {
                 drain.moving.remove(&task);
             }
@@ -163,7 +163,7 @@ impl Manager {
             self.stop_leftover(turn, worker, task, status);
         }
         if let Some(drain) = self.drains.get_mut(worker) {
-            stopped.iter().for_each(|task| _ = drain.stopping.remove(task));
+            drain.stopping.retain(|task| !stopped.contains(task));
         }
     }
 

@@ -174,6 +174,8 @@ impl Manager {
             })
             .map(|(head, _, _)| head)
             .collect();
-        opened.iter().for_each(|head| self.queue.open(head, false));
+        for head in &opened {
+            self.queue.open(head, false);
+        }
     }
 }

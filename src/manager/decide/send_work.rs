@@ -124,7 +124,9 @@ impl Manager {
     /// How workers are selected has changed: everything is tried again.
     pub(super) fn open_all(&mut self) {
         let heads: Vec<Head> = self.queue.closed().map(|(head, _, _)| head).collect();
-        heads.iter().for_each(|head| self.queue.open(head, true));
+        for head in &heads {
+            self.queue.open(head, true);
+        }
         self.leaving.unblock();
     }
 
@@ -139,7 +141,9 @@ impl Manager {
     pub(super) fn retell(&mut self) {
         const LINES: usize = 4;
         let heads: Vec<Head> = self.queue.closed().map(|(head, _, _)| head).take(LINES).collect();
-        heads.iter().for_each(|head| self.queue.open(head, true));
+        for head in &heads {
+            self.queue.open(head, true);
+        }
         self.leaving.retell(RETOLD);
     }
 
