@@ -161,7 +161,7 @@ impl FromStr for Constraint {
             }
             Err(format!("expected a number or a version after {}, found {text:?}", comparison.sign()))
         };
-        let test = match &*sign {
+        let asked = match &*sign {
             "=" | "==" => Test::Is(wanted),
             "!=" => Test::IsNot(wanted),
             "<" => ordered(Comparison::Less, wanted)?,
@@ -173,7 +173,7 @@ impl FromStr for Constraint {
             "<>" | "=!" => return Err(format!("unknown sign {sign} in {text:?}; did you mean !=?")),
             _ => return Err(unknown(text)),
         };
-        Ok(Self::Label { label, test })
+        Ok(Self::Label { label, test: asked })
     }
 }
 
