@@ -32,7 +32,7 @@ impl Worker {
     pub async fn start(runtime: impl Runtime, identity: Uuid, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let token = CancellationToken::new();
-        let config = Config { identity, limits, ephemeral: true };
+        let config = Config { limits, ephemeral: true, ..Config::new(identity) };
         let started = worker::start(config, runtime, listener, token.clone()).await.unwrap();
         Self { started, token }
     }

@@ -19,6 +19,9 @@ use crate::task::{State, TaskId, TaskStatus, WorkerId};
 /// Tasks of one worker that are under way at a time: the others serve meanwhile.
 const AT_ONCE: usize = 4;
 
+/// How the reason begins of a task that a drain can't move.
+const STAYS: &str = "stays on ";
+
 /// Tasks that are tried in one turn.
 const TRIED: usize = 64;
 
@@ -61,11 +64,24 @@ impl Manager {
                 };
                 self.set_worker(turn, cause, record);
                 self.drain_round(turn, worker);
+                if wish == AvailabilityWish::Uncordon {
+                    self.forget_why_they_stay(turn, worker);
+                }
                 let left = self.cluster.reserved(worker).map_or(0, |reserved| reserved.tasks);
                 Ok(Answer::Availability(Drained { worker: worker.clone(), left }))
             }
         };
         turn.effect(Effect::Answer { request, answer });
+    }
+
+    /// What stayed because nobody else could take it stays because it belongs there.
+    fn forget_why_they_stay(&mut self, turn: &mut Turn, worker: &WorkerId) {
+        for task in self.assigned(worker) {
+            let says_so = |record: &TaskRecord| record.status().reason.starts_with(STAYS);
+            if self.cluster.task(task).is_some_and(says_so) {
+                self.change(turn, Cause::Scheduler, What::Waiting { task, reason: String::new() });
+            }
+        }
     }
 
     /// After a start: what was being drained goes on, once the workers had the time to show themselves.
@@ -179,9 +195,9 @@ impl Manager {
             Ok(chosen) => self.start_elsewhere(turn, worker, task, chosen),
             Err(no_worker) if no_worker.is_only_busy() => {}
             Err(no_worker) => {
-                let reason = format!("stays on {worker}, which is drained: {}", no_worker.other_than(worker));
+                let reason = format!("{STAYS}{worker}, which is drained: {}", no_worker.other_than(worker));
                 // Told once: the numbers change with every task that ends somewhere.
-                let is_told = |record: &TaskRecord| record.status().reason.starts_with("stays on ");
+                let is_told = |record: &TaskRecord| record.status().reason.starts_with(STAYS);
                 if !self.cluster.task(task).is_some_and(is_told) {
                     self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
                 }

@@ -145,6 +145,8 @@ fn a_drain_that_can_not_move_everything_says_why_and_gives_up_at_its_deadline() 
     assert_eq!(desk.log.len(), before, "said once");
     desk.pass(&["a", "b"], 6);
     assert_eq!((desk.availability("a"), desk.state(task)), (Availability::DrainGaveUp, State::Running));
+    desk.wish("a", AvailabilityWish::Uncordon);
+    assert_eq!(desk.reason(task), "");
 }
 
 #[test]
