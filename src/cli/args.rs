@@ -51,6 +51,13 @@ pub enum Command {
     Stop(StopArgs),
     /// Take over what the workers run after the store was lost or damaged
     Recover(RecoverArgs),
+    /// Print the line with which another host joins
+    Invite(InviteArgs),
+    /// Use a manager on another host from here
+    Join(JoinArgs),
+    /// Who has joined, and who may
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 /// How output looks.
@@ -96,6 +103,12 @@ pub struct RootArgs {
     /// Run no worker here
     #[arg(long)]
     pub no_local_worker: bool,
+    /// What tasks may do on the local worker [default: policy.toml in the data folder]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_local_worker")]
+    pub policy: Option<PathBuf>,
+    /// Leave the TLS listener closed that an earlier `cube-tui invite` opened
+    #[arg(long)]
+    pub no_listen: bool,
     /// Keep the store here instead of in the user's state folder
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     pub data_dir: Option<PathBuf>,
@@ -104,7 +117,8 @@ pub struct RootArgs {
     pub ephemeral: bool,
     /// Show the manager at URL instead of starting one
     #[arg(long, value_name = "URL", value_parser = manager_url,
-          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "data_dir", "ephemeral", "scheduler"])]
+          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "policy", "no_listen", "data_dir", "ephemeral",
+                                "scheduler"])]
     pub attach: Option<String>,
     /// How a worker is selected
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
@@ -131,10 +145,20 @@ pub enum Scheduler {
 
 #[derive(Args, Debug)]
 pub struct WorkerArgs {
-    /// Where its API listens; port 0 picks a free one [default: CUBE_HOST:CUBE_PORT, localhost:5555]
+    /// Where its API listens; port 0 picks a free one [default: CUBE_HOST:CUBE_PORT, localhost:5555; on every address
+    /// once it has joined]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<Address>,
-    /// Keep its ids here instead of in the user's state folder
+    /// Join the cluster of this line of `cube-tui invite` (`-`: read it from stdin); later starts need it no more
+    #[arg(long, value_name = "LINE")]
+    pub join: Option<String>,
+    /// What it is called in the cluster [default: this host's name]
+    #[arg(long, requires = "join", value_parser = member_name)]
+    pub name: Option<String>,
+    /// What tasks may do here [default: policy.toml in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Keep its ids and its membership here instead of in the user's state folder
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -225,12 +249,84 @@ pub struct RecoverArgs {
     pub output: OutputArgs,
 }
 
+/// Who may come by an invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InvitedRole {
+    /// Runs tasks: `cube-tui worker --join LINE`
+    Worker,
+    /// Changes the cluster: `cube-tui join LINE`
+    Admin,
+    /// Looks at it: `cube-tui join LINE`
+    Viewer,
+}
+
+#[derive(Args, Debug)]
+pub struct InviteArgs {
+    /// What who joins may do
+    #[arg(long, value_name = "ROLE", value_enum, default_value = "worker")]
+    pub role: InvitedRole,
+    /// How long the line is good; it is used up by the first who joins
+    #[arg(long, value_name = "DUR", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub ttl: Duration,
+    /// Where the manager listens with TLS [default: where it does already, 0.0.0.0:5557]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<Address>,
+    /// Under which address the other host reaches this one [default: the one that leads out of it]
+    #[arg(long, value_name = "HOST")]
+    pub address: Option<String>,
+    /// Invite nobody, and have the manager listen on loopback only; who has joined can't renew then
+    #[arg(long, conflicts_with_all = ["listen", "address", "role", "ttl"])]
+    pub close: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct JoinArgs {
+    /// The line that `cube-tui invite --role admin` (or viewer) printed (`-`: read it from stdin)
+    pub line: String,
+    /// What this client is called in the cluster [default: this host's name and the role]
+    #[arg(long, value_parser = member_name)]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// List the members and the open invites
+    List(OutputArgs),
+    /// Void every open invite, and print a new one for a worker
+    Rotate(OutputArgs),
+    /// Let go of a member at once (a worker's tasks move), or void an invite
+    Revoke(RevokeArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct RevokeArgs {
+    /// A member's name, or the id (or its unique start) of a member or an invite
+    #[arg(value_name = "NAME|ID")]
+    pub who: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+fn member_name(text: &str) -> Result<String, String> {
+    crate::tls::check_name(text).map(|()| text.to_owned())
+}
+
 fn manager_url(text: &str) -> Result<String, String> {
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let address: Address = address
-        .parse()
-        .map_err(|_| format!("expected a URL such as http://localhost:5556, found {text:?}"))?;
-    Ok(format!("http://{address}"))
+    let (scheme, address) = text.split_once("://").unwrap_or(("http", text));
+    let expected = || {
+        format!(
+            "expected a URL such as http://localhost:5556, or https://HOST:5557 after `cube-tui join`, found {text:?}"
+        )
+    };
+    let address: Address = address.trim_end_matches('/').parse().map_err(|_| expected())?;
+    match scheme {
+        "http" | "https" => Ok(format!("{scheme}://{address}")),
+        _ => Err(expected()),
+    }
 }
 
 fn picture(text: &str) -> Result<(Size, Format), String> {
@@ -273,6 +369,15 @@ mod tests {
             "--no-ui --attach localhost:5556",
             "--snapshot 120x36",
             "worker --listen localhost:0",
+            "worker --join cube-join:x --name box --policy p.toml",
+            "invite",
+            "invite --role viewer --ttl 1h --listen 10.0.0.1:5557 --address box --output json",
+            "invite --close",
+            "join cube-join:x --name me",
+            "token list",
+            "token rotate --output json",
+            "token revoke box",
+            "--attach https://box:5557 --no-ui",
             "demo",
             "submit a.json b.json --wait --timeout 5m --output json",
             "run alpine --wait -- sh -c exit",
@@ -307,6 +412,14 @@ mod tests {
             "run",
             "ps --state gone",
             "frobnicate",
+            "worker --name box",
+            "worker --join x --name ../x",
+            "invite --role manager",
+            "invite --close --ttl 1m",
+            "token",
+            "token revoke",
+            "join",
+            "--attach ftp://box:1",
         ] {
             let error = parse(line).expect_err(line);
             assert_ne!(error.kind(), ErrorKind::DisplayHelp);

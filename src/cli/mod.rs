@@ -12,18 +12,22 @@ mod exit;
 mod fixture;
 mod follow;
 mod input;
+mod invite;
+mod join;
 mod line;
 mod logging;
 mod no_ui;
 mod node;
 mod print;
 mod ps;
+mod reach;
 mod recover;
 mod resolve;
 mod run;
 mod signals;
 mod stop;
 mod submit;
+mod token;
 mod wait;
 mod worker;
 
@@ -34,8 +38,7 @@ use clap::Parser;
 use args::{Cli, Command};
 use environment::Environment;
 use exit::CliError;
-
-use crate::client::{ManagerClient, ManagerHandle, http_client};
+use reach::manager;
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
@@ -74,17 +77,14 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Worker(args)) => worker::worker(&args, &environment).await,
         Some(Command::Demo(args)) => demo::demo(&args, &environment).await,
         Some(Command::DemoTask(args)) => return demo::task(args).await,
-        Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
-        Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
-        Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
+        Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment).await?).await,
+        Some(Command::Run(args)) => run::run(&args, &manager(&environment).await?).await,
+        Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment).await?).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
-        Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
+        Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment).await?).await,
+        Some(Command::Invite(args)) => invite::invite(&args, &environment).await,
+        Some(Command::Join(args)) => join::join(&args).await,
+        Some(Command::Token(command)) => token::token(&command, &environment).await,
     };
     exit.map(ExitCode::from)
-}
-
-/// The manager that commands talk to.
-fn manager(environment: &Environment) -> ManagerHandle {
-    let base = format!("http://{}", environment.manager);
-    ManagerHandle::Remote(ManagerClient::new(http_client(), &base))
 }

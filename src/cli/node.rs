@@ -1,7 +1,7 @@
 //! The root command: starts a node, or attaches to the one that is there; the dashboard or `--no-ui` on it; stops
 //! it again. Turns arguments into configurations and decides nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,12 +15,15 @@ use super::input::task_events;
 use super::line::Line;
 use super::no_ui::no_ui;
 use super::print::Printer;
-use crate::client::{ManagerClient, ManagerHandle, http_client};
-use crate::cluster::Cause;
+use super::reach::at_url;
+use crate::client::ManagerHandle;
+use crate::cluster::{Allows, Cause};
 use crate::manager::WorkerAddress;
+use crate::manager::trust::CERTIFICATE_LIFE;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
 use crate::task::TaskEvent;
 use crate::tui::Title;
+use crate::worker::{POLICY, read_policy};
 
 /// What the local worker is called when its port is not known before it listens.
 const LOCAL_WORKER: &str = "local";
@@ -90,12 +93,8 @@ fn own_title(is_ephemeral: bool) -> Title {
 }
 
 fn attached_to(url: &str) -> Title {
-    let cluster = url.strip_prefix("http://").unwrap_or(url).to_owned();
+    let cluster = url.split_once("://").map_or(url, |(_, address)| address).to_owned();
     Title { cluster, on_quit: "the manager goes on".to_owned() }
-}
-
-fn remote(url: &str) -> ManagerHandle {
-    ManagerHandle::Remote(ManagerClient::new(http_client(), url))
 }
 
 /// A manager to work with.
@@ -116,8 +115,8 @@ impl Behind for Begun {
 }
 
 impl Begun {
-    fn elsewhere(url: String, note: Option<String>) -> Self {
-        Self::Elsewhere { manager: remote(&url), url, note }
+    async fn elsewhere(url: String, note: Option<String>) -> Result<Self, CliError> {
+        Ok(Self::Elsewhere { manager: at_url(&url).await?, url, note })
     }
 
     /// Stops what runs here.
@@ -132,7 +131,7 @@ impl Begun {
 /// Starts a node, unless another process has the data folder and a manager that can be asked instead.
 pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliError> {
     if let Some(url) = &args.attach {
-        return Ok(Begun::elsewhere(url.clone(), None));
+        return Begun::elsewhere(url.clone(), None).await;
     }
     let give_up = tokio::time::Instant::now() + ANNOUNCED_WITHIN;
     loop {
@@ -148,7 +147,7 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
                 }
                 let note =
                     format!("another cube-tui (pid {pid}) has this data folder; attached to it at {api}");
-                return Ok(Begun::elsewhere(format!("http://{api}"), Some(note)));
+                return Begun::elsewhere(format!("http://{api}"), Some(note)).await;
             }
             // It is just starting, or just ending.
             node::Begun::Held(Holder { api: None, .. }) if tokio::time::Instant::now() < give_up => {
@@ -175,8 +174,11 @@ pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
 
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
     let folder = folder(args)?;
-    let local_worker = (!args.no_local_worker)
+    let mut local_worker = (!args.no_local_worker)
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
+    if let Some(local_worker) = &mut local_worker {
+        local_worker.allows = policy(args.policy.as_deref(), folder.as_deref())?;
+    }
     let worker = |address: &Address, insecure| {
         let address = address.to_string();
         WorkerAddress { id: address.as_str().into(), address: address.as_str().into(), insecure }
@@ -188,7 +190,19 @@ fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, Cl
         manager: manager_listener(environment),
         local_worker,
         workers: workers.chain(insecure_workers).collect(),
+        listens: !args.no_listen,
+        certificate_life: CERTIFICATE_LIFE,
     })
+}
+
+/// What tasks may do here: as `file` says or, without one, the policy of the data folder.
+pub fn policy(file: Option<&Path>, folder: Option<&Path>) -> Result<Allows, CliError> {
+    let read = match (file, folder) {
+        (Some(file), _) => read_policy(file, true),
+        (None, Some(folder)) => read_policy(&folder.join(POLICY), false),
+        (None, None) => Ok(Allows::default()),
+    };
+    read.map_err(|error| CliError::usage(error.to_string()))
 }
 
 pub fn manager_listener(environment: &Environment) -> node::Address {
@@ -206,7 +220,7 @@ pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
         0 => LOCAL_WORKER.into(),
         _ => environment.worker.to_string().as_str().into(),
     };
-    LocalWorker { id, address: worker_listener(&environment.worker), engine }
+    LocalWorker { id, address: worker_listener(&environment.worker), engine, allows: Allows::default() }
 }
 
 /// Tells where this node can be asked: with port 0 nobody could know.

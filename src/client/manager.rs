@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::Watch;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
-use crate::http::{ClientError, checked, read_lines};
+use crate::http::{ClientError, checked, https_client, read_lines};
 use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
+use crate::tls::Identity;
 
 /// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -20,17 +21,29 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 pub struct ManagerClient {
     http: reqwest::Client,
     base: String,
+    /// Where that is, for people.
+    shown: String,
 }
 
 impl ManagerClient {
     /// A client of the manager at `base`, such as `http://localhost:5556`.
     pub fn new(http: reqwest::Client, base: &str) -> Self {
-        Self { http, base: base.trim_end_matches('/').to_owned() }
+        let base = base.trim_end_matches('/').to_owned();
+        Self { http, shown: base.clone(), base }
+    }
+
+    /// A client of a cluster's manager as a member of it, or as somebody who wants to be one.
+    pub(super) fn over_tls(config: rustls::ClientConfig, addresses: &[String]) -> Self {
+        let parts: Vec<_> = addresses.iter().filter_map(|address| address.rsplit_once(':')).collect();
+        let hosts = parts.iter().map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
+        let port = parts.first().map_or("5557", |(_, port)| port);
+        let base = format!("https://{}:{port}", Identity::MANAGER_HOST);
+        Self { http: https_client(config, hosts), base, shown: format!("https://{}", addresses.join(",")) }
     }
 
     /// Where it looks for the manager.
-    pub fn base(&self) -> &str {
-        &self.base
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 
     pub async fn submit(&self, events: &[TaskEvent], cause: Cause) -> Result<Vec<Submitted>, RequestError> {
@@ -43,6 +56,10 @@ impl ManagerClient {
 
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         self.post("recover", cause, &()).await
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, RequestError> {
+        self.read(self.http.get(format!("{}/v1/{route}", self.base)).timeout(ANSWER_WITHIN)).await
     }
 
     /// The whole cluster.
@@ -73,7 +90,7 @@ impl ManagerClient {
         Ok(read_lines(response.bytes_stream()).map_err(move |error| this.error(error)))
     }
 
-    async fn post<T: DeserializeOwned>(
+    pub(super) async fn post<T: DeserializeOwned>(
         &self,
         route: &str,
         cause: Cause,
@@ -87,7 +104,10 @@ impl ManagerClient {
         self.read(self.http.post(url).json(body).timeout(ANSWER_WITHIN)).await
     }
 
-    async fn read<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, RequestError> {
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, RequestError> {
         let response = request.send().await.map_err(|error| self.error(error.into()))?;
         let response = checked(response).await.map_err(|error| self.error(error))?;
         response.json().await.map_err(|error| self.error(error.into()))
@@ -95,6 +115,7 @@ impl ManagerClient {
 
     fn error(&self, error: ClientError) -> RequestError {
         match error {
+            ClientError::Refused { status: 401 | 403, message } => RequestError::NotAuthorised(message),
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
             ClientError::Refused { message, .. } => RequestError::from_answer(&message),
             ClientError::Unreachable { reason, .. } => self.unreachable(&reason),
@@ -104,7 +125,7 @@ impl ManagerClient {
     fn unreachable(&self, reason: &str) -> RequestError {
         RequestError::Unreachable(format!(
             "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
-            self.base
+            self.shown
         ))
     }
 }

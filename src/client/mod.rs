@@ -3,9 +3,11 @@
 
 mod handle;
 mod manager;
+mod members;
 
 pub use handle::{ManagerHandle, Watch};
 pub use manager::ManagerClient;
+pub use members::join;
 
 pub use crate::http::{ClientError, http_client};
 pub use crate::worker::WorkerClient;

@@ -19,6 +19,10 @@ impl Refusal {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, message: message.into() }
     }
+
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
 }
 
 /// A body that is too large, or was cut.

@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::decide::Answer;
 use super::message::Message;
 use super::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl Handle {
     pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
         match self.ask(|reply| Message::Submit { events, cause, reply }).await?? {
             Answer::Submitted(outcomes) => Ok(outcomes),
-            Answer::Stopping(_) | Answer::Recovered(_) => Err(gone()),
+            Answer::Stopping(_) | Answer::Recovered(_) | Answer::Done => Err(gone()),
         }
     }
 
@@ -30,7 +30,7 @@ impl Handle {
     pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         match self.ask(|reply| Message::Stop { tasks, cause, reply }).await?? {
             Answer::Stopping(outcomes) => Ok(outcomes),
-            Answer::Submitted(_) | Answer::Recovered(_) => Err(gone()),
+            Answer::Submitted(_) | Answer::Recovered(_) | Answer::Done => Err(gone()),
         }
     }
 
@@ -38,8 +38,23 @@ impl Handle {
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         match self.ask(|reply| Message::Recover { cause, reply }).await?? {
             Answer::Recovered(recovered) => Ok(recovered),
-            Answer::Submitted(_) | Answer::Stopping(_) => Err(gone()),
+            Answer::Submitted(_) | Answer::Stopping(_) | Answer::Done => Err(gone()),
         }
+    }
+
+    /// A worker that has joined is where `joined` says. Returns when that is durable.
+    pub async fn worker_joined(
+        &self,
+        worker: WorkerId,
+        joined: Joined,
+        cause: Cause,
+    ) -> Result<(), RequestError> {
+        self.ask(|reply| Message::Joined { worker, joined, cause, reply }).await?.map(drop)
+    }
+
+    /// A worker was thrown out. Returns when that is durable.
+    pub async fn worker_left(&self, worker: WorkerId, cause: Cause) -> Result<(), RequestError> {
+        self.ask(|reply| Message::Left { worker, cause, reply }).await?.map(drop)
     }
 
     /// The cluster as it is now.

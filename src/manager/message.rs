@@ -5,8 +5,8 @@ use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
 use super::request::RequestError;
-use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) enum Message {
     Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
     Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
     Recover { cause: Cause, reply: Reply },
+    Joined { worker: WorkerId, joined: Joined, cause: Cause, reply: Reply },
+    Left { worker: WorkerId, cause: Cause, reply: Reply },
     Watch(oneshot::Sender<(Cluster, FeedStream)>),
     Snapshot(oneshot::Sender<Cluster>),
 }

@@ -11,6 +11,7 @@ mod health;
 mod kept;
 mod lease;
 mod observe;
+mod policy;
 pub mod report;
 mod report_stream;
 mod run_task;
@@ -22,4 +23,5 @@ mod tests;
 
 pub use client::WorkerClient;
 pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
+pub use policy::{POLICY, PolicyError, read_policy};
 pub use start::{Config, Started, WorkerError, start};

@@ -4,6 +4,7 @@
 mod add_task;
 mod busy;
 mod collect;
+mod join;
 mod lease;
 mod moves;
 mod recover;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
+use crate::cluster::{Allows, Capacity, Cause, Change, Cluster, Joined, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
 use busy::InFlight;
@@ -67,6 +68,19 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
     },
+    /// A worker that has joined says where it is.
+    WorkerJoined {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+        joined: Joined,
+    },
+    /// A worker was thrown out.
+    WorkerLeft {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+    },
     /// What became of an [`Effect::Send`].
     Sent {
         worker: WorkerId,
@@ -81,6 +95,8 @@ pub enum Input {
         peer: Peer,
         capacity: Capacity,
         runtime_problem: String,
+        /// What its policy lets tasks do; `None` of a worker of the book.
+        allows: Option<Allows>,
     },
     /// Everything a worker has: what is not listed, it does not know.
     WorkerTasks {
@@ -136,6 +152,15 @@ pub enum Effect {
         worker: WorkerId,
         since_boot_ms: u64,
     },
+    /// Begin to talk to a worker that has joined; a link to it that is there ends.
+    Link {
+        worker: WorkerId,
+        joined: Joined,
+    },
+    /// Talk to it no more.
+    Unlink {
+        worker: WorkerId,
+    },
     Answer {
         request: RequestId,
         answer: Result<Answer, RequestError>,
@@ -157,6 +182,8 @@ pub enum Answer {
     Submitted(Vec<Submitted>),
     Stopping(Vec<Stopping>),
     Recovered(Recovered),
+    /// That it is so now is all there is to say.
+    Done,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,11 +285,17 @@ impl Manager {
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
             Input::Stop { request, cause, tasks } => self.stop(&mut turn, request, cause, &tasks),
             Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
+            Input::WorkerJoined { request, cause, worker, joined } => {
+                self.worker_joined(&mut turn, request, cause, worker, joined);
+            }
+            Input::WorkerLeft { request, cause, worker } => {
+                self.worker_left(&mut turn, request, cause, &worker);
+            }
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
-            Input::WorkerUp { worker, peer, capacity, runtime_problem } => {
-                self.worker_up(&mut turn, &worker, peer, capacity, runtime_problem);
+            Input::WorkerUp { worker, peer, capacity, runtime_problem, allows } => {
+                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem);
             }
             Input::WorkerTasks { worker, tasks } => self.worker_tasks(&mut turn, &worker, tasks),
             Input::WorkerTask { worker, task } => self.update_task(&mut turn, &worker, task),
