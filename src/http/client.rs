@@ -10,6 +10,10 @@ use serde::Deserialize;
 /// Connecting to a living host takes milliseconds, even far away.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
+/// A connection is kept for the next request for this long: shorter than any of our listeners keeps it, so that no
+/// request meets one that is just being closed.
+const IDLE_FOR: Duration = Duration::from_secs(10);
+
 /// The one HTTP client of a process.
 ///
 /// # Panics
@@ -37,7 +41,7 @@ pub fn https_client(config: rustls::ClientConfig, hosts: Vec<String>) -> reqwest
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
-        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_idle_timeout(IDLE_FOR)
         .tcp_keepalive(Duration::from_secs(30))
         // The cluster's own addresses never lie behind a proxy of the user's.
         .no_proxy()

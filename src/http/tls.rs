@@ -1,40 +1,27 @@
 //! Serving over TLS: a handshake that holds up nobody else, and a connection that ends when its certificate does. Knows
 //! no route.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
+use axum::extract::Request;
 use axum::http::header::ORIGIN;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::{Caller, DRAIN, Refusal, finished};
+use super::cut::Cuttable;
+use super::serve::{serve_connection, serve_each};
+use super::{Caller, Refusal, guarded};
 use crate::tls::{Identity, Members, Role};
 
 /// A handshake takes two round trips.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
-
-/// A request's head comes in one piece.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-
-/// More connections than this at once are no cluster of fifty machines.
-const CONNECTIONS: usize = 2_048;
-
-/// After an accept failed, for lack of file descriptors as a rule.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a TLS listener asks of who connects.
 #[derive(Clone, Debug)]
@@ -73,114 +60,51 @@ impl Guests {
 
 /// Serves `router` on `listener` to `door`'s guests until `cancel`.
 pub async fn serve_tls(listener: TcpListener, door: TlsDoor, router: Router, cancel: CancellationToken) {
-    let router = finished(router);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let connections = TaskTracker::new();
-    loop {
-        let place = tokio::select! {
-            () = cancel.cancelled() => break,
-            Ok(place) = Arc::clone(&places).acquire_owned() => place,
-        };
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!("a connection could not be taken: {error}");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-                continue;
-            }
-        };
-        let (door, router, cancel) = (door.clone(), router.clone(), cancel.clone());
-        connections.spawn(async move {
-            connection(stream, from, door, router, cancel).await;
-            drop(place);
-        });
-    }
-    drop(listener);
-    connections.close();
-    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
-        tracing::warn!("requests still under way were cut");
-    }
+    let router = guarded(router).layer(from_fn(keep_pages_out));
+    let connection = |stream| connection(stream, door.clone(), router.clone(), cancel.clone());
+    serve_each(listener, connection, &cancel).await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    from: SocketAddr,
-    mut door: TlsDoor,
-    router: Router,
-    cancel: CancellationToken,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("no TCP_NODELAY: {error}");
-    }
-    let handshake = TlsAcceptor::from(Arc::clone(&door.config)).accept(stream);
+async fn connection(stream: TcpStream, door: TlsDoor, router: Router, cancel: CancellationToken) {
+    let Ok(from) = stream.peer_addr() else { return };
+    let handshake = TlsAcceptor::from(door.config).accept(stream);
     let stream = match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::info!("{from} was not let in: {error}"),
         Err(_) => return tracing::info!("{from} was not let in: no handshake in time"),
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let identity = certificate.map(Identity::of).transpose();
-    let Ok(identity) = identity else { return tracing::info!("{from} shows a certificate of nobody") };
-    let guest = identity.filter(|identity| door.guests.welcome(identity));
-    let is_revoked = guest.is_none() && certificate.is_some();
-    let caller = match &guest {
-        Some(identity) => Caller::Known { identity: identity.clone(), from: from.ip().to_canonical() },
-        None if is_revoked => Caller::Revoked,
+    let caller = match certificate.map(Identity::of) {
         None => Caller::Nobody,
-    };
-    let service = Guest { router: TowerToHyperService::new(router), caller };
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
-    let over = async {
-        match guest {
-            Some(identity) => {
-                let left = identity.expires.duration_since(Timestamp::now());
-                tokio::select! {
-                    () = door.guests.until_unwelcome(&identity) => {}
-                    () = tokio::time::sleep(left.try_into().unwrap_or_default()) => {}
-                }
-            }
-            None => std::future::pending().await,
+        Some(Ok(identity)) if door.guests.welcome(&identity) => {
+            Caller::Known { identity, from: from.ip().to_canonical() }
         }
+        Some(Ok(_)) => Caller::Revoked,
+        Some(Err(_)) => return tracing::info!("{from} shows a certificate of nobody"),
     };
+    let (cut, closed) = (CancellationToken::new(), CancellationToken::new());
+    if let Caller::Known { identity, .. } = &caller {
+        tokio::spawn(cut_off(identity.clone(), door.guests, cut.clone(), closed.clone()));
+    }
+    let stream = Cuttable::new(stream, cut, closed.drop_guard());
+    serve_connection(stream, router.layer(axum::Extension(caller)), cancel).await;
+}
+
+/// Cuts a connection when who is at its other end is not welcome any more, or their certificate's time is over.
+async fn cut_off(identity: Identity, mut guests: Guests, cut: CancellationToken, closed: CancellationToken) {
+    let left = identity.expires.duration_since(Timestamp::now());
     tokio::select! {
-        // How a connection ended is its client's business.
-        _ = serving.as_mut() => {}
-        () = over => {}
-        () = cancel.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(DRAIN, serving).await;
-        }
+        () = closed.cancelled() => return,
+        () = guests.until_unwelcome(&identity) => {}
+        () = tokio::time::sleep(left.try_into().unwrap_or_default()) => {}
     }
+    cut.cancel();
 }
 
-/// The router, told who is at the other end.
-#[derive(Clone, Debug)]
-struct Guest {
-    router: TowerToHyperService<Router>,
-    caller: Caller,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Guest {
-    type Response = Response<Body>;
-    type Error = std::convert::Infallible;
-    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        // A page in a browser that holds a certificate would send it along.
-        if request.headers().contains_key(ORIGIN) {
-            let refusal = Refusal::new(403, "requests from pages are not taken");
-            return Box::pin(std::future::ready(Ok(refusal.into_response())));
-        }
-        request.extensions_mut().insert(self.caller.clone());
-        Box::pin(hyper::service::Service::call(&self.router, request))
+/// A page in a browser that holds a certificate would send it along.
+async fn keep_pages_out(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(ORIGIN) {
+        return Refusal::new(403, "requests from pages are not taken").into_response();
     }
+    next.run(request).await
 }
