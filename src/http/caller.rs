@@ -16,8 +16,8 @@ pub enum Caller {
     Local,
     /// Somebody with a certificate of the cluster's, and where they are.
     Known { identity: Identity, from: IpAddr },
-    /// Somebody whose certificate was revoked.
-    Revoked,
+    /// Somebody whose certificate does not count: it was revoked, or is for another listener.
+    Unwelcome,
     /// Somebody without a certificate.
     Nobody,
 }
@@ -31,9 +31,9 @@ impl Access {
                 return Err(Refusal::new(403, "this is for members with a certificate, on the TLS listener"));
             }
             (_, Caller::Known { identity, .. }) => identity.role,
-            (_, Caller::Revoked) => {
-                let why =
-                    "this certificate was revoked; ask for a new invite (`cube-tui invite` at the manager)";
+            (_, Caller::Unwelcome) => {
+                let why = "this certificate does not count here: it was revoked, or is for another listener; \
+                           for a new one, `cube-tui invite` at the manager";
                 return Err(Refusal::new(401, why));
             }
             (_, Caller::Nobody) => {
@@ -91,7 +91,7 @@ mod tests {
         use Access::{Admin, Anyone, Member, Viewer, Worker};
         let callers = [
             Caller::Nobody,
-            Caller::Revoked,
+            Caller::Unwelcome,
             known(Role::Worker),
             known(Role::Viewer),
             known(Role::Admin),

@@ -79,7 +79,7 @@ async fn connection(stream: TcpStream, door: TlsDoor, router: Router, cancel: Ca
         Some(Ok(identity)) if door.guests.welcome(&identity) => {
             Caller::Known { identity, from: from.ip().to_canonical() }
         }
-        Some(Ok(_)) => Caller::Revoked,
+        Some(Ok(_)) => Caller::Unwelcome,
         Some(Err(_)) => return tracing::info!("{from} shows a certificate of nobody"),
     };
     let (cut, closed) = (CancellationToken::new(), CancellationToken::new());

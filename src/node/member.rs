@@ -102,6 +102,10 @@ impl Membership {
         &self.identity
     }
 
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
     /// Where its manager answers.
     pub fn manager(&self) -> &[String] {
         &self.credential.manager

@@ -21,6 +21,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use api::route_list;
 pub use client::WorkerClient;
 pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
 pub use policy::{POLICY, PolicyError, read_policy};

@@ -3,6 +3,7 @@
 mod book;
 mod collect;
 mod flapping;
+mod join;
 mod lease;
 mod moves;
 mod recover;
