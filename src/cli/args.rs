@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
+use super::events::{After, since};
+use super::member_args::{InviteArgs, JoinArgs, TokenCommand, manager_url, member_name};
+use super::ps::Filter;
 use super::run::RunArgs;
 use crate::demo::{COMMAND as DEMO_TASK, Program};
 use crate::tui::{Format, Size};
@@ -47,8 +50,24 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List the tasks
     Ps(PsArgs),
+    /// List the workers
+    Workers(WorkersArgs),
+    /// Show what happened
+    Events(EventsArgs),
+    /// Show all that is known of tasks or workers, as JSON
+    Inspect(InspectArgs),
+    /// Show what the tasks use, the hungriest first
+    Top(TopArgs),
+    /// Print what tasks say
+    Logs(LogsArgs),
+    /// Run a command in a task's container
+    Exec(ExecArgs),
     /// Stop tasks
     Stop(StopArgs),
+    /// Start tasks anew, whatever has become of them
+    Restart(RestartArgs),
+    /// Count on lost workers of an earlier run no more
+    Forget(ForgetArgs),
     /// Take over what the workers run after the store was lost or damaged
     Recover(RecoverArgs),
     /// Print the line with which another host joins
@@ -58,6 +77,10 @@ pub enum Command {
     /// Who has joined, and who may
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Print what a shell needs to complete this command line
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// How output looks.
@@ -77,7 +100,6 @@ pub struct OutputArgs {
 }
 
 #[derive(Args, Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct RootArgs {
     /// Run without a dashboard: print what happens until SIGINT or SIGTERM
     #[arg(long)]
@@ -94,6 +116,32 @@ pub struct RootArgs {
     /// How output looks
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "no_ui")]
     pub output: Output,
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// What tasks may do on the local worker [default: policy.toml in the data folder]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_local_worker")]
+    pub policy: Option<PathBuf>,
+    /// Leave the TLS listener closed that an earlier `cube-tui invite` opened
+    #[arg(long)]
+    pub no_listen: bool,
+    /// Keep nothing: a cluster of its own in memory, whose containers go with it
+    #[arg(long, conflicts_with = "data_dir")]
+    pub ephemeral: bool,
+    /// Show the manager at URL instead of starting one
+    #[arg(long, value_name = "URL", value_parser = manager_url,
+          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "policy", "no_listen", "data_dir", "ephemeral", "scheduler"])]
+    pub attach: Option<String>,
+    /// How a worker is selected
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub scheduler: Scheduler,
+    /// Print one frame as text, or as SVG with WxH.svg, and exit
+    #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
+    pub snapshot: Option<(Size, Format)>,
+}
+
+/// What a manager's start is made of.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NodeArgs {
     /// Also manage this worker; plain HTTP, so on this machine only; may be repeated
     #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
     pub worker: Vec<Address>,
@@ -103,29 +151,9 @@ pub struct RootArgs {
     /// Run no worker here
     #[arg(long)]
     pub no_local_worker: bool,
-    /// What tasks may do on the local worker [default: policy.toml in the data folder]
-    #[arg(long, value_name = "FILE", conflicts_with = "no_local_worker")]
-    pub policy: Option<PathBuf>,
-    /// Leave the TLS listener closed that an earlier `cube-tui invite` opened
-    #[arg(long)]
-    pub no_listen: bool,
     /// Keep the store here instead of in the user's state folder
-    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Keep nothing: a cluster of its own in memory, whose containers go with it
-    #[arg(long)]
-    pub ephemeral: bool,
-    /// Show the manager at URL instead of starting one
-    #[arg(long, value_name = "URL", value_parser = manager_url,
-          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "policy", "no_listen", "data_dir", "ephemeral",
-                                "scheduler"])]
-    pub attach: Option<String>,
-    /// How a worker is selected
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    pub scheduler: Scheduler,
-    /// Print one frame as text, or as SVG with WxH.svg, and exit
-    #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
-    pub snapshot: Option<(Size, Format)>,
 }
 
 impl RootArgs {
@@ -213,11 +241,75 @@ pub struct WaitArgs {
 
 #[derive(Args, Debug)]
 pub struct PsArgs {
-    /// Only tasks in this state; may be repeated
-    #[arg(long, value_name = "STATE", value_parser = state)]
-    pub state: Vec<crate::task::State>,
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Go on: drawn anew on a terminal, otherwise a line for each change
+    #[arg(short, long)]
+    pub watch: bool,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// Tasks: a full id, the unique start of one, or a unique name
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Go on with what comes, until the tasks have ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger than a duration (5m) or a time (2026-11-24T07:00:00Z)
+    #[arg(long, value_name = "DUR|TIME", value_parser = Since::parse)]
+    pub since: Option<Since>,
+    /// Only the last N lines of each task
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    pub timestamps: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    At(jiff::Timestamp),
+}
+
+impl Since {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = humantime::parse_duration(text) {
+            return Ok(Self::Ago(ago));
+        }
+        let at = text.parse().map_err(|_| {
+            format!("expected a duration such as 5m or a time such as 2026-11-24T07:00:00Z, found {text:?}")
+        })?;
+        Ok(Self::At(at))
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct ExecArgs {
+    /// A task: a full id, the unique start of one, or a unique name
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Pass on what is typed or piped in
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal: this one
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Set a variable; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub env: Vec<String>,
+    /// Run it as this user
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub cmd: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -233,100 +325,91 @@ pub struct StopArgs {
 
 #[derive(Args, Debug)]
 pub struct RecoverArgs {
-    /// The store's folder, if it is not in the user's state folder
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Also ask this worker; plain HTTP, so on this machine only; may be repeated
-    #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
-    pub worker: Vec<Address>,
-    /// Also ask this worker over plain HTTP beyond this machine, such as one of the book's
-    #[arg(long, value_name = "HOST:PORT")]
-    pub insecure_worker: Vec<Address>,
-    /// Run no worker here
+    #[command(flatten)]
+    pub node: NodeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct RestartArgs {
+    /// Tasks: a full id, the unique start of one, or a unique name
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Print what happens, and end once the tasks run again
     #[arg(long)]
-    pub no_local_worker: bool,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Who may come by an invite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum InvitedRole {
-    /// Runs tasks: `cube-tui worker --join LINE`
-    Worker,
-    /// Changes the cluster: `cube-tui join LINE`
-    Admin,
-    /// Looks at it: `cube-tui join LINE`
-    Viewer,
-}
-
-#[derive(Args, Debug)]
-pub struct InviteArgs {
-    /// What who joins may do
-    #[arg(long, value_name = "ROLE", value_enum, default_value = "worker")]
-    pub role: InvitedRole,
-    /// How long the line is good; it is used up by the first who joins
-    #[arg(long, value_name = "DUR", default_value = "15m", value_parser = humantime::parse_duration)]
-    pub ttl: Duration,
-    /// Where the manager listens with TLS [default: where it does already, 0.0.0.0:5557]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<Address>,
-    /// Under which address the other host reaches this one [default: the one that leads out of it]
-    #[arg(long, value_name = "HOST")]
-    pub address: Option<String>,
-    /// Invite nobody, and have the manager listen on loopback only; who has joined can't renew then
-    #[arg(long, conflicts_with_all = ["listen", "address", "role", "ttl"])]
-    pub close: bool,
+    pub wait: bool,
+    /// Give up waiting after this long (90s, 5m)
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 #[derive(Args, Debug)]
-pub struct JoinArgs {
-    /// The line that `cube-tui invite --role admin` (or viewer) printed (`-`: read it from stdin)
-    pub line: String,
-    /// What this client is called in the cluster [default: this host's name and the role]
-    #[arg(long, value_parser = member_name)]
-    pub name: Option<String>,
+pub struct WorkersArgs {
+    /// Go on: drawn anew on a terminal, otherwise a line for each change
+    #[arg(short, long)]
+    pub watch: bool,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// List the members and the open invites
-    List(OutputArgs),
-    /// Void every open invite, and print a new one for a worker
-    Rotate(OutputArgs),
-    /// Let go of a member at once (a worker's tasks move), or void an invite
-    Revoke(RevokeArgs),
 }
 
 #[derive(Args, Debug)]
-pub struct RevokeArgs {
-    /// A member's name, or the id (or its unique start) of a member or an invite
-    #[arg(value_name = "NAME|ID")]
-    pub who: String,
+pub struct ForgetArgs {
+    /// Lost workers of an earlier run; their tasks start elsewhere
+    #[arg(required = true, value_name = "WORKER")]
+    pub workers: Vec<String>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-fn member_name(text: &str) -> Result<String, String> {
-    crate::tls::check_name(text).map(|()| text.to_owned())
+#[derive(Args, Debug)]
+pub struct EventsArgs {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only of this task (a full id, the unique start of one, or a unique name); may be repeated
+    #[arg(long, value_name = "ID")]
+    pub task: Vec<String>,
+    /// Only since then: so long ago (5m), or after a revision (120)
+    #[arg(long, value_name = "DUR|REV", value_parser = since)]
+    pub since: Option<After>,
+    /// The newest so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
-fn manager_url(text: &str) -> Result<String, String> {
-    let (scheme, address) = text.split_once("://").unwrap_or(("http", text));
-    let expected = || {
-        format!(
-            "expected a URL such as http://localhost:5556, or https://HOST:5557 after `cube-tui join`, found {text:?}"
-        )
-    };
-    let address: Address = address.trim_end_matches('/').parse().map_err(|_| expected())?;
-    match scheme {
-        "http" | "https" => Ok(format!("{scheme}://{address}")),
-        _ => Err(expected()),
-    }
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// Tasks (a full id, the unique start of one, or a unique name) or workers
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// Print one table and end
+    #[arg(long)]
+    pub once: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write a page for each command here instead of the program's page to stdout
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 fn picture(text: &str) -> Result<(Size, Format), String> {
@@ -334,13 +417,6 @@ fn picture(text: &str) -> Result<(Size, Format), String> {
         Some(size) => Ok((size.parse()?, Format::Svg)),
         None => Ok((text.parse()?, Format::Text)),
     }
-}
-
-fn state(text: &str) -> Result<crate::task::State, String> {
-    let states = crate::task::State::ALL;
-    states.into_iter().find(|state| state.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-        format!("expected one of {}", states.map(|state| state.name().to_lowercase()).join(", "))
-    })
 }
 
 #[cfg(test)]
@@ -382,7 +458,21 @@ mod tests {
             "submit a.json b.json --wait --timeout 5m --output json",
             "run alpine --wait -- sh -c exit",
             "ps --state running --output json",
+            "ps --state crashloop --state stopping --worker localhost:5555 --name web-* --watch",
+            "workers --watch",
+            "events --follow --task web --since 5m --limit 20",
+            "events --since 120 --output json",
+            "inspect web localhost:5555",
+            "top --once",
+            "restart web 55ab01fe --wait --timeout 90s",
+            "forget 10.0.0.2:5555",
+            "completions bash",
+            "man --dir pages",
             "stop 55ab01fe web --wait",
+            "logs 55ab01fe web -f --since 5m --tail 10 -t --output json",
+            "logs web --since 2026-11-24T07:00:00Z",
+            "exec web -- ls -l",
+            "exec -it -e A=1 -u nobody web -- sh",
             "recover --data-dir x --worker localhost:5560 --insecure-worker 10.0.0.2:5555 --output json",
         ] {
             if let Err(error) = parse(line) {
@@ -409,8 +499,17 @@ mod tests {
             "submit",
             "submit a --wait --detach",
             "stop",
+            "logs",
+            "logs web --since yesterday",
+            "logs web --tail -1",
+            "exec web",
+            "exec web ls",
             "run",
             "ps --state gone",
+            "events --since yesterday",
+            "restart",
+            "restart web --timeout 5s",
+            "completions tcsh",
             "frobnicate",
             "worker --name box",
             "worker --join x --name ../x",

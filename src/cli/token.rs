@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::args::{OutputArgs, RevokeArgs, TokenCommand};
+use super::args::OutputArgs;
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::invite;
 use super::line::printable;
+use super::member_args::{RevokeArgs, TokenCommand};
 use super::print::Printer;
 use super::ps::{empty_table, text_of};
 use super::reach::client;

@@ -5,7 +5,7 @@ mod handle;
 mod manager;
 mod members;
 
-pub use handle::{ManagerHandle, Watch};
+pub use handle::{ExecConnection, ManagerHandle, Watch};
 pub use manager::ManagerClient;
 pub use members::join;
 

@@ -12,12 +12,13 @@ use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
 use super::feed::FeedSender;
 use super::link::{self, Parcel};
+use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Reply};
 use super::request::RequestError;
 use super::store::{Store, StoreError};
 use super::workers::Workers;
-use crate::cluster::Joined;
-use crate::task::WorkerId;
+use crate::cluster::{Joined, Peer};
+use crate::task::{TaskId, WorkerId};
 use crate::worker::WorkerClient;
 
 /// Messages that may wait for the driver; who finds it full waits.
@@ -221,6 +222,12 @@ impl Driver {
             Message::Stop { tasks, cause, reply } => {
                 Input::Stop { request: self.expect(reply), cause, tasks }
             }
+            Message::Restart { tasks, cause, reply } => {
+                Input::Restart { request: self.expect(reply), cause, tasks }
+            }
+            Message::Forget { worker, cause, reply } => {
+                Input::Forget { request: self.expect(reply), cause, worker }
+            }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
             Message::Joined { worker, joined, cause, reply } => {
                 Input::WorkerJoined { request: self.expect(reply), cause, worker, joined }
@@ -238,9 +245,33 @@ impl Driver {
                 let _ = reply.send(self.manager.cluster().clone());
                 return;
             }
+            Message::Places(tasks, reply) => {
+                let _ = reply.send(tasks.into_iter().map(|task| self.place(task)).collect());
+                return;
+            }
+            Message::Feed(reply) => {
+                let _ = reply.send(FeedStream(Box::pin(feed.watch())));
+                return;
+            }
         };
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch, feed);
+    }
+
+    /// Where a task's container is to be found.
+    fn place(&self, task: TaskId) -> Option<Place> {
+        let cluster = self.manager.cluster();
+        let record = cluster.task(task)?;
+        let worker = cluster.worker_of(task).and_then(|id| {
+            let peer = cluster.worker(id).map_or(Peer::Unknown, |worker| worker.peer);
+            Some(WorkerPlace { id: id.clone(), peer, client: self.client_of(id)? })
+        });
+        Some(Place::of(record, worker))
+    }
+
+    /// The one way to a worker's API; `None` for one that this start does not know.
+    fn client_of(&self, id: &WorkerId) -> Option<WorkerClient> {
+        self.workers.client(self.manager.cluster().worker(id)?).map(|(client, _)| client)
     }
 
     fn expect(&mut self, reply: Reply) -> RequestId {
@@ -286,13 +317,19 @@ fn refuse(message: Message, why: &str) {
     match message {
         Message::Submit { reply, .. }
         | Message::Stop { reply, .. }
+        | Message::Restart { reply, .. }
+        | Message::Forget { reply, .. }
         | Message::Recover { reply, .. }
         | Message::Joined { reply, .. }
         | Message::Left { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         // The links are being taken down; a watcher asks again.
-        Message::Input(_) | Message::Watch(_) | Message::Snapshot(_) => {}
+        Message::Input(_)
+        | Message::Watch(_)
+        | Message::Snapshot(_)
+        | Message::Places(..)
+        | Message::Feed(_) => {}
     }
 }
 

@@ -3,6 +3,7 @@
 mod book;
 mod door;
 mod members;
+mod streams;
 mod v1;
 
 use axum::Router;
@@ -58,6 +59,8 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/v1/changes", v1::changes)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
+        .post(Admin, "/v1/restart", v1::restart)
+        .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
         .post(Admin, "/v1/invites", members::invite)
         .post(Admin, "/v1/listen", members::listen)
@@ -67,6 +70,8 @@ fn routes() -> Routes<Api> {
         .get(Admin, "/v1/tokens", members::list)
         .post(Admin, "/v1/tokens/rotate", members::rotate)
         .post(Admin, "/v1/tokens/revoke", members::revoke)
+        .get(Viewer, "/v1/logs", streams::logs)
+        .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Anyone, "/healthz", async || "ok\n")
 }
 

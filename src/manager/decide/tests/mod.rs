@@ -3,12 +3,14 @@
 mod book;
 mod collect;
 mod flapping;
+mod forget;
 mod join;
 mod lease;
 mod moves;
 mod recover;
 mod refusals;
 mod reports;
+mod restart;
 mod restarts;
 
 use std::sync::Arc;
