@@ -9,8 +9,8 @@ use super::invite;
 use super::line::printable;
 use super::member_args::{RevokeArgs, TokenCommand};
 use super::print::Printer;
-use super::ps::{empty_table, text_of};
 use super::reach::client;
+use super::table::{add_row, table_of, terminal_width, text_of};
 use crate::client::ManagerClient;
 use crate::manager::api::{Invitation, Rotated};
 use crate::manager::trust::Listed;
@@ -35,16 +35,15 @@ async fn list(manager: &ManagerClient, args: OutputArgs) -> Result<(), CliError>
     if printer.is_json() {
         return all.iter().try_for_each(|listed| printer.result(&json_of(listed)));
     }
-    let mut table = empty_table(None);
-    table.set_header(["ID", "NAME", "ROLE", "SINCE", ""]);
+    let mut table = table_of(["ID", "NAME", "ROLE", "SINCE", ""], terminal_width());
     for listed in &all {
         let Listed { id, name, role, since, expires } = listed;
         let id = id.simple().to_string()[..8].to_owned();
         let name = if name.is_empty() { "-".to_owned() } else { printable(name) };
         let open = expires.map(|expires| format!("open invite, until {expires:.0}")).unwrap_or_default();
-        table.add_row([id, name, role.name().to_owned(), format!("{since:.0}"), open]);
+        add_row(&mut table, [id, name, role.name().to_owned(), format!("{since:.0}"), open]);
     }
-    printer.result(&text_of(&table))
+    printer.result(&text_of(&table, terminal_width()))
 }
 
 async fn rotate(manager: &ManagerClient, args: OutputArgs) -> Result<(), CliError> {

@@ -93,8 +93,8 @@ pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<
     let open = async {
         let remembered = trust.listen().await?;
         let at = door.open(listen.clone().or(remembered)).await?;
-        let keep = listen.unwrap_or_else(|| at.to_string());
-        let keep = if at.port() == 0 { at.to_string() } else { keep };
+        // Whoever joins remembers the port: a free one has to be the same next time.
+        let keep = listen.filter(|listen| !listen.ends_with(":0")).unwrap_or_else(|| at.to_string());
         trust.set_listen(Some(keep)).await?;
         let host = match address {
             Some(host) => host,
