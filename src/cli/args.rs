@@ -100,6 +100,7 @@ pub struct OutputArgs {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct RootArgs {
     /// Run without a dashboard: print what happens until SIGINT or SIGTERM
     #[arg(long)]

@@ -49,7 +49,7 @@ async fn a_wrong_pin_ends_it_before_the_secret_is_sent() {
     join(&line, "box").await.expect("the invite is as good as before");
 }
 
-fn is_unauthorised<T>(outcome: Result<T, RequestError>) -> bool {
+fn is_unauthorised<T>(outcome: &Result<T, RequestError>) -> bool {
     matches!(outcome, Err(RequestError::NotAuthorised(_)))
 }
 
@@ -58,22 +58,22 @@ async fn an_invite_is_good_once_and_not_after_its_time_nor_after_a_rotation() {
     let cluster = Cluster::start().await;
     let line = cluster.invite(Role::Worker).await;
     join(&line, "box").await.unwrap();
-    assert!(is_unauthorised(join(&line, "box-2").await), "used");
+    assert!(is_unauthorised(&join(&line, "box-2").await), "used");
 
     let line = cluster.invite_for(Role::Worker, Duration::from_secs(1)).await;
     let expired = Timestamp::now() + Duration::from_secs(1);
     while Timestamp::now() <= expired {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(is_unauthorised(join(&line, "box-2").await), "expired");
+    assert!(is_unauthorised(&join(&line, "box-2").await), "expired");
 
     let line = cluster.invite(Role::Worker).await;
     cluster.local.rotate_tokens().await.unwrap();
-    assert!(is_unauthorised(join(&line, "box-2").await), "rotated");
+    assert!(is_unauthorised(&join(&line, "box-2").await), "rotated");
 
     let line = cluster.invite(Role::Worker).await;
     let guess = JoinLine { secret: "x".repeat(43), ..line.clone() };
-    assert!(is_unauthorised(join(&guess, "box-2").await), "guessed");
+    assert!(is_unauthorised(&join(&guess, "box-2").await), "guessed");
     let taken = join(&line, "box").await.unwrap_err();
     assert!(taken.to_string().contains("token revoke box"), "{taken}");
     // An invite outlives its manager's end.
