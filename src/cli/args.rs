@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
+use super::background::Ports;
 use super::events::{After, since};
 use super::member_args::{InviteArgs, JoinArgs, TokenCommand, manager_url, member_name};
 use super::ps::Filter;
@@ -77,6 +78,8 @@ pub enum Command {
     /// Who has joined, and who may
     #[command(subcommand)]
     Token(TokenCommand),
+    /// End the manager that runs on this machine, in the background too; containers keep running
+    Shutdown(ShutdownArgs),
     /// Print what a shell needs to complete this command line
     Completions(CompletionsArgs),
     /// Print the manual page
@@ -135,6 +138,9 @@ pub struct RootArgs {
     /// How a worker is selected
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     pub scheduler: Scheduler,
+    /// Be the manager that a dashboard leaves running: wait for its folder, and listen where it did
+    #[arg(long, value_name = "PORTS", hide = true)]
+    pub background: Option<Ports>,
     /// Print one frame as text, or as SVG with WxH.svg, and exit
     #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
     pub snapshot: Option<(Size, Format)>,
@@ -160,7 +166,7 @@ pub struct NodeArgs {
 impl RootArgs {
     /// Whether the terminal is the dashboard's.
     pub fn has_dashboard(&self) -> bool {
-        !self.no_ui && self.snapshot.is_none()
+        !self.no_ui && self.snapshot.is_none() && self.background.is_none()
     }
 }
 
@@ -325,6 +331,15 @@ pub struct StopArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct ShutdownArgs {
+    /// The data folder of the manager, if it is not in the user's state folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
 pub struct RecoverArgs {
     #[command(flatten)]
     pub node: NodeArgs,
@@ -470,6 +485,7 @@ mod tests {
             "completions bash",
             "man --dir pages",
             "stop 55ab01fe web --wait",
+            "shutdown --data-dir x",
             "logs 55ab01fe web -f --since 5m --tail 10 -t --output json",
             "logs web --since 2026-11-24T07:00:00Z",
             "exec web -- ls -l",
@@ -495,6 +511,12 @@ mod tests {
             "--ephemeral --data-dir x",
             "--attach localhost:1 --ephemeral",
             "--scheduler epvm",
+            "--attach https://localhost:5556",
+            "--attach http://localhost:5556/tasks",
+            "--attach localhost",
+            "--attach http://:5556",
+            "--attach localhost:0",
+            "--attach localhost:http",
             "--snapshot 0x10",
             "--no-ui ps",
             "submit",

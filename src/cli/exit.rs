@@ -82,7 +82,9 @@ impl From<RequestError> for CliError {
                 Exit::Usage
             }
             RequestError::NotAuthorised(_) => Exit::Refused,
-            RequestError::Store(_) | RequestError::Unreachable(_) => Exit::Unreachable,
+            RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
+                Exit::Unreachable
+            }
         };
         Self::new(exit, error.to_string())
     }

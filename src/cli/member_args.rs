@@ -74,15 +74,24 @@ pub fn member_name(text: &str) -> Result<String, String> {
 }
 
 pub fn manager_url(text: &str) -> Result<String, String> {
-    let (scheme, address) = text.split_once("://").unwrap_or(("http", text));
-    let expected = || {
-        format!(
-            "expected a URL such as http://localhost:5556, or https://HOST:5557 after `cube-tui join`, found {text:?}"
-        )
+    let example =
+        "a manager's URL looks like http://localhost:5556 or, after `cube-tui join`, https://HOST:5557";
+    let (scheme, rest) = match text.split_once("://") {
+        None => ("http", text),
+        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
+        Some((scheme, _)) => return Err(format!("{scheme}:// is not understood; {example}")),
     };
-    let address: Address = address.trim_end_matches('/').parse().map_err(|_| expected())?;
-    match scheme {
-        "http" | "https" => Ok(format!("{scheme}://{address}")),
-        _ => Err(expected()),
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !path.is_empty() {
+        return Err(format!("/{path} is too much: give the address alone; {example}"));
+    }
+    let usual = if scheme == "http" { 5556 } else { 5557 };
+    match address.parse::<Address>() {
+        Ok(address) if address.port > 0 => Ok(format!("{scheme}://{address}")),
+        Ok(_) => Err(format!("nobody listens on port 0; {example}")),
+        Err(_) if !address.is_empty() && !address.contains(':') => Err(format!(
+            "the port is missing; {scheme}://{address}:{usual} unless the manager has another one"
+        )),
+        Err(error) => Err(format!("{error}; {example}")),
     }
 }

@@ -4,6 +4,7 @@
 mod address;
 mod answer;
 mod args;
+mod background;
 mod completions;
 mod config_file;
 mod dashboard;
@@ -37,6 +38,7 @@ mod recover;
 mod resolve;
 mod restart;
 mod run;
+mod shutdown;
 mod signals;
 mod stop;
 mod submit;
@@ -67,6 +69,9 @@ pub fn run() -> ExitCode {
             return error.exit.into();
         }
     };
+    if cli.root.background.is_some() {
+        background::detach();
+    }
     let is_waiting_run = match &cli.command {
         Some(Command::Run(run)) => run.wait.wait,
         // Its exit codes are the command's, too.
@@ -96,8 +101,9 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
     });
     match config {
         Ok((command, config)) => {
-            let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-            Ok((cli, config))
+            let matches = command.try_get_matches();
+            let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+            Ok((cli.unwrap_or_else(|error| refuse(&error)), config))
         }
         Err(error) => {
             // Help is given all the same.
@@ -105,6 +111,18 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
             Err(error)
         }
     }
+}
+
+/// Ends with what is wrong with the arguments, which is said with them: they may hold what a terminal would obey.
+fn refuse(error: &clap::Error) -> ! {
+    let words = error.render().to_string();
+    if words.lines().any(|line| line.contains(crate::task::is_unprintable)) {
+        for line in words.lines() {
+            eprintln!("{}", line::printable(line));
+        }
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
@@ -140,6 +158,7 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Events(args)) => events::events(&args, &manager(&environment).await?).await,
         Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment).await?).await,
         Some(Command::Top(args)) => top::top(&args, &manager(&environment).await?).await,
+        Some(Command::Shutdown(args)) => shutdown::shutdown(&args, &environment).await,
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Invite(args)) => invite::invite(&args, &environment).await,

@@ -27,9 +27,9 @@ pub async fn client(address: &Address) -> Result<ManagerClient, CliError> {
 }
 
 /// The manager at `url`.
-pub async fn at_url(url: &str) -> Result<ManagerHandle, CliError> {
+pub async fn at_url(url: &str) -> Result<ManagerClient, CliError> {
     let Some(address) = url.strip_prefix("https://") else {
-        return Ok(ManagerHandle::Remote(ManagerClient::new(http_client(), url)));
+        return Ok(ManagerClient::new(http_client(), url));
     };
     let address: Address = address.parse().map_err(CliError::usage)?;
     let Some(membership) = membership(&address)? else {
@@ -39,7 +39,7 @@ pub async fn at_url(url: &str) -> Result<ManagerHandle, CliError> {
         );
         return Err(CliError::new(Exit::Refused, why));
     };
-    Ok(ManagerHandle::Remote(membership.client(CERTIFICATE_LIFE).await?))
+    Ok(membership.client(CERTIFICATE_LIFE).await?)
 }
 
 fn membership(address: &Address) -> Result<Option<Membership>, CliError> {

@@ -4,6 +4,8 @@
 mod handle;
 mod manager;
 mod members;
+mod probe;
+mod watchdog;
 
 pub use handle::{ExecConnection, ManagerHandle, Watch};
 pub use manager::ManagerClient;

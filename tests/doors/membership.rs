@@ -14,7 +14,8 @@ use crate::support::{wait_for, worker::PATIENCE};
 
 #[tokio::test]
 async fn certificates_renew_themselves_on_both_sides() {
-    const LIFE: Duration = Duration::from_secs(3);
+    // Long enough for a link to hold from one heartbeat to the next.
+    const LIFE: Duration = Duration::from_secs(6);
     let cluster = Cluster::with(tempfile::tempdir().unwrap(), LIFE).await;
     let membership = cluster.member(Role::Worker, "box").await;
     let path = cluster.folder.path().join("box.member.json");

@@ -82,7 +82,7 @@ impl From<RequestError> for Refusal {
             RequestError::NotAuthorised(_) => 403,
             RequestError::UnknownTask(_) => 404,
             RequestError::DifferentSpec(_) => 409,
-            RequestError::Store(_) | RequestError::Unreachable(_) => 503,
+            RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => 503,
         };
         Self::new(status, error.to_string())
     }
