@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Watch;
+use super::watchdog::watched;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
@@ -21,8 +22,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A manager somewhere else.
 #[derive(Clone, Debug)]
 pub struct ManagerClient {
-    http: reqwest::Client,
-    base: String,
+    pub(super) http: reqwest::Client,
+    pub(super) base: String,
 }
 
 impl ManagerClient {
@@ -116,7 +117,8 @@ impl ManagerClient {
         let response = response.map_err(|error| self.error(error.into()))?;
         let response = checked(response).await.map_err(|error| self.error(error))?;
         let this = self.clone();
-        Ok(read_lines(response.bytes_stream()).map_err(move |error| this.error(error)))
+        let items = read_lines(response.bytes_stream()).map_err(move |error| this.error(error));
+        Ok(watched(items, self.clone()))
     }
 
     async fn post<T: DeserializeOwned>(
@@ -139,7 +141,7 @@ impl ManagerClient {
         response.json().await.map_err(|error| self.error(error.into()))
     }
 
-    fn error(&self, error: ClientError) -> RequestError {
+    pub(super) fn error(&self, error: ClientError) -> RequestError {
         match error {
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
             ClientError::Refused { message, .. } => RequestError::from_answer(&message),
@@ -147,7 +149,7 @@ impl ManagerClient {
         }
     }
 
-    fn unreachable(&self, reason: &str) -> RequestError {
+    pub(super) fn unreachable(&self, reason: &str) -> RequestError {
         RequestError::Unreachable(format!(
             "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
             self.base

@@ -37,8 +37,8 @@ pub(super) enum Message {
         cause: Cause,
         reply: Reply,
     },
-    Watch(oneshot::Sender<(Cluster, FeedStream)>),
-    Snapshot(oneshot::Sender<Cluster>),
+    Watch(oneshot::Sender<Result<(Cluster, FeedStream), RequestError>>),
+    Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
     /// Where these tasks are to be found; `None` for one that is unknown.
     Places(Vec<TaskId>, oneshot::Sender<Vec<Option<Place>>>),
     /// What happens from now on.

@@ -7,7 +7,7 @@ use ratatui::backend::TestBackend;
 
 use super::event::Event;
 use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press, say};
-use super::model::Model;
+use super::model::{Model, OwnManager, Title};
 use super::update::update;
 use super::view::draw;
 use crate::cluster::What;
@@ -101,6 +101,24 @@ fn overlays() {
     for (name, keys) in [("help", "?"), ("form", "n"), ("detail", "jjjj<Enter>"), ("confirm", "*S")] {
         check(&format!("overlay_{name}"), pressed(keys));
     }
+}
+
+#[test]
+fn quit_face() {
+    check("overlay_quit", |width, height| {
+        let mut model = busy(width, height);
+        let title = Title { own: Some(OwnManager { local_worker: None }), ..Title::default() };
+        update(&mut model, Event::Opened(title));
+        let mut log = Log { revision: model.cluster.revision(), now: model.now };
+        let mut once = log.submit(11, "once", "shop/etl:2");
+        if let What::Submitted { task, .. } = &mut Arc::make_mut(&mut once).what {
+            Arc::make_mut(&mut task.spec).exclusive = true;
+        }
+        feed(&mut model, once);
+        feed(&mut model, log.schedule(11, "worker-2:5555"));
+        press(&mut model, "q");
+        model
+    });
 }
 
 #[test]

@@ -313,7 +313,7 @@ pub(super) fn say(model: &mut Model, lines: u64) {
             task: task_id(task),
             name: name.into(),
             time: start() + SignedDuration::from_secs(i64::try_from(number).unwrap()),
-            stream: if number % 7 == 0 { OutputStream::Stderr } else { OutputStream::Stdout },
+            stream: if number.is_multiple_of(7) { OutputStream::Stderr } else { OutputStream::Stdout },
             text,
         })
     };

@@ -14,7 +14,7 @@ use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
 use crate::cluster::{Cause, FeedItem, What, WorkerHealth};
-use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
 use crate::task::{RestartPolicy, State};
 
 fn selected(model: &Model) -> String {
@@ -327,6 +327,32 @@ fn a_second_stop_sends_the_first_which_was_confirmed() {
 }
 
 #[test]
+fn a_restart_of_what_runs_is_asked_about_and_one_of_what_ended_is_not() {
+    let restart = |number| Action::Restart(vec![task_id(number)]);
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "R"), []);
+    let text = screen(&model);
+    assert!(text.contains("restart 1 task?") && text.contains("[ Restart 1 ]"), "{text}");
+    assert_eq!(press(&mut model, "<Enter>"), [], "Cancel is the default");
+    assert_eq!(press(&mut model, "Ry"), [restart(1)]);
+    assert_eq!(press(&mut model, "jjR"), [restart(3)], "cache-1 has completed");
+    assert!(model.overlay.is_none());
+    press(&mut model, "g  ");
+    assert_eq!(press(&mut model, "R<Tab><Enter>"), [Action::Restart(vec![task_id(1), task_id(2)])]);
+    assert!(model.marks.is_empty());
+    let outcome = |is_new| Restarted { task: task_id(1), is_new, state: State::Running };
+    let cases = [
+        (Ok(vec![outcome(true)]), "restarting api-1"),
+        (Ok(vec![outcome(false)]), "waits for a worker and for nothing else"),
+        (Err(RequestError::UnknownTask(task_id(1))), "not restarted: no task"),
+    ];
+    for (result, expected) in cases {
+        update(&mut model, Event::Restarted(result));
+        assert!(screen(&model).contains(expected), "{expected}");
+    }
+}
+
+#[test]
 fn marks_are_stopped_together_without_those_that_ended() {
     let mut model = busy(80, 24);
     press(&mut model, "   "); // api-1, api-2, cache-1 (completed)
@@ -558,7 +584,7 @@ fn a_cut_says_so_and_the_next_watch_mends_it() {
     let mut model = busy(120, 36);
     update(&mut model, Event::Cut("connection refused".into()));
     seconds_later(&mut model, 3);
-    assert!(screen(&model).contains("CUT OFF 3s") && screen(&model).contains("connection refused"));
+    assert!(screen(&model).contains("CUT 3s ago") && screen(&model).contains("connection refused"));
     let cluster = model.cluster().clone();
     update(&mut model, Event::Watching(Box::new(cluster)));
     assert!(screen(&model).contains("LIVE"));

@@ -150,7 +150,7 @@ async fn exec(stage: Stage) {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // More than all buffers on the way hold, in both directions.
-    let sent: Vec<u8> = (0..3_000_000_u32).flat_map(|number| number.to_be_bytes()).collect();
+    let sent: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_be_bytes).collect();
     let all = sent.clone();
     let typing = std::thread::spawn(move || stdin.write_all(&all).map(|()| drop(stdin)));
     let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();

@@ -35,6 +35,8 @@
 mod support;
 
 mod alone;
+mod attach;
+mod commands;
 mod containers;
 mod demo;
 mod kill;
@@ -46,6 +48,8 @@ mod workers;
 fn main() {
     let tests = [
         alone::tests(),
+        attach::tests(),
+        commands::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
