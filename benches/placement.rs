@@ -208,6 +208,7 @@ fn million() -> Duration {
             capacity,
             runtime_problem: String::new(),
             facts,
+            allows: None,
         });
         let sample = Sample { cpu_percent: Some(5.0), ..Sample::default() };
         core.give(Input::Load { worker, sample: sample.into() });

@@ -59,9 +59,10 @@ fn bad_input_is_2_names_the_place_and_starts_nothing() {
 #[test]
 fn a_worker_beyond_this_machine_is_2_and_names_both_ways_out() {
     let home = home();
-    let parts = ["10.0.0.2:5555 is not on this machine", "ssh -N -L", "--insecure-worker 10.0.0.2:5555"];
+    let parts =
+        ["10.0.0.2:5555 is not on this machine", "cube-tui invite", "--insecure-worker 10.0.0.2:5555"];
     ends(home.path(), "--no-ui --worker 10.0.0.2:5555", 2, &parts);
-    ends(home.path(), "worker --listen 0.0.0.0:0", 2, &["beyond loopback"]);
+    ends(home.path(), "worker --listen 0.0.0.0:0", 2, &["beyond loopback", "cube-tui invite"]);
 }
 
 #[test]

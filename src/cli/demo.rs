@@ -19,6 +19,7 @@ use crate::client::ManagerHandle;
 use crate::cluster::Cause;
 use crate::demo::{self, DemoImage};
 use crate::manager::request::Scheduling;
+use crate::manager::trust::CERTIFICATE_LIFE;
 use crate::node::{self, Engine, Node};
 use crate::tui::Title;
 
@@ -133,6 +134,8 @@ async fn start(environment: &Environment, image: Option<&DemoImage>) -> Result<N
         local_worker: Some(local_worker(&environment, engine)),
         workers: Vec::new(),
         scheduling: Scheduling::default(),
+        listens: false,
+        certificate_life: CERTIFICATE_LIFE,
     };
     match node::start(config).await? {
         node::Begun::Node(node) => Ok(node),

@@ -1,5 +1,6 @@
 //! Cluster: what a manager knows. Changed by `apply` alone (`fold.rs`); decides nothing, knows no IO.
 
+mod allows;
 mod change;
 mod crashes;
 mod ended;
@@ -21,6 +22,7 @@ use std::ops::RangeBounds;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use allows::{Allows, Denied};
 pub use change::{Cause, Change, Revision, What};
 pub use crashes::Crashes;
 pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
@@ -33,7 +35,9 @@ pub use reserved::{Reserved, Resources, label_set};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use settings::{Overcommit, SchedulerName, Settings};
 pub use snapshot::Snapshot;
-pub use worker_record::{Availability, Capacity, Facts, OWN_LABELS, Peer, WorkerHealth, WorkerRecord};
+pub use worker_record::{
+    Availability, Capacity, Facts, Joined, OWN_LABELS, Peer, WorkerHealth, WorkerRecord,
+};
 
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::Allows;
 use crate::task::WorkerId;
 
 /// A worker as the manager sees it.
@@ -33,6 +35,21 @@ pub struct WorkerRecord {
     /// Whether somebody keeps new work away, or wants it empty.
     #[serde(default, skip_serializing_if = "Availability::is_active")]
     pub availability: Availability,
+    /// Set for one that came by an invite: where it is, also after the manager's next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
+    /// What its own policy lets tasks do; `None` until it said so, and of a worker of the book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allows: Option<Allows>,
+}
+
+/// A worker that has joined, and how it is known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// `host:port`, where it listens with TLS.
+    pub address: String,
+    /// What its certificate has to say.
+    pub member: Uuid,
 }
 
 /// Labels that every worker of this program has without being told.
@@ -110,6 +127,8 @@ impl WorkerRecord {
             runtime_problem: String::new(),
             insecure,
             unknown_tasks: 0,
+            joined: None,
+            allows: None,
             facts: Facts::default(),
             availability: Availability::default(),
         }

@@ -11,7 +11,7 @@ use super::message::{FeedStream, Message};
 use super::request::{
     Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
 };
-use crate::cluster::{Cause, Cluster, FeedItem, Settings};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined, Settings};
 use crate::scheduler::Explanation;
 use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
@@ -91,6 +91,21 @@ impl Handle {
         task: Option<TaskId>,
     ) -> Result<Explanation, RequestError> {
         self.ask(|reply| Message::Explain { spec, task, reply }).await
+    }
+
+    /// A worker that has joined is where `joined` says. Returns when that is durable.
+    pub async fn worker_joined(
+        &self,
+        worker: WorkerId,
+        joined: Joined,
+        cause: Cause,
+    ) -> Result<(), RequestError> {
+        self.ask(|reply| Message::Joined { worker, joined, cause, reply }).await?.map(drop)
+    }
+
+    /// A worker was thrown out. Returns when that is durable.
+    pub async fn worker_left(&self, worker: WorkerId, cause: Cause) -> Result<(), RequestError> {
+        self.ask(|reply| Message::Left { worker, cause, reply }).await?.map(drop)
     }
 
     /// The cluster as it is now.

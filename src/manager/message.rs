@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::decide::{Answer, Input};
 use super::logs::Place;
 use super::request::{RequestError, Scheduling, WorkerWish};
-use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined};
 use crate::scheduler::Explanation;
 use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
@@ -54,6 +54,17 @@ pub(super) enum Message {
         spec: Arc<TaskSpec>,
         task: Option<TaskId>,
         reply: oneshot::Sender<Explanation>,
+    },
+    Joined {
+        worker: WorkerId,
+        joined: Joined,
+        cause: Cause,
+        reply: Reply,
+    },
+    Left {
+        worker: WorkerId,
+        cause: Cause,
+        reply: Reply,
     },
     Watch(oneshot::Sender<Result<(Cluster, FeedStream), RequestError>>),
     Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),

@@ -12,6 +12,9 @@ pub mod logs;
 mod message;
 pub mod request;
 pub mod store;
+pub mod trust;
+mod workers;
 
-pub use driver::{Config, Started, WorkerAddress, start};
+pub use driver::{Started, start};
 pub use handle::Handle;
+pub use workers::{WorkerAddress, Workers};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,10 +12,14 @@ use uuid::Uuid;
 use super::folder::{Claim, Folder, Holder};
 use super::listen::{Address, ListenError, listen};
 use crate::client::{ManagerHandle, http_client};
+use crate::cluster::Allows;
+use crate::cluster::Cause;
 use crate::http;
+use crate::manager::api::{Door, Gate};
 use crate::manager::request::Scheduling;
 use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
-use crate::manager::{self, WorkerAddress};
+use crate::manager::trust::{Trust, TrustError};
+use crate::manager::{self, WorkerAddress, Workers};
 use crate::task::WorkerId;
 use crate::worker::{self, runtime};
 
@@ -29,6 +34,10 @@ pub struct Config {
     pub workers: Vec<WorkerAddress>,
     /// What this start says of how workers are selected.
     pub scheduling: Scheduling,
+    /// Whether the TLS listener is opened again if it was open before.
+    pub listens: bool,
+    /// How long the certificates are good that members get.
+    pub certificate_life: Duration,
 }
 
 /// The worker in the manager's own process.
@@ -39,6 +48,8 @@ pub struct LocalWorker {
     pub engine: Engine,
     /// For constraints.
     pub labels: BTreeMap<String, String>,
+    /// What tasks may do on it.
+    pub allows: Allows,
 }
 
 /// What runs its containers.
@@ -59,6 +70,8 @@ pub enum StartError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 /// What a start led to.
@@ -118,8 +131,10 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
             WorkerAddress { id: local.id.clone(), address: address.as_str().into(), insecure: false },
         );
         local_worker = Some((local.id, address));
+        let limits = worker::Limits { allows: local.allows, ..worker::Limits::default() };
         let config = worker::Config {
             ephemeral: is_ephemeral,
+            limits,
             labels: local.labels,
             ..worker::Config::new(worker_identity)
         };
@@ -142,17 +157,27 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         Some(folder) => Box::new(RedbStore::open(&folder.store())?),
         None => Box::new(MemoryStore::default()),
     };
-    let http = http_client();
-    let manager_config =
-        manager::Config { workers: workers.clone(), http: http.clone(), scheduling: config.scheduling };
-    let manager = manager::start(manager_config, store, &cancel)?;
+    let trust = Trust::open(folder.as_ref().map(|folder| folder.path().to_owned()), config.certificate_life)?;
+    let workers = Workers::new(workers, http_client()).with(trust.clone());
+    let manager = manager::start(workers.clone(), store, &cancel)?;
+    if config.scheduling != Scheduling::default()
+        && let Err(error) = manager.handle.set_scheduling(config.scheduling, Cause::Manager).await
+    {
+        tracing::error!("workers are selected as before: {error}");
+    }
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
         let announced = folder.announce(Some(manager_address.clone()));
         announced.map_err(|error| StartError::Folder { path, error })?;
     }
     let serving = TaskTracker::new();
-    let router = manager::api::router(manager.handle.clone(), workers, http, cancel.clone());
+    let (door, orders) = Door::new();
+    let gate = Gate { trust: trust.clone(), door: door.clone() };
+    let router = manager::api::router(manager.handle.clone(), workers, Some(gate), cancel.clone());
+    serving.spawn(orders.carry_out(router.clone(), trust.clone(), cancel.clone()));
     serving.spawn(http::serve(listener, router, cancel.clone()));
+    if let Some(listen) = trust.listen().await?.filter(|_| config.listens) {
+        door.open(Some(listen)).await?;
+    }
     let handle = ManagerHandle::Embedded(manager.handle.clone());
     let node = Node {
         handle,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use humansize::{BINARY, format_size};
 
-use crate::cluster::{Availability, WorkerHealth};
+use crate::cluster::{Availability, Denied, WorkerHealth};
 use crate::task::{TaskId, WorkerId};
 
 /// What is asked of every worker, in this order.
@@ -14,6 +14,7 @@ pub enum Filter {
     Runtime,
     Cordon,
     Lease,
+    Policy,
     Cpu,
     Memory,
     Disk,
@@ -29,11 +30,12 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Readiness,
         Self::Runtime,
         Self::Cordon,
         Self::Lease,
+        Self::Policy,
         Self::Cpu,
         Self::Memory,
         Self::Disk,
@@ -51,6 +53,7 @@ impl Filter {
             Self::Runtime => "runtime",
             Self::Cordon => "cordon",
             Self::Lease => "lease",
+            Self::Policy => "policy",
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Disk => "disk",
@@ -130,6 +133,10 @@ pub enum Rejection {
     },
     /// The task is Exclusive, and the worker, one of the book's, knows no lease that would keep it from running twice.
     NoLease,
+    /// The worker's own policy does not let tasks do what it asks for.
+    NotAllowed {
+        denied: Denied,
+    },
     /// It was sent there before and could not be started: it is not tried there again before its next restart.
     Refused {
         why: String,
@@ -156,6 +163,7 @@ impl Rejection {
             | Self::Disk { .. }
             | Self::Constraint { .. }
             | Self::NoLease
+            | Self::NotAllowed { .. }
             | Self::Refused { .. } => false,
             other => other.is_full(),
         }
@@ -187,6 +195,7 @@ impl Rejection {
             Self::Constraint { .. } => Filter::Constraints,
             Self::NotWith { .. } | Self::KeptApart { .. } => Filter::Affinity,
             Self::NoLease => Filter::Lease,
+            Self::NotAllowed { .. } => Filter::Policy,
             Self::Refused { .. } => Filter::History,
             Self::Busy => Filter::Busy,
             Self::HeldBack { .. } => Filter::HeldBack,
@@ -227,6 +236,7 @@ impl Rejection {
                 format!("stop the task on {worker} that keeps {pair} away")
             }
             Self::NoLease => "leave Exclusive out".to_owned(),
+            Self::NotAllowed { denied } => format!("write `{}` in the policy.toml of {worker}", denied.line),
             Self::Refused { .. } => format!("mend why {worker} could not start it, and submit it again"),
             Self::Busy => format!("wait until {worker} has answered"),
             Self::HeldBack { task } => format!("wait until task {} has started", task.short()),
@@ -284,6 +294,9 @@ impl fmt::Display for Rejection {
             Self::KeptApart { pair, by_it: false } => write!(f, "has a task that keeps {pair} away"),
             Self::NoLease => {
                 f.write_str("is one of the book's and can't keep an Exclusive task from running twice")
+            }
+            Self::NotAllowed { denied: Denied { what, line } } => {
+                write!(f, "does not allow {what} (`{line}` in its policy.toml does)")
             }
             Self::Refused { why } => write!(f, "could not start it ({why})"),
             Self::Busy => f.write_str("has yet to answer for earlier work"),

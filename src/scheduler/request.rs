@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::cluster::{Cluster, Resources, label_set};
-use crate::task::{Constraint, TaskSpec};
+use crate::task::{Constraint, NetworkMode, TaskSpec};
 
 /// A task's wishes.
 #[derive(Clone, Debug)]
@@ -94,6 +94,8 @@ impl<'a> Request<'a> {
 pub struct Shape {
     needs: Resources,
     exclusive: bool,
+    /// Whether it asks for what a worker's policy may deny.
+    is_on_host_network: bool,
     ports: Vec<String>,
     labels: BTreeMap<String, String>,
     constraints: Vec<Constraint>,
@@ -109,6 +111,7 @@ impl Shape {
         spec.constraints.iter().all(is_of_one_worker).then(|| Self {
             needs: Resources::of(spec),
             exclusive: spec.exclusive,
+            is_on_host_network: spec.network_mode == NetworkMode::Host,
             ports: spec.fixed_host_ports().collect(),
             labels: spec.labels.clone(),
             constraints: spec.constraints.clone(),

@@ -320,6 +320,21 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_whose_policy_does_not_allow_it_is_passed_over_and_says_which_line_would() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
+        world.worker("a", |worker| worker.allows = Some(crate::cluster::Allows::default()));
+        world.worker("b", |worker| worker.allows = Some(crate::cluster::Allows::ALL));
+        let on_host = TaskSpec { network_mode: crate::task::NetworkMode::Host, ..TaskSpec::default() };
+        assert_eq!(world.select(&on_host, |_| None), Ok("b"));
+        assert_eq!(world.select(&TaskSpec::default(), |_| None), Ok("a"));
+        world.worker("b", |worker| worker.allows = Some(crate::cluster::Allows::default()));
+        let error = world.select(&on_host, |_| None).unwrap_err().to_string();
+        let expected =
+            "never fits: a does not allow the host's network (`host_network = true` in its policy.toml does)";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
     fn a_worker_that_refused_it_is_passed_over_and_that_is_what_is_told_of_it() {
         let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
         let refused = |worker: &WorkerRecord| {

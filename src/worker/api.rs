@@ -27,7 +27,7 @@ use super::{
     report_stream, stats,
 };
 use crate::{
-    http::{Access, Refusal, Routes},
+    http::{Access, Refusal, Route, Routes},
     task::{State, TaskEvent, TaskId, parse_task_event},
 };
 
@@ -43,6 +43,11 @@ pub(super) struct Api {
 /// Every route of the worker.
 pub(super) fn router(api: Api) -> Router {
     routes().into_router(api)
+}
+
+/// Every route, for whoever wants to knock at each.
+pub fn route_list() -> Vec<Route> {
+    routes().list().to_vec()
 }
 
 /// Each with who may use it; a worker's admin is its manager.

@@ -111,6 +111,7 @@ impl<R: Runtime> Driver<R> {
                 capacity,
                 runtime_problem: String::new(),
                 facts: facts(&config.labels),
+                allows: config.limits.allows,
             },
             is_ephemeral: config.ephemeral,
             lines: broadcast::channel(LINES).0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::cluster::{Capacity, Facts, Progress, Sample};
+use crate::cluster::{Allows, Capacity, Facts, Progress, Sample};
 use crate::task::Task;
 
 /// A report at least this often, so that silence means trouble. Three may be missed before a worker is
@@ -60,6 +60,9 @@ pub struct Hello {
     /// What constraints are about.
     #[serde(default)]
     pub facts: Facts,
+    /// What this worker's own policy lets tasks do.
+    #[serde(default)]
+    pub allows: Allows,
 }
 
 /// The answer to one event of a batch, in the order of the batch.

@@ -32,11 +32,13 @@ pub struct Config {
     pub ephemeral: bool,
     /// The worker's labels, for constraints.
     pub labels: BTreeMap<String, String>,
+    /// For a worker that has joined: it takes nobody's word but its manager's.
+    pub tls: Option<http::TlsDoor>,
 }
 
 impl Config {
     pub fn new(identity: Uuid) -> Self {
-        Self { identity, limits: Limits::default(), ephemeral: false, labels: BTreeMap::new() }
+        Self { identity, limits: Limits::default(), ephemeral: false, labels: BTreeMap::new(), tls: None }
     }
 }
 
@@ -96,7 +98,10 @@ pub async fn start<R: Runtime>(
     let api = api::Api { commands, containers: runtime, execs: execs.clone(), token: token.clone() };
     let router = api::router(api);
     let join = tokio::spawn(async move {
-        http::serve(listener, router, token).await;
+        match config.tls {
+            Some(door) => http::serve_tls(listener, door, router, token).await,
+            None => http::serve(listener, router, token).await,
+        }
         execs.close();
         execs.wait().await;
         driver_token.cancel();

@@ -1,8 +1,8 @@
 //! Our manager drives the book's workers, over real sockets.
 
 use cube_tui::{
-    cluster::{Capacity, Facts, Peer, TaskRecord},
-    manager::{self, WorkerAddress, request::Scheduling, store::MemoryStore},
+    cluster::{Allows, Capacity, Facts, Peer, TaskRecord},
+    manager::{self, WorkerAddress, store::MemoryStore},
     task::{State, TaskId, WorkerId},
     worker::{
         report::{Hello, Report},
@@ -40,14 +40,10 @@ impl OurManager {
             .map(|id| WorkerAddress { id: id.clone(), address: id.clone(), insecure: false })
             .collect();
         let http = cube_tui::client::http_client();
-        let config = manager::Config {
-            workers: workers.clone(),
-            http: http.clone(),
-            scheduling: Scheduling::default(),
-        };
-        let started = manager::start(config, Box::new(MemoryStore::default()), &token).unwrap();
+        let workers = manager::Workers::new(workers, http);
+        let started = manager::start(workers.clone(), Box::new(MemoryStore::default()), &token).unwrap();
         let handle = started.handle.clone();
-        let router = manager::api::router(handle.clone(), workers, http, token.clone());
+        let router = manager::api::router(handle.clone(), workers, None, token.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let served = tokio::spawn(cube_tui::http::serve(listener, router, token.clone()));
@@ -274,6 +270,7 @@ async fn a_404_to_a_batch_says_nothing_of_its_tasks() {
             capacity: Capacity::default(),
             runtime_problem: String::new(),
             facts: Facts::default(),
+            allows: Allows::default(),
         };
         let hello = serde_json::to_string(&Report::Hello(hello)).unwrap();
         let mut held = Vec::new();

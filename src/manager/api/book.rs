@@ -11,7 +11,6 @@ use super::Api;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
 use crate::task::{Node, Task, TaskId, parse_task_event};
-use crate::worker::WorkerClient;
 
 pub(super) async fn post_task(
     Shared(api): Shared<Api>,
@@ -44,14 +43,14 @@ pub(super) async fn delete_task(
 /// The book's nodes; their stats are asked for now, so that none is old. One that does not answer has zeros.
 pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Node>>, Refusal> {
     let cluster = api.handle.snapshot().await?;
-    let nodes = api.workers.iter().map(|worker| {
-        let client = WorkerClient::new(api.http.clone(), &worker.address);
+    let reached = cluster.workers().iter().filter_map(|worker| Some((worker, api.workers.client(worker)?)));
+    let nodes = reached.map(|(worker, (client, address))| {
         let task_count = cluster.tasks_of_len(&worker.id);
         async move {
             let stats = client.stats().await.unwrap_or_default();
             Node {
                 name: worker.id.to_string(),
-                api: format!("http://{}", worker.address),
+                api: address,
                 memory: signed(stats.mem_stats.mem_total),
                 disk: signed(stats.disk_stats.all),
                 stats,

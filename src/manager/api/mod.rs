@@ -1,38 +1,51 @@
 //! The manager's HTTP API: the book's routes, and the typed one under /v1 that commands and dashboards use.
 
 mod book;
+mod door;
+mod members;
 mod streams;
 mod v1;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handle, WorkerAddress};
-use crate::http::{Access, Refusal, Routes};
+use super::trust::{Trust, TrustError};
+use super::{Handle, Workers};
+use crate::http::{Access, Refusal, Route, Routes};
 use crate::manager::request::RequestError;
+
+pub use door::{Door, DoorOrders};
+pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
 
 /// What the routes share.
 #[derive(Clone, Debug)]
 struct Api {
     handle: Handle,
-    workers: Vec<WorkerAddress>,
-    http: reqwest::Client,
+    workers: Workers,
+    gate: Option<Gate>,
     cancel: CancellationToken,
 }
 
-/// Every route of the manager.
-pub fn router(
-    handle: Handle,
-    workers: Vec<WorkerAddress>,
-    http: reqwest::Client,
-    cancel: CancellationToken,
-) -> Router {
-    routes().into_router(Api { handle, workers, http, cancel })
+/// How others get in.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    pub trust: Trust,
+    pub door: Door,
+}
+
+/// Every route of the manager. Without a gate nobody can join.
+pub fn router(handle: Handle, workers: Workers, gate: Option<Gate>, cancel: CancellationToken) -> Router {
+    routes().into_router(Api { handle, workers, gate, cancel })
+}
+
+/// Every route, for whoever wants to knock at each.
+pub fn route_list() -> Vec<Route> {
+    routes().list().to_vec()
 }
 
 /// Each with who may use it.
 fn routes() -> Routes<Api> {
-    use Access::{Admin, Anyone, Viewer};
+    use Access::{Admin, Anyone, Member, Viewer, Worker};
     Routes::default()
         .get(Viewer, "/tasks", book::list_tasks)
         .get(Viewer, "/tasks/", book::list_tasks)
@@ -52,6 +65,14 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/availability", v1::set_availability)
         .get(Viewer, "/v1/scheduler", v1::scheduler)
         .post(Admin, "/v1/scheduler", v1::set_scheduler)
+        .post(Admin, "/v1/invites", members::invite)
+        .post(Admin, "/v1/listen", members::listen)
+        .post(Anyone, "/v1/join", members::join)
+        .post(Member, "/v1/renew", members::renew)
+        .post(Worker, "/v1/announce", members::announce)
+        .get(Admin, "/v1/tokens", members::list)
+        .post(Admin, "/v1/tokens/rotate", members::rotate)
+        .post(Admin, "/v1/tokens/revoke", members::revoke)
         .get(Viewer, "/v1/logs", streams::logs)
         .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Anyone, "/healthz", async || "ok\n")
@@ -61,9 +82,23 @@ impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         let status = match &error {
             RequestError::Invalid(_) => 400,
+            RequestError::NotAuthorised(_) => 403,
             RequestError::UnknownTask(_) | RequestError::UnknownWorker(_) => 404,
             RequestError::DifferentSpec(_) => 409,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => 503,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<TrustError> for Refusal {
+    fn from(error: TrustError) -> Self {
+        let status = match &error {
+            TrustError::Invalid(_) => 400,
+            TrustError::NotInvited => 401,
+            TrustError::Unknown(_) => 404,
+            TrustError::NameTaken(..) => 409,
+            TrustError::Failed(_) => 503,
         };
         Self::new(status, error.to_string())
     }

@@ -7,6 +7,7 @@ mod collect;
 mod drain;
 mod forget;
 mod hold;
+mod join;
 mod lease;
 mod moves;
 mod place;
@@ -31,8 +32,8 @@ use super::request::{
     AvailabilityWish, Drained, Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted,
 };
 use crate::cluster::{
-    Capacity, Cause, Change, Cluster, Facts, Overcommit, Peer, Revision, Sample, SchedulerName, Settings,
-    What,
+    Allows, Capacity, Cause, Change, Cluster, Facts, Joined, Overcommit, Peer, Revision, Sample,
+    SchedulerName, Settings, What,
 };
 use crate::scheduler::{Loads, Rankings};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
@@ -94,6 +95,19 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
     },
+    /// A worker that has joined says where it is.
+    WorkerJoined {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+        joined: Joined,
+    },
+    /// A worker was thrown out.
+    WorkerLeft {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+    },
     /// What became of an [`Effect::Send`].
     Sent {
         worker: WorkerId,
@@ -109,6 +123,8 @@ pub enum Input {
         capacity: Capacity,
         runtime_problem: String,
         facts: Facts,
+        /// What its policy lets tasks do; `None` of a worker of the book.
+        allows: Option<Allows>,
     },
     /// Everything a worker has: what is not listed, it does not know.
     WorkerTasks {
@@ -184,6 +200,15 @@ pub enum Effect {
         worker: WorkerId,
         since_boot_ms: u64,
     },
+    /// Begin to talk to a worker that has joined; a link to it that is there ends.
+    Link {
+        worker: WorkerId,
+        joined: Joined,
+    },
+    /// Talk to it no more.
+    Unlink {
+        worker: WorkerId,
+    },
     Answer {
         request: RequestId,
         answer: Result<Answer, RequestError>,
@@ -209,6 +234,8 @@ pub enum Answer {
     Recovered(Recovered),
     Availability(Drained),
     Scheduling(Settings),
+    /// That it is so now is all there is to say.
+    Done,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -322,11 +349,17 @@ impl Manager {
             Input::Restart { request, cause, tasks } => self.restart(&mut turn, request, cause, &tasks),
             Input::Forget { request, cause, worker } => self.forget(&mut turn, request, cause, &worker),
             Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
+            Input::WorkerJoined { request, cause, worker, joined } => {
+                self.worker_joined(&mut turn, request, cause, worker, joined);
+            }
+            Input::WorkerLeft { request, cause, worker } => {
+                self.worker_left(&mut turn, request, cause, &worker);
+            }
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
-            Input::WorkerUp { worker, peer, capacity, runtime_problem, facts } => {
-                self.worker_up(&mut turn, &worker, peer, capacity, runtime_problem, facts);
+            Input::WorkerUp { worker, peer, capacity, runtime_problem, facts, allows } => {
+                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem, facts);
             }
             Input::Load { worker, sample } => self.load(turn.now, &worker, &sample),
             Input::SetAvailability { request, cause, worker, wish } => {

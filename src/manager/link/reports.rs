@@ -82,8 +82,9 @@ async fn stream(
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         let input = match report {
-            Report::Hello(Hello { identity: _, capacity, runtime_problem, facts }) => {
-                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, facts }
+            Report::Hello(Hello { identity: _, capacity, runtime_problem, facts, allows }) => {
+                let allows = Some(allows);
+                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, facts, allows }
             }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
@@ -122,6 +123,7 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
                 capacity: Capacity::default(),
                 runtime_problem: String::new(),
                 facts: Facts::default(),
+                allows: None,
             };
             if !link.tell(up).await {
                 return End::DriverGone;

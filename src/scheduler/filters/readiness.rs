@@ -23,3 +23,9 @@ pub(super) fn cordon(Context { worker, .. }: Context<'_>) -> Option<Rejection> {
 pub(super) fn lease(Context { request, worker, .. }: Context<'_>) -> Option<Rejection> {
     (request.spec.exclusive && worker.peer == Peer::Book).then_some(Rejection::NoLease)
 }
+
+/// What it has not said is not held against it; the worker itself looks again.
+pub(super) fn policy(Context { request, worker, .. }: Context<'_>) -> Option<Rejection> {
+    let denied = worker.allows.and_then(|allows| allows.check(request.spec).err());
+    denied.map(|denied| Rejection::NotAllowed { denied })
+}

@@ -5,6 +5,7 @@ mod collect;
 mod drain;
 mod flapping;
 mod forget;
+mod join;
 mod lease;
 mod moves;
 mod placing;
@@ -172,6 +173,7 @@ fn up(worker: &str) -> Input {
         capacity,
         runtime_problem: String::new(),
         facts: Facts::default(),
+        allows: None,
     }
 }
 

@@ -248,6 +248,7 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
         capacity,
         runtime_problem: String::new(),
         facts: Facts::default(),
+        allows: None,
     });
     let task = desk.runs_on("a", TaskSpec::default());
     desk.hears(&["b"], LOST_AFTER);
@@ -262,6 +263,7 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
         capacity,
         runtime_problem: String::new(),
         facts: Facts::default(),
+        allows: None,
     });
     let mut listed = desk.task(task).task.clone();
     listed.status = crate::task::TaskStatus { state: State::Running, ..Default::default() };

@@ -11,6 +11,7 @@ pub(super) fn up_with(worker: &str, cpus: f64) -> Input {
         capacity,
         runtime_problem: String::new(),
         facts: Facts::default(),
+        allows: None,
     }
 }
 
