@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cube_tui::cluster::{Cause, Change, Cluster};
 use cube_tui::http::http_client;
-use cube_tui::manager::request::{RequestError, Scheduling};
+use cube_tui::manager::request::RequestError;
 use cube_tui::manager::store::{MemoryStore, Store, StoreError};
 use cube_tui::manager::{self, Handle, Workers};
 use cube_tui::task::{Task, TaskEvent, TaskId, TaskSpec};
