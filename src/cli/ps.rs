@@ -21,7 +21,7 @@ pub async fn ps(args: &PsArgs, manager: &ManagerHandle) -> Result<Exit, CliError
         let causes = last_causes(&cluster);
         for record in records {
             let cause = causes.get(&record.task.id).copied();
-            printer.line(&Line::of_task(record, &cluster, cause))?;
+            printer.line(&Line::of_task(&record, &cluster, cause))?;
         }
     } else {
         let width = ratatui::crossterm::terminal::size().ok().map(|(width, _)| width);
@@ -32,9 +32,9 @@ pub async fn ps(args: &PsArgs, manager: &ManagerHandle) -> Result<Exit, CliError
 }
 
 /// The tasks in one of `states` (in any, if none is given), in order of submission.
-fn listed<'a>(cluster: &'a Cluster, states: &[State]) -> Vec<&'a TaskRecord> {
-    let mut records: Vec<_> =
-        cluster.task_db().filter(|record| states.is_empty() || states.contains(&record.state())).collect();
+fn listed(cluster: &Cluster, states: &[State]) -> Vec<TaskRecord> {
+    let rows = cluster.rows().filter(|row| states.is_empty() || states.contains(&row.state()));
+    let mut records: Vec<_> = rows.map(|row| cluster.record(row)).collect();
     records.sort_unstable_by_key(|record| record.submitted_at);
     records
 }
@@ -44,7 +44,7 @@ fn last_causes(cluster: &Cluster) -> HashMap<TaskId, Cause> {
     cluster.event_db().iter().filter_map(|change| Some((change.what.task_id()?, change.cause))).collect()
 }
 
-fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Option<u16>) -> String {
+fn table(records: &[TaskRecord], cluster: &Cluster, now: Timestamp, width: Option<u16>) -> String {
     let mut table = empty_table(width);
     table.set_header(["ID", "NAME", "STATE", "WORKER", "PORTS", "RST", "AGE", "IMAGE", "REASON"]);
     for record in records {
@@ -200,7 +200,7 @@ mod tests {
         let mut history = history();
         let shown = |history: &History, id| {
             let record = history.cluster.task(id).unwrap();
-            with_health(record.state().name(), record)
+            with_health(record.state().name(), &record)
         };
         assert_eq!(shown(&history, id("55ab01fe")), "Running");
         let mut status = history.cluster.task(id("55ab01fe")).unwrap().status().clone();

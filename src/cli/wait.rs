@@ -117,9 +117,9 @@ impl Observer for WaitObserver<'_> {
                 return Err(CliError::unreachable(message));
             };
             self.waiting.known.insert(task);
-            if self.waiting.note_end(record, false) {
+            if self.waiting.note_end(&record, false) {
                 let cause = cluster.event_db().of_task(task).next_back().map(|change| change.cause);
-                self.printer.line(&Line::of_task(record, cluster, cause))?;
+                self.printer.line(&Line::of_task(&record, cluster, cause))?;
             }
         }
         Ok(self.flow())
@@ -136,7 +136,7 @@ impl Observer for WaitObserver<'_> {
             if self.waiting.concerns(record.task.id) {
                 self.waiting.known.insert(record.task.id);
             }
-            self.waiting.note_end(record, restarts_after(change, record));
+            self.waiting.note_end(&record, restarts_after(change, &record));
         }
         Ok(self.flow())
     }
