@@ -79,6 +79,18 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
         assert!(submit(&handle).await.is_err(), "still no room");
     }
 
+    let looks = async {
+        loop {
+            // By itself it is well again until the next write.
+            let _ = submit(&handle).await;
+            if let Err(error) = handle.snapshot().await {
+                return error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(10), looks).await.expect("a look is refused");
+    assert!(error.to_string().contains("No space left"), "{error}");
+
     is_full.store(false, Ordering::SeqCst);
     let after = submit_in_time(&handle).await;
     let cluster = handle.snapshot().await.expect("it answers");

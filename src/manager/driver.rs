@@ -205,11 +205,11 @@ impl Driver {
             Message::Watch(reply) => {
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
-                let _ = reply.send((self.manager.cluster().clone(), stream));
+                let _ = reply.send(Ok((self.manager.cluster().clone(), stream)));
                 return;
             }
             Message::Snapshot(reply) => {
-                let _ = reply.send(self.manager.cluster().clone());
+                let _ = reply.send(Ok(self.manager.cluster().clone()));
                 return;
             }
         };
@@ -259,8 +259,11 @@ fn refuse(message: Message, why: &str) {
         Message::Submit { reply, .. } | Message::Stop { reply, .. } | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
-        // The links are being taken down; a watcher asks again.
-        Message::Input(_) | Message::Watch(_) | Message::Snapshot(_) => {}
+        // What is known may be ahead of what is stored, and would be taken back.
+        Message::Watch(reply) => _ = reply.send(Err(RequestError::out_of_order(why))),
+        Message::Snapshot(reply) => _ = reply.send(Err(RequestError::out_of_order(why))),
+        // The links are being taken down.
+        Message::Input(_) => {}
     }
 }
 

@@ -44,14 +44,14 @@ impl Handle {
 
     /// The cluster as it is now.
     pub async fn snapshot(&self) -> Result<Cluster, RequestError> {
-        self.ask(Message::Snapshot).await
+        self.ask(Message::Snapshot).await?
     }
 
     /// The cluster as it is now, and everything after it.
     pub async fn watch(
         &self,
     ) -> Result<(Cluster, BoxStream<'static, Result<FeedItem, RequestError>>), RequestError> {
-        let (cluster, stream) = self.ask(Message::Watch).await?;
+        let (cluster, stream) = self.ask(Message::Watch).await??;
         Ok((cluster, stream.0))
     }
 

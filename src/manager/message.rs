@@ -15,8 +15,8 @@ pub(super) enum Message {
     Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
     Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
     Recover { cause: Cause, reply: Reply },
-    Watch(oneshot::Sender<(Cluster, FeedStream)>),
-    Snapshot(oneshot::Sender<Cluster>),
+    Watch(oneshot::Sender<Result<(Cluster, FeedStream), RequestError>>),
+    Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;

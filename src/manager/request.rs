@@ -75,9 +75,20 @@ pub enum RequestError {
 /// How a `Store` begins in words, and so how it is known again in a manager's answer.
 const NOT_STORED: &str = "not stored: ";
 
+/// How it begins that a manager can't tell how things stand.
+const OUT_OF_ORDER: &str = "the manager's store is out of order";
+
 impl RequestError {
-    /// What a manager that could not store something answered.
+    /// A commit failed, and the store could not be read again since.
+    pub fn out_of_order(why: &str) -> Self {
+        Self::Unreachable(format!("{OUT_OF_ORDER}, and is tried again every second: {why}"))
+    }
+
+    /// What a manager answered that could not store something.
     pub fn from_answer(message: &str) -> Self {
+        if message.starts_with(OUT_OF_ORDER) {
+            return Self::Unreachable(message.to_owned());
+        }
         Self::Store(message.strip_prefix(NOT_STORED).unwrap_or(message).to_owned())
     }
 
@@ -97,6 +108,8 @@ mod tests {
     #[test]
     fn a_store_error_says_so_once_also_from_a_manager_elsewhere() {
         let error = RequestError::Store("the disk is full".to_owned());
+        assert_eq!(RequestError::from_answer(&error.to_string()), error);
+        let error = RequestError::out_of_order("the disk is full");
         assert_eq!(RequestError::from_answer(&error.to_string()), error);
         assert_eq!(RequestError::from_answer("busy").to_string(), "not stored: busy");
     }

@@ -55,7 +55,10 @@ pub(super) fn fold(
     put_workers(transaction, snapshot, &changes, row, blame)?;
     put_head(transaction, snapshot, row, blame)?;
     let mut table = transaction.open_table(CHANGES.definition).map_err(|why| blame.writing(why))?;
-    table.retain_in(..=snapshot.revision(), |_, _| false).map_err(|why| blame.writing(why))
+    for row in log.rows_up_to(snapshot.revision()) {
+        table.remove(row).map_err(|why| blame.writing(why))?;
+    }
+    Ok(())
 }
 
 /// Writes the rows of the workers that `changes` are about.
