@@ -12,6 +12,7 @@ use super::{Crashes, Moves, Queued, Refusal, Revision, TaskRecord};
 use crate::task::{Health, HostPort, State, Task, TaskId, TaskSpec, TaskStatus};
 
 /// A task as the TaskDb keeps it.
+#[expect(clippy::struct_excessive_bools, reason = "two are facts of the task, two say where other facts lie")]
 #[derive(Clone, Debug)]
 pub struct TaskRow {
     id: TaskId,

@@ -78,7 +78,7 @@ impl Manager {
     pub(super) fn leave(&mut self, turn: &Turn, worker: &WorkerId) {
         let mut later = vec![];
         for task in self.cluster.tasks_of(worker) {
-            let Some(record) = self.cluster.task(task).filter(|record| may_move(record)) else { continue };
+            let Some(record) = self.cluster.task(task).filter(may_move) else { continue };
             let lease = self.lease_wait(turn.now, worker, &record);
             match record.moves.and_then(|moves| wait_of(turn.now, moves)).max(lease) {
                 Some(wait) => later.push((wait, task)),
@@ -152,7 +152,7 @@ impl Manager {
 
     /// The lost worker that has `task`, if it is to leave there.
     fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, TaskRecord)> {
-        let record = self.cluster.task(task).filter(|record| may_move(record))?;
+        let record = self.cluster.task(task).filter(may_move)?;
         let worker = self.cluster.worker_of(task)?;
         let is_lost = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Lost);
         is_lost.then_some((worker, record))

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use redb::{Database, DatabaseError, ReadableDatabase, WriteTransaction};
 
 use super::error::{Blame, StoreError};
-use super::fold::{Places, fold};
+use super::fold::fold;
+use super::places::Places;
 use super::retention::{Log, Retention};
 use super::tables::{CHANGES, CHANGES_A_ROW, HEAD, LogRow, META, WORKERS, WorkerRow};
 use super::witness::Witness;
@@ -126,7 +127,7 @@ impl StoreFile {
         let mut places = Places::with_capacity(count);
         part.reserve(count);
         read_tasks::each(&self.database, blame, |(place, entry)| {
-            places.insert(entry.record.task.id, place);
+            places.add(entry.record.task.id, place);
             part.insert(entry);
         })?;
         self.places = Some(places);
