@@ -28,6 +28,18 @@ pub fn task_id(cluster: &Cluster, text: &str) -> Result<TaskId, CliError> {
     one(text, &by_id)
 }
 
+/// Every task that is named, once.
+pub fn task_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<TaskId>, CliError> {
+    let mut tasks = Vec::new();
+    for id in ids {
+        let task = task_id(cluster, id)?;
+        if !tasks.contains(&task) {
+            tasks.push(task);
+        }
+    }
+    Ok(tasks)
+}
+
 fn one(text: &str, fitting: &[&TaskRow]) -> Result<TaskId, CliError> {
     match fitting {
         [] => Err(CliError::usage(format!("no task is called {text:?}; `cube-tui ps` lists what there is"))),

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 
 use super::worker_tasks::{Seat, WorkerTaskMap};
-use super::{Crashes, Moves, Queued, Refusal, Revision, TaskRecord};
+use super::{Cause, Crashes, Moves, Queued, Refusal, Revision, TaskRecord};
 use crate::task::{Health, HostPort, State, Task, TaskId, TaskSpec, TaskStatus};
 
 /// A task as the TaskDb keeps it.
@@ -58,6 +58,8 @@ struct Rare {
     crashes: Crashes,
     moves: Option<Moves>,
     refusals: Vec<Refusal>,
+    restart: Option<Cause>,
+    forgiven_restarts: u32,
     /// Those in another form than the usual one.
     container_id: String,
     exit_code: Option<i64>,
@@ -122,10 +124,19 @@ impl TaskRow {
     /// Takes over all but the spec and what a task is known by.
     pub(super) fn set(&mut self, record: TaskRecord, workers: &mut WorkerTaskMap) {
         let TaskRecord { task, desired, submitted, changed, queued, tried, attempts, .. } = record;
-        let TaskRecord { crashes, moves, refusals, submitted_at, .. } = record;
+        let TaskRecord { crashes, moves, refusals, restart, forgiven_restarts, submitted_at, .. } = record;
         let TaskStatus { state, generation, restart_count, container_id, host_ports, .. } = task.status;
         let TaskStatus { start_time, finish_time, exit_code, reason, health, .. } = task.status;
-        let mut rare = Rare { host_ports, health, crashes, moves, refusals, ..Rare::default() };
+        let mut rare = Rare {
+            host_ports,
+            health,
+            crashes,
+            moves,
+            refusals,
+            restart,
+            forgiven_restarts,
+            ..Rare::default()
+        };
 
         let times = [Some(submitted), Some(changed), start_time, finish_time];
         if let [Some(submitted), Some(changed), Some(start), Some(finish)] = times.map(Packed::new) {
@@ -182,6 +193,8 @@ impl TaskRow {
             crashes: rare.map(|rare| rare.crashes.clone()).unwrap_or_default(),
             moves: rare.and_then(|rare| rare.moves),
             refusals: rare.map(|rare| rare.refusals.clone()).unwrap_or_default(),
+            restart: self.restart(),
+            forgiven_restarts: rare.map(|rare| rare.forgiven_restarts).unwrap_or_default(),
         }
     }
 
@@ -237,6 +250,11 @@ impl TaskRow {
     /// A stop was asked for and is not done yet.
     pub fn is_stopping(&self) -> bool {
         self.desired == State::Completed && !self.state.has_ended()
+    }
+
+    /// Who wants it started anew once it has ended.
+    pub fn restart(&self) -> Option<Cause> {
+        self.rare.as_ref()?.restart
     }
 
     /// Set while it waits in `pending`.
@@ -375,6 +393,8 @@ mod tests {
                         changed,
                         tried: tried.as_deref().map(WorkerId::from),
                         attempts,
+                        restart: waits.then_some(Cause::Command),
+                        forgiven_restarts: attempts,
                         crashes,
                         ..TaskRecord::new(task, 7, submitted)
                     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Crashes, Moves, Revision};
+use super::{Cause, Crashes, Moves, Revision};
 use crate::task::{State, Task, TaskStatus, WorkerId};
 
 /// What the TaskDb holds of a task. It keeps this as a smaller [`super::TaskRow`].
@@ -32,6 +32,12 @@ pub struct TaskRecord {
     /// The workers that could not start it, since it last ran or was restarted: they are not asked again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
+    /// Who wants it started anew once it has ended; it is being stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Cause>,
+    /// Restarts up to the last one by hand: `on-failure:N` begins anew from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgiven_restarts: u32,
 }
 
 /// A worker that could not start a task.
@@ -56,6 +62,8 @@ impl TaskRecord {
             attempts: 0,
             moves: None,
             refusals: Vec::new(),
+            restart: None,
+            forgiven_restarts: 0,
             crashes: Crashes::default(),
         }
     }
@@ -73,10 +81,26 @@ impl TaskRecord {
         self.refusals.iter().find(|refusal| refusal.worker == *worker)
     }
 
+    /// Whether somebody wants it to run: now, or as soon as it is stopped.
+    pub fn is_wanted(&self) -> bool {
+        self.desired == State::Running || self.restart.is_some()
+    }
+
+    /// Whether its policy starts it again after an end like this.
+    pub fn policy_restarts(&self, failed: bool) -> bool {
+        let counted = self.status().restart_count.saturating_sub(self.forgiven_restarts);
+        self.task.spec.restart_policy.restarts(failed, counted)
+    }
+
     /// A stop was asked for and is not done yet.
     pub fn is_stopping(&self) -> bool {
         self.desired == State::Completed && !self.state().has_ended()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A place in `pending`.

@@ -8,6 +8,10 @@ use serde::Deserialize;
 /// Connecting to a living host takes milliseconds, even far away.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
+/// A connection is kept for the next request for this long: shorter than any of our listeners keeps it, so that no
+/// request meets one that is just being closed.
+const IDLE_FOR: Duration = Duration::from_secs(10);
+
 /// The one HTTP client of a process.
 ///
 /// # Panics
@@ -17,7 +21,7 @@ pub fn http_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
-        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_idle_timeout(IDLE_FOR)
         .tcp_keepalive(Duration::from_secs(30))
         // The cluster's own addresses never lie behind a proxy of the user's.
         .no_proxy()

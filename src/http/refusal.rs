@@ -1,8 +1,11 @@
 //! An answer that says no, in the book's form: `{"HTTPStatusCode":400,"Message":"…"}`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -11,13 +14,24 @@ use serde_json::json;
 pub struct Refusal {
     status: StatusCode,
     message: String,
+    retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A status out of range is a fault of ours: it becomes 500.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), retry_after: None }
+    }
+
+    /// Says when the same request may do better.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
     }
 }
 
@@ -49,6 +63,10 @@ impl From<QueryRejection> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({ "HTTPStatusCode": self.status.as_u16(), "Message": self.message });
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
+        }
+        response
     }
 }

@@ -12,10 +12,12 @@ use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
 use super::feed::FeedSender;
 use super::link;
+use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Reply};
 use super::request::RequestError;
 use super::store::{Store, StoreError};
-use crate::task::WorkerId;
+use crate::cluster::Peer;
+use crate::task::{TaskId, WorkerId};
 use crate::worker::WorkerClient;
 
 /// Messages that may wait for the driver; who finds it full waits.
@@ -201,6 +203,12 @@ impl Driver {
             Message::Stop { tasks, cause, reply } => {
                 Input::Stop { request: self.expect(reply), cause, tasks }
             }
+            Message::Restart { tasks, cause, reply } => {
+                Input::Restart { request: self.expect(reply), cause, tasks }
+            }
+            Message::Forget { worker, cause, reply } => {
+                Input::Forget { request: self.expect(reply), cause, worker }
+            }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
             Message::Watch(reply) => {
                 let stream = FeedStream(Box::pin(feed.watch()));
@@ -212,9 +220,34 @@ impl Driver {
                 let _ = reply.send(Ok(self.manager.cluster().clone()));
                 return;
             }
+            Message::Places(tasks, reply) => {
+                let _ = reply.send(tasks.into_iter().map(|task| self.place(task)).collect());
+                return;
+            }
+            Message::Feed(reply) => {
+                let _ = reply.send(FeedStream(Box::pin(feed.watch())));
+                return;
+            }
         };
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch);
+    }
+
+    /// Where a task's container is to be found.
+    fn place(&self, task: TaskId) -> Option<Place> {
+        let cluster = self.manager.cluster();
+        let record = cluster.task(task)?;
+        let worker = cluster.worker_of(task).and_then(|id| {
+            let peer = cluster.worker(id).map_or(Peer::Unknown, |worker| worker.peer);
+            Some(WorkerPlace { id: id.clone(), peer, client: self.client_of(id)? })
+        });
+        Some(Place::of(&record, worker))
+    }
+
+    /// The one way to a worker's API; `None` for one that this start does not know.
+    fn client_of(&self, id: &WorkerId) -> Option<WorkerClient> {
+        let worker = self.config.workers.iter().find(|worker| worker.id == *id)?;
+        Some(WorkerClient::new(self.config.http.clone(), &worker.address))
     }
 
     fn expect(&mut self, reply: Reply) -> RequestId {
@@ -256,14 +289,18 @@ impl StoreFailure {
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
     match message {
-        Message::Submit { reply, .. } | Message::Stop { reply, .. } | Message::Recover { reply, .. } => {
+        Message::Submit { reply, .. }
+        | Message::Stop { reply, .. }
+        | Message::Restart { reply, .. }
+        | Message::Forget { reply, .. }
+        | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         // What is known may be ahead of what is stored, and would be taken back.
         Message::Watch(reply) => _ = reply.send(Err(RequestError::out_of_order(why))),
         Message::Snapshot(reply) => _ = reply.send(Err(RequestError::out_of_order(why))),
         // The links are being taken down.
-        Message::Input(_) => {}
+        Message::Input(_) | Message::Places(..) | Message::Feed(_) => {}
     }
 }
 

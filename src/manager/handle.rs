@@ -4,10 +4,11 @@ use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
-use super::message::Message;
-use super::request::{Recovered, RequestError, Stopping, Submitted};
+use super::logs::Place;
+use super::message::{FeedStream, Message};
+use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
 use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ impl Handle {
     pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
         match self.ask(|reply| Message::Submit { events, cause, reply }).await?? {
             Answer::Submitted(outcomes) => Ok(outcomes),
-            Answer::Stopping(_) | Answer::Recovered(_) => Err(gone()),
+            _ => Err(gone()),
         }
     }
 
@@ -30,7 +31,23 @@ impl Handle {
     pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         match self.ask(|reply| Message::Stop { tasks, cause, reply }).await?? {
             Answer::Stopping(outcomes) => Ok(outcomes),
-            Answer::Submitted(_) | Answer::Recovered(_) => Err(gone()),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Wants all of `tasks` started anew or, on an error, none. Returns when the wish is durable.
+    pub async fn restart(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        match self.ask(|reply| Message::Restart { tasks, cause, reply }).await?? {
+            Answer::Restarted(outcomes) => Ok(outcomes),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Counts on a lost worker of an earlier run no more. Returns when that is durable.
+    pub async fn forget(&self, worker: WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        match self.ask(|reply| Message::Forget { worker, cause, reply }).await?? {
+            Answer::Forgotten(forgotten) => Ok(forgotten),
+            _ => Err(gone()),
         }
     }
 
@@ -38,7 +55,7 @@ impl Handle {
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         match self.ask(|reply| Message::Recover { cause, reply }).await?? {
             Answer::Recovered(recovered) => Ok(recovered),
-            Answer::Submitted(_) | Answer::Stopping(_) => Err(gone()),
+            _ => Err(gone()),
         }
     }
 
@@ -53,6 +70,14 @@ impl Handle {
     ) -> Result<(Cluster, BoxStream<'static, Result<FeedItem, RequestError>>), RequestError> {
         let (cluster, stream) = self.ask(Message::Watch).await??;
         Ok((cluster, stream.0))
+    }
+
+    pub(super) async fn places(&self, tasks: Vec<TaskId>) -> Result<Vec<Option<Place>>, RequestError> {
+        self.ask(|reply| Message::Places(tasks, reply)).await
+    }
+
+    pub(super) async fn feed(&self) -> Result<FeedStream, RequestError> {
+        self.ask(Message::Feed).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, RequestError> {

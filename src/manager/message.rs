@@ -4,19 +4,45 @@ use futures_util::stream::BoxStream;
 use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
+use super::logs::Place;
 use super::request::RequestError;
 use crate::cluster::{Cause, Cluster, FeedItem};
-use crate::task::{TaskEvent, TaskId};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
 pub(super) enum Message {
     Input(Input),
-    Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
-    Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
-    Recover { cause: Cause, reply: Reply },
+    Submit {
+        events: Vec<TaskEvent>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Stop {
+        tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Restart {
+        tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Forget {
+        worker: WorkerId,
+        cause: Cause,
+        reply: Reply,
+    },
+    Recover {
+        cause: Cause,
+        reply: Reply,
+    },
     Watch(oneshot::Sender<Result<(Cluster, FeedStream), RequestError>>),
     Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
+    /// Where these tasks are to be found; `None` for one that is unknown.
+    Places(Vec<TaskId>, oneshot::Sender<Vec<Option<Place>>>),
+    /// What happens from now on.
+    Feed(oneshot::Sender<FeedStream>),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;

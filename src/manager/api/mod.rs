@@ -1,6 +1,7 @@
 //! The manager's HTTP API: the book's routes, and the typed one under /v1 that commands and dashboards use.
 
 mod book;
+mod streams;
 mod v1;
 
 use axum::Router;
@@ -45,7 +46,11 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/v1/changes", v1::changes)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
+        .post(Admin, "/v1/restart", v1::restart)
+        .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
+        .get(Viewer, "/v1/logs", streams::logs)
+        .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Anyone, "/healthz", async || "ok\n")
 }
 

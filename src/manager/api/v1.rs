@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use super::Api;
 use crate::cluster::{Cause, FeedItem, Revision, Snapshot};
 use crate::http::{Refusal, json_lines};
-use crate::manager::request::{Recovered, Stopping, Submitted};
-use crate::task::{TaskEvent, TaskId};
+use crate::manager::request::{Forgotten, Recovered, Restarted, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asking {
@@ -57,6 +57,28 @@ pub(super) async fn stop(
     let Query(asking) = asking?;
     let tasks: Vec<TaskId> = read(&body?)?;
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
+}
+
+/// All of them or none.
+pub(super) async fn restart(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Vec<Restarted>>, Refusal> {
+    let Query(asking) = asking?;
+    let tasks: Vec<TaskId> = read(&body?)?;
+    Ok(Json(api.handle.restart(tasks, asking.cause).await?))
+}
+
+/// A lost worker of an earlier run.
+pub(super) async fn forget(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Forgotten>, Refusal> {
+    let Query(asking) = asking?;
+    let worker: WorkerId = read(&body?)?;
+    Ok(Json(api.handle.forget(worker, asking.cause).await?))
 }
 
 /// Takes over what the workers have and the store does not.
