@@ -33,7 +33,7 @@ pub struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<Task>,
+    task: Option<Box<Task>>,
 }
 
 /// How often in a row it ended, how it did last, and when it is started again.
@@ -88,7 +88,7 @@ impl<'a> Line<'a> {
             stopping: record.is_stopping(),
             crash_loop: CrashLoop::of(record),
             address: None,
-            task: Some(record.task.clone()),
+            task: Some(Box::new(record.task.clone())),
         }
     }
 
@@ -183,8 +183,8 @@ impl<'a> Line<'a> {
             (None, _) => self.address.map(|address| format!(" {address}")).unwrap_or_default(),
         };
         let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
-        let ports = self.task.as_ref().filter(is_running).map(ports).unwrap_or_default();
-        let health = self.task.as_ref().filter(is_running).and_then(|task| task.status.health.as_deref());
+        let ports = self.task.as_deref().filter(is_running).map(ports).unwrap_or_default();
+        let health = self.task.as_deref().filter(is_running).and_then(|task| task.status.health.as_deref());
         let health = health.map(|health| format!(", {}", health.verdict.name())).unwrap_or_default();
         let why = match (&self.reason, self.exit_code) {
             (Some(reason), _) => format!(": {reason}"),

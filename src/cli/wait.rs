@@ -53,7 +53,7 @@ impl Waiting {
     /// Whether the task is waited for and this is its end; remembered if so.
     fn note_end(&mut self, record: &TaskRecord, restarts: bool) -> bool {
         let Some(end) = self.tasks.get_mut(&record.task.id) else { return false };
-        if end.is_none() && never_fits(&record) {
+        if end.is_none() && never_fits(record) {
             // It goes on waiting there, for a worker that nobody has.
             *end = Some(End { state: State::Failed, exit_code: None });
             return true;
