@@ -78,7 +78,9 @@ impl From<RequestError> for CliError {
             RequestError::Invalid(_) | RequestError::UnknownTask(_) | RequestError::DifferentSpec(_) => {
                 Exit::Usage
             }
-            RequestError::Store(_) | RequestError::Unreachable(_) => Exit::Unreachable,
+            RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
+                Exit::Unreachable
+            }
         };
         Self::new(exit, error.to_string())
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Watch;
+use super::watchdog::watched;
 use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
@@ -21,8 +22,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A manager somewhere else.
 #[derive(Clone, Debug)]
 pub struct ManagerClient {
-    http: reqwest::Client,
-    base: String,
+    pub(super) http: reqwest::Client,
+    pub(super) base: String,
 }
 
 impl ManagerClient {
@@ -72,16 +73,8 @@ impl ManagerClient {
 
     /// What tasks say; see [`crate::manager::Handle::logs`].
     pub async fn logs(&self, tasks: &[TaskId], query: LogsQuery) -> Result<LogItems, RequestError> {
-        let mut url = format!("{}/v1/logs?follow={}", self.base, query.follow);
-        for task in tasks {
-            url += &format!("&task={task}");
-        }
-        if let Some(since) = query.since {
-            url += &format!("&since={since}");
-        }
-        if let Some(tail) = query.tail {
-            url += &format!("&tail={tail}");
-        }
+        let tasks: Vec<String> = tasks.iter().map(|task| format!("task={task}")).collect();
+        let url = format!("{}/v1/logs?{}&{}", self.base, query.in_url(), tasks.join("&"));
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.http.get(url).send()).await;
         let response = answer.map_err(|_| self.unreachable("no answer in time"))?;
         let response = response.map_err(|error| self.error(error.into()))?;
@@ -124,7 +117,8 @@ impl ManagerClient {
         let response = response.map_err(|error| self.error(error.into()))?;
         let response = checked(response).await.map_err(|error| self.error(error))?;
         let this = self.clone();
-        Ok(read_lines(response.bytes_stream()).map_err(move |error| this.error(error)))
+        let items = read_lines(response.bytes_stream()).map_err(move |error| this.error(error));
+        Ok(watched(items, self.clone()))
     }
 
     async fn post<T: DeserializeOwned>(
@@ -147,7 +141,7 @@ impl ManagerClient {
         response.json().await.map_err(|error| self.error(error.into()))
     }
 
-    fn error(&self, error: ClientError) -> RequestError {
+    pub(super) fn error(&self, error: ClientError) -> RequestError {
         match error {
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
             ClientError::Refused { message, .. } => RequestError::from_answer(&message),
@@ -155,7 +149,7 @@ impl ManagerClient {
         }
     }
 
-    fn unreachable(&self, reason: &str) -> RequestError {
+    pub(super) fn unreachable(&self, reason: &str) -> RequestError {
         RequestError::Unreachable(format!(
             "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
             self.base

@@ -129,11 +129,12 @@ impl Driver {
                 }
                 () = sleep_until(wake) => {
                     if failed.take().is_some() {
-                        if let Ok(cluster) = committer.reload().await {
-                            self.manager = Manager::new(cluster);
-                            feed = self.begin(&committer).await;
-                        } else {
-                            failed = Some(StoreFailure::new("the store can't be read"));
+                        match committer.reload().await {
+                            Ok(cluster) => {
+                                self.manager = Manager::new(cluster);
+                                feed = self.begin(&committer).await;
+                            }
+                            Err(why) => failed = Some(StoreFailure::new(&why)),
                         }
                         continue;
                     }
@@ -144,6 +145,8 @@ impl Driver {
                     if let Some(links) = self.links.take() {
                         links.cancel();
                     }
+                    // Who watches sees no more of it until it is well again, and is told why.
+                    feed.cut(RequestError::OutOfOrder(why.clone()));
                     failed = Some(StoreFailure::new(&why));
                 }
             }
@@ -296,10 +299,9 @@ fn refuse(message: Message, why: &str) {
         | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
-        // What is known may be ahead of what is stored, and would be taken back.
-        Message::Watch(reply) => _ = reply.send(Err(RequestError::out_of_order(why))),
-        Message::Snapshot(reply) => _ = reply.send(Err(RequestError::out_of_order(why))),
-        // The links are being taken down.
+        Message::Watch(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
+        Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
+        // The links are being taken down; who followed a task asks again.
         Message::Input(_) | Message::Places(..) | Message::Feed(_) => {}
     }
 }

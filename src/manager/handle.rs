@@ -88,5 +88,5 @@ impl Handle {
 }
 
 fn gone() -> RequestError {
-    RequestError::Unreachable("the manager has stopped, or its store is out of order".to_owned())
+    RequestError::Unreachable("the manager has stopped".to_owned())
 }

@@ -35,9 +35,12 @@
 mod support;
 
 mod alone;
+mod attach;
+mod commands;
 mod containers;
 mod demo;
 mod kill;
+mod logs;
 mod stage;
 mod submit;
 mod workers;
@@ -45,9 +48,12 @@ mod workers;
 fn main() {
     let tests = [
         alone::tests(),
+        attach::tests(),
+        commands::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
+        logs::tests(),
         workers::tests(),
         demo::tests(),
     ];

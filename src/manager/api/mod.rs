@@ -60,7 +60,7 @@ impl From<RequestError> for Refusal {
             RequestError::Invalid(_) => 400,
             RequestError::UnknownTask(_) => 404,
             RequestError::DifferentSpec(_) => 409,
-            RequestError::Store(_) | RequestError::Unreachable(_) => 503,
+            RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => 503,
         };
         Self::new(status, error.to_string())
     }
