@@ -44,7 +44,7 @@ fn main() {
     drop(run.batches);
     committer.join().unwrap();
     tell("G8", "simulated: 1,000,000 tasks over 5,000 null workers", seconds, "s", Goal::AtMost(60.0));
-    let part = |from: usize| per_second(PART, run.marks[from + 1] - run.marks[from]);
+    let part = |from: usize| per_second(PART, run.marks[from + 1].saturating_sub(run.marks[from]));
     let (first, last) = (part(0), part(TASKS / PART - 1));
     tell("", "  the first 100,000", first, "/s", Goal::None);
     tell("", "  the last 100,000", last, "/s", Goal::None);
