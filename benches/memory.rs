@@ -57,7 +57,7 @@ fn life(cluster: &mut Cluster, number: u32, worker: &WorkerId) {
     let task = Task { id, spec: Arc::new(spec), ..Task::default() };
     fold(cluster, What::Submitted { event: EventId::random(), task });
     let has_ended = (number as usize) < ENDED_TASKS;
-    if number % 3 == 0 && !has_ended {
+    if number.is_multiple_of(3) && !has_ended {
         return;
     }
     fold(cluster, What::Scheduled { task: id, worker: worker.clone(), generation: 0 });
