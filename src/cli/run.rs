@@ -26,9 +26,9 @@ pub async fn run(args: &RunArgs, manager: &ManagerHandle, color: bool) -> Result
         let task = event.task.id;
         let said = LogPrinter::new(args.output.output, false, color);
         let said = print_until_end(manager, task, said);
-        let waiting = submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said);
-        // It holds a whole Cluster: too much for the stack of whoever awaits it.
-        let waiting = Box::pin(waiting).await?;
+        let waiting =
+            Box::pin(submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said))
+                .await?;
         Ok(waiting.exit_of_run())
     } else {
         let mut printer = Printer::new(args.output.output);

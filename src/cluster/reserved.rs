@@ -174,21 +174,21 @@ impl Cluster {
         self.reserved_at(self.place_of(worker)?)
     }
 
-    /// Counts a task that is about to be, or no longer is, one of `worker`'s; an ended one takes nothing.
-    pub(super) fn count_there(&mut self, task: TaskId, worker: &WorkerId, comes: bool) {
-        if let (Some(&place), Some(record)) = (self.worker_index.get(worker), self.task_db.get(&task))
-            && !record.state().has_ended()
-        {
-            self.reserved[place].count(&record.task.spec, comes);
+    /// Counts a task that has come to its worker, or is about to leave it; an ended one takes nothing.
+    pub(super) fn count_there(&mut self, task: TaskId, comes: bool) {
+        let Some(row) = self.task_db.get(task).filter(|row| !row.state().has_ended()) else { return };
+        let Some(seat) = row.worker else { return };
+        if let Some(&place) = self.worker_index.get(self.worker_task_map.name(seat)) {
+            self.reserved[place].count(row.spec(), comes);
         }
     }
 
     /// The same as is kept, from scratch.
     pub fn count_reserved(&self, worker: &WorkerId) -> Reserved {
         let mut reserved = Reserved::default();
-        for record in self.tasks_of(worker).filter_map(|task| self.task(task)) {
-            if !record.state().has_ended() {
-                reserved.add(&record.task.spec);
+        for row in self.tasks_of(worker).filter_map(|task| self.row(task)) {
+            if !row.state().has_ended() {
+                reserved.add(row.spec());
             }
         }
         reserved

@@ -77,8 +77,7 @@ impl Manager {
     /// What stayed because nobody else could take it stays because it belongs there.
     fn forget_why_they_stay(&mut self, turn: &mut Turn, worker: &WorkerId) {
         for task in self.assigned(worker) {
-            let says_so = |record: &TaskRecord| record.status().reason.starts_with(STAYS);
-            if self.cluster.task(task).is_some_and(says_so) {
+            if self.cluster.row(task).is_some_and(|row| row.reason().starts_with(STAYS)) {
                 self.change(turn, Cause::Scheduler, What::Waiting { task, reason: String::new() });
             }
         }
@@ -197,8 +196,7 @@ impl Manager {
             Err(no_worker) => {
                 let reason = format!("{STAYS}{worker}, which is drained: {}", no_worker.other_than(worker));
                 // Told once: the numbers change with every task that ends somewhere.
-                let is_told = |record: &TaskRecord| record.status().reason.starts_with(STAYS);
-                if !self.cluster.task(task).is_some_and(is_told) {
+                if !self.cluster.row(task).is_some_and(|row| row.reason().starts_with(STAYS)) {
                     self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
                 }
             }

@@ -88,8 +88,8 @@ impl Manager {
     pub(super) fn leave(&mut self, turn: &Turn, worker: &WorkerId) {
         let mut later = vec![];
         for task in self.cluster.tasks_of(worker) {
-            let Some(record) = self.cluster.task(task).filter(|record| may_move(record)) else { continue };
-            let lease = self.lease_wait(turn.now, worker, record);
+            let Some(record) = self.cluster.task(task).filter(may_move) else { continue };
+            let lease = self.lease_wait(turn.now, worker, &record);
             match record.moves.and_then(|moves| wait_of(turn.now, moves)).max(lease) {
                 Some(wait) => later.push((wait, task)),
                 None => _ = self.leaving.due.insert(task),
@@ -125,8 +125,7 @@ impl Manager {
                 }
                 Err(no_worker) => {
                     let reason = format!("waits for another worker: {}", no_worker.other_than(&from));
-                    let is_news = |record: &TaskRecord| record.status().reason != reason;
-                    if self.cluster.task(task).is_some_and(is_news) {
+                    if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {
                         self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
                     }
                     self.leaving.stuck.insert(task);
@@ -152,7 +151,7 @@ impl Manager {
         } else {
             format!("Exclusive: waits until {from} must have stopped it")
         };
-        let wait = self.lease_wait(turn.now, from, record);
+        let wait = self.lease_wait(turn.now, from, &record);
         if record.status().reason != reason {
             self.change(turn, Cause::WorkerLink, What::Waiting { task, reason });
         }
@@ -163,8 +162,8 @@ impl Manager {
     }
 
     /// The lost worker that has `task`, if it is to leave there.
-    fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, &TaskRecord)> {
-        let record = self.cluster.task(task).filter(|record| may_move(record))?;
+    fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, TaskRecord)> {
+        let record = self.cluster.task(task).filter(may_move)?;
         let worker = self.cluster.worker_of(task)?;
         let is_lost = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Lost);
         is_lost.then_some((worker, record))

@@ -59,7 +59,7 @@ impl Manager {
         let record = task.and_then(|task| self.cluster.task(task));
         let request = Request::new(spec, &self.cluster);
         explain(self.view(), &request, |worker| {
-            if let Some(refusal) = record.and_then(|record| record.refusal_of(&worker.id)) {
+            if let Some(refusal) = record.as_ref().and_then(|record| record.refusal_of(&worker.id)) {
                 return Some(Rejection::Refused { why: refusal.why.clone() });
             }
             let busy = is_busy(&self.in_flight, now, &worker.id).then_some(Rejection::Busy);
@@ -116,8 +116,8 @@ impl Manager {
 
     /// The place of the worker where a living task is.
     pub(super) fn home_of(&self, task: TaskId) -> Option<usize> {
-        let record = self.cluster.task(task).filter(|record| !record.state().has_ended())?;
-        self.cluster.place_of(self.cluster.worker_of(record.task.id)?)
+        self.cluster.row(task).filter(|row| !row.state().has_ended())?;
+        self.cluster.place_of(self.cluster.worker_of(task)?)
     }
 
     /// A task went from one worker to another, or came, or left.
@@ -163,12 +163,12 @@ impl Manager {
             .queue
             .closed()
             .filter(|(head, _, _)| {
-                let Some(record) = self.cluster.task(head.task) else { return true };
-                if record.queued.is_none() || freed.len() > FREED {
+                let Some(row) = self.cluster.row(head.task) else { return true };
+                if row.queued().is_none() || freed.len() > FREED {
                     return true;
                 }
                 let depends_on_others = matches!(*head.key, Key::Alone(_));
-                let request = Request::new(&record.task.spec, &self.cluster);
+                let request = Request::new(row.spec(), &self.cluster);
                 let joined = joined.iter().filter(|_| depends_on_others);
                 freed.iter().chain(joined).any(|place| self.view().can_take(&request, *place))
             })

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cluster::{Revision, TaskRecord};
+use crate::cluster::{Revision, TaskRow};
 use crate::scheduler::Shape;
 use crate::task::TaskId;
 
@@ -22,9 +22,9 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) fn of(record: &TaskRecord) -> Self {
-        let shape = Shape::of(&record.task.spec).filter(|_| record.refusals.is_empty());
-        shape.map_or(Self::Alone(record.task.id), Self::Shape)
+    pub(super) fn of(row: &TaskRow) -> Self {
+        let shape = Shape::of(row.spec()).filter(|_| !row.was_refused());
+        shape.map_or(Self::Alone(row.id()), Self::Shape)
     }
 }
 
@@ -66,13 +66,13 @@ pub(super) struct Head {
 
 impl Queue {
     /// Puts a task in its line. If the line is closed, that is why it waits.
-    pub(super) fn add(&mut self, record: &TaskRecord, position: Revision) -> Option<Arc<str>> {
-        let key = Key::of(record);
-        let turn = (Reverse(record.task.spec.priority), position);
+    pub(super) fn add(&mut self, row: &TaskRow, position: Revision) -> Option<Arc<str>> {
+        let key = Key::of(row);
+        let turn = (Reverse(row.spec().priority), position);
         let key = self.lines.get_key_value(&key).map_or_else(|| Arc::new(key), |(key, _)| Arc::clone(key));
         let line = self.lines.entry(Arc::clone(&key)).or_default();
         let before = line.waiting.first_key_value().map(|(turn, _)| *turn);
-        line.waiting.insert(turn, record.task.id);
+        line.waiting.insert(turn, row.id());
         let reason = line.closed.as_ref().and_then(|closed| closed.reason.clone());
         if before.is_none_or(|before| turn < before) {
             if line.closed.is_none() {
@@ -154,7 +154,7 @@ mod tests {
     use crate::cluster::{Cause, Change, Cluster, What};
     use crate::task::{EventId, Task, TaskSpec};
 
-    fn record(number: u8, cpu: f64, priority: i32) -> TaskRecord {
+    fn record(number: u8, cpu: f64, priority: i32) -> TaskRow {
         let mut cluster = Cluster::default();
         let spec = TaskSpec { cpu, priority, ..TaskSpec::default() };
         let id = TaskId(uuid::Uuid::from_u128(number.into()));
@@ -162,7 +162,7 @@ mod tests {
         let what = What::Submitted { event: EventId::default(), task };
         let change = Change { revision: 1, time: jiff::Timestamp::UNIX_EPOCH, cause: Cause::Command, what };
         cluster.apply(&change.into());
-        cluster.task(id).unwrap().clone()
+        cluster.row(id).unwrap().clone()
     }
 
     #[test]

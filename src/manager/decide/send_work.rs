@@ -8,7 +8,7 @@ use super::queue::{Closed, Head};
 use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
 use super::{Manager, Place, SendOutcome, Timer, Turn, Wish};
-use crate::cluster::{Cause, TaskRecord, What};
+use crate::cluster::{Cause, TaskRecord, TaskRow, What};
 use crate::scheduler::{NEVER_FITS, NoWorker};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
@@ -39,16 +39,13 @@ impl Manager {
         self.open_lines();
         while let Some(head) = self.queue.first() {
             let task = head.task;
-            let record = self
-                .cluster
-                .task(task)
-                .filter(|record| record.queued.is_some_and(|queued| queued.position == head.turn.1));
-            let Some(record) = record else {
+            let is_there = |row: &TaskRow| row.queued().is_some_and(|queued| queued.position == head.turn.1);
+            let Some(row) = self.cluster.row(task).filter(|row| is_there(row)) else {
                 self.queue.take(&head);
                 self.release_hold_of(task, turn.now);
                 continue;
             };
-            let was_refused = !record.refusals.is_empty();
+            let was_refused = row.was_refused();
             match self.choose(turn.now, task, None) {
                 Ok(chosen) => {
                     self.queue.take(&head);
@@ -72,7 +69,7 @@ impl Manager {
     pub(super) fn schedule(&mut self, turn: &mut Turn, task: TaskId, (worker, placement): Chosen) {
         let Some(record) = self.cluster.task(task) else { return };
         let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
-        let is_new = moves || must_be_new(record);
+        let is_new = moves || must_be_new(&record);
         let generation = record.status().generation + u32::from(is_new);
         let what = What::Scheduled { task, worker: worker.clone(), generation, placement };
         self.change(turn, Cause::Scheduler, what);
@@ -97,8 +94,8 @@ impl Manager {
 
     /// Tells a waiting task why it waits, if it was not told before or is to be told `again`.
     fn tell_waiting(&mut self, turn: &mut Turn, task: TaskId, reason: &str, again: bool) {
-        let Some(record) = self.cluster.task(task).filter(|record| record.queued.is_some()) else { return };
-        let known = &record.status().reason;
+        let Some(row) = self.cluster.row(task).filter(|row| row.queued().is_some()) else { return };
+        let known = row.reason();
         let is_placement = known.starts_with("waiting: ") || known.starts_with(NEVER_FITS);
         if known != reason && (again || !is_placement) {
             self.change(turn, Cause::Scheduler, What::Waiting { task, reason: reason.to_owned() });
@@ -107,14 +104,14 @@ impl Manager {
 
     /// Sends the start of a task that is assigned to `worker`; again is harmless, the generation is the same.
     pub(super) fn send_start(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
-        let Some(record) = self.cluster.task(task) else { return };
+        let Some(row) = self.cluster.row(task) else { return };
         let status = TaskStatus {
             state: State::Scheduled,
-            generation: record.status().generation,
-            restart_count: record.status().restart_count,
+            generation: row.generation(),
+            restart_count: row.restart_count(),
             ..TaskStatus::default()
         };
-        let task = Task { id: task, spec: record.task.spec.clone(), status };
+        let task = Task { id: task, spec: row.whole_spec(), status };
         if task.spec.exclusive {
             self.renew_before_start(turn, worker);
         }
@@ -150,7 +147,7 @@ impl Manager {
     /// Lines a waiting task up: now, or after its backoff.
     pub(super) fn queue(&mut self, turn: &mut Turn, task: TaskId) {
         let now = turn.now;
-        let Some(queued) = self.cluster.task(task).and_then(|record| record.queued) else { return };
+        let Some(queued) = self.cluster.row(task).and_then(TaskRow::queued) else { return };
         let place = Place { position: queued.position, task };
         match queued.retry_at {
             Some(at) if at > now.wall => {
@@ -164,9 +161,9 @@ impl Manager {
 
     /// Puts a task that is due in its line; if nobody can take those, it is told so.
     pub(super) fn line_up(&mut self, turn: &mut Turn, place: Place) {
-        let Some(record) = self.cluster.task(place.task) else { return };
-        if record.queued.is_some_and(|queued| queued.position == place.position)
-            && let Some(reason) = self.queue.add(record, place.position)
+        let Some(row) = self.cluster.row(place.task) else { return };
+        if row.queued().is_some_and(|queued| queued.position == place.position)
+            && let Some(reason) = self.queue.add(row, place.position)
         {
             self.tell_waiting(turn, place.task, &reason, false);
         }
