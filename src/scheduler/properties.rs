@@ -175,8 +175,8 @@ impl World {
     fn is_fine_there(&self, worker: &WorkerRecord, spec: &TaskSpec) -> Result<(), TestCaseError> {
         prop_assert!(worker.takes_work());
         let live = || {
-            let tasks = self.cluster.tasks_of(&worker.id).filter_map(|task| self.cluster.task(task));
-            tasks.filter(|record| !record.state().has_ended()).map(|record| &record.task.spec)
+            let rows = self.cluster.tasks_of(&worker.id).filter_map(|task| self.cluster.row(task));
+            rows.filter(|row| !row.state().has_ended()).map(|row| &**row.spec())
         };
         let is_web = |spec: &TaskSpec| spec.labels.contains_key("app");
         let keeps_web_away =
@@ -187,18 +187,17 @@ impl World {
                 "zone=a" => zone == Some("a"),
                 "!zone" => zone.is_none(),
                 "spread:zone" => zone.is_some(),
-                "without:app=web" => !live().any(|other| is_web(other)),
+                "without:app=web" => !live().any(is_web),
                 "with:app=web" => {
                     let anywhere = self.tasks.iter().filter_map(|task| self.cluster.task(*task));
                     let mut anywhere = anywhere.filter(|record| !record.state().has_ended());
-                    live().any(|other| is_web(other))
-                        || (is_web(spec) && !anywhere.any(|record| is_web(&record.task.spec)))
+                    live().any(is_web) || (is_web(spec) && !anywhere.any(|record| is_web(&record.task.spec)))
                 }
                 other => unreachable!("{other}"),
             };
             prop_assert!(holds, "{constraint} on {worker:?}");
         }
-        prop_assert!(!(is_web(spec) && live().any(|other| keeps_web_away(other))));
+        prop_assert!(!(is_web(spec) && live().any(keeps_web_away)));
         prop_assert!(spec.port_bindings.is_none() || live().all(|other| other.port_bindings.is_none()));
         Ok(())
     }
