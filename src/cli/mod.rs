@@ -40,6 +40,7 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    allow_many_files();
     let is_waiting_run = matches!(&cli.command, Some(Command::Run(run)) if run.wait.wait);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
@@ -54,6 +55,14 @@ pub fn run() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Every connection is an open file, and the usual soft limit of 1,024 is for programs from before there were more.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn command(cli: Cli) -> Result<ExitCode, CliError> {

@@ -82,7 +82,7 @@ pub async fn wait(
     everything: bool,
 ) -> Result<(), CliError> {
     let mut observer = WaitObserver { waiting, printer, everything };
-    follow(watch, async || manager.watch().await, &mut observer).await
+    follow(watch, async |mark| manager.resume(mark).await, &mut observer).await
 }
 
 /// What becomes of the tasks of a manager elsewhere that are no longer waited for.

@@ -4,7 +4,7 @@
 mod handle;
 mod manager;
 
-pub use handle::{ManagerHandle, Watch};
+pub use handle::{ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
 
 pub use crate::http::{ClientError, http_client};

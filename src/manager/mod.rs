@@ -9,6 +9,8 @@ mod feed;
 mod handle;
 mod link;
 mod message;
+mod metrics;
+mod process;
 pub mod request;
 pub mod store;
 

@@ -41,6 +41,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         }
         Event::Focus { is_focused } => focus(model, is_focused),
         Event::Watching(cluster) => feed::watching(model, *cluster),
+        Event::Resumed => feed::resumed(model),
         Event::Feed(item) => feed::item(model, &item),
         Event::Cut(reason) => cut(model, reason),
         Event::Submitted(result) => submit::answered(model, result),
