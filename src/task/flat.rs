@@ -86,10 +86,10 @@ pub(super) struct FlatTask {
     port_bindings: Option<BTreeMap<String, String>>,
     restart_policy: String,
     #[serde(deserialize_with = "time")]
-    #[schema(value_type = Timestamp)]
+    #[schema(value_type = Timestamp, default = json!("0001-01-01T00:00:00Z"))]
     start_time: Option<Timestamp>,
     #[serde(deserialize_with = "time")]
-    #[schema(value_type = Timestamp)]
+    #[schema(value_type = Timestamp, default = json!("0001-01-01T00:00:00Z"))]
     finish_time: Option<Timestamp>,
     health_check: String,
     restart_count: u32,

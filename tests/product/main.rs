@@ -35,8 +35,10 @@
 mod support;
 
 mod alone;
+mod api;
 mod containers;
 mod demo;
+mod floods;
 mod kill;
 mod stage;
 mod submit;
@@ -45,6 +47,8 @@ mod workers;
 fn main() {
     let tests = [
         alone::tests(),
+        api::tests(),
+        floods::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),

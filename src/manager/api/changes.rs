@@ -24,7 +24,7 @@ use crate::manager::message::Pages;
 pub(super) struct Since {
     /// The last revision that is known already; 0 for all.
     #[serde(default)]
-    #[param(value_type = u64, required = false)]
+    #[param(required = false, format = "uint64")]
     since: u64,
     /// The time of the Change with that revision: where this cluster's is another one, it is another history, and the
     /// answer 410.

@@ -84,6 +84,7 @@ pub(super) struct TaskList {
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// Only tasks in this state, as its number.
+    #[param(minimum = 0, maximum = 4)]
     state: Option<u8>,
     /// Only tasks of exactly this name.
     name: Option<String>,
@@ -91,10 +92,10 @@ pub(super) struct Wanted {
     worker: Option<String>,
     /// The `next` of the page before.
     #[serde(default)]
-    #[param(required = false)]
+    #[param(required = false, format = "uint64")]
     after: u64,
-    /// 100 if it is left out; never more than 1,000.
-    #[param(minimum = 1)]
+    /// 100 if it is left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
@@ -121,8 +122,8 @@ pub(super) async fn tasks(
 
 fn limit(wanted: Option<u32>) -> Result<usize, Refusal> {
     match wanted.unwrap_or(DEFAULT_LIMIT) {
-        0 => Err(Refusal::new(400, "limit: expected a number of 1 or more, found 0")),
-        limit => Ok(limit.min(MOST) as usize),
+        limit @ 1..=MOST => Ok(limit as usize),
+        other => Err(Refusal::new(400, format!("limit: expected a number of 1 to {MOST}, found {other}"))),
     }
 }
 
@@ -202,12 +203,12 @@ pub(super) struct EventList {
 pub(super) struct Happened {
     /// Only what came after this revision.
     #[serde(default)]
-    #[param(required = false)]
+    #[param(required = false, format = "uint64")]
     since: u64,
     /// Only what happened to this task: its full id.
     task: Option<TaskId>,
-    /// The newest so many: 100 if it is left out; never more than 1,000.
-    #[param(minimum = 1)]
+    /// The newest so many: 100 if it is left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 

@@ -7,9 +7,9 @@ use crate::cluster::{Cause, What};
 use crate::manager::request::{RequestError, Submitted};
 use crate::task::{State, TaskEvent, TaskId, TaskSpec};
 
-/// Tasks that may wait for their start, in `pending` or with a worker that has not begun with them. Some hundred
-/// megabytes of memory; who submits more than that at once gains nothing by having all of it wait here.
-pub const MOST_WAITING: usize = 100_000;
+/// Tasks that may wait for their start, in `pending` or with a worker that has not begun with them: some 4 kB each with
+/// the mirror of a dashboard in the same process, so that a flood of them leaves a manager under 300 MB.
+pub const MOST_WAITING: usize = 50_000;
 
 impl Manager {
     pub(super) fn submit(
