@@ -21,7 +21,10 @@ use cube_tui::{
     task::{NetworkMode, Probe, State, Task, TaskSpec},
     worker::{
         Limits,
-        runtime::{Docker, Fake, Found, Probed, Runtime, RuntimeError, Sign, Started},
+        runtime::{
+            Docker, Exec, ExecInput, ExecOutput, Fake, Found, LogLines, LogsQuery, Probed, Runtime,
+            RuntimeError, Sign, Started,
+        },
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -187,6 +190,20 @@ impl Runtime for Timed {
 
     async fn watch(&self, signs: mpsc::Sender<Sign>) {
         self.docker.watch(signs).await;
+    }
+
+    async fn logs(&self, container: &str, query: LogsQuery) -> Result<LogLines, RuntimeError> {
+        self.docker.logs(container, query).await
+    }
+
+    async fn exec(
+        &self,
+        container: &str,
+        exec: &Exec,
+        input: mpsc::Receiver<ExecInput>,
+        output: mpsc::Sender<ExecOutput>,
+    ) -> Result<i64, RuntimeError> {
+        self.docker.exec(container, exec, input, output).await
     }
 }
 

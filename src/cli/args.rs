@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
+use super::events::{After, since};
+use super::ps::Filter;
 use super::run::RunArgs;
 use crate::demo::{COMMAND as DEMO_TASK, Program};
 use crate::tui::{Format, Size};
@@ -47,10 +49,30 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List the tasks
     Ps(PsArgs),
+    /// List the workers
+    Workers(WorkersArgs),
+    /// Show what happened
+    Events(EventsArgs),
+    /// Show all that is known of tasks or workers, as JSON
+    Inspect(InspectArgs),
+    /// Show what the tasks use, the hungriest first
+    Top(TopArgs),
+    /// Print what tasks say
+    Logs(LogsArgs),
+    /// Run a command in a task's container
+    Exec(ExecArgs),
     /// Stop tasks
     Stop(StopArgs),
+    /// Start tasks anew, whatever has become of them
+    Restart(RestartArgs),
+    /// Count on lost workers of an earlier run no more
+    Forget(ForgetArgs),
     /// Take over what the workers run after the store was lost or damaged
     Recover(RecoverArgs),
+    /// Print what a shell needs to complete this command line
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// How output looks.
@@ -70,7 +92,6 @@ pub struct OutputArgs {
 }
 
 #[derive(Args, Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct RootArgs {
     /// Run without a dashboard: print what happens until SIGINT or SIGTERM
     #[arg(long)]
@@ -87,20 +108,10 @@ pub struct RootArgs {
     /// How output looks
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "no_ui")]
     pub output: Output,
-    /// Also manage this worker; plain HTTP, so on this machine only; may be repeated
-    #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
-    pub worker: Vec<Address>,
-    /// Also manage this worker over plain HTTP beyond this machine, such as one of the book's
-    #[arg(long, value_name = "HOST:PORT")]
-    pub insecure_worker: Vec<Address>,
-    /// Run no worker here
-    #[arg(long)]
-    pub no_local_worker: bool,
-    /// Keep the store here instead of in the user's state folder
-    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub node: NodeArgs,
     /// Keep nothing: a cluster of its own in memory, whose containers go with it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "data_dir")]
     pub ephemeral: bool,
     /// Show the manager at URL instead of starting one
     #[arg(long, value_name = "URL", value_parser = manager_url,
@@ -112,6 +123,23 @@ pub struct RootArgs {
     /// Print one frame as text, or as SVG with WxH.svg, and exit
     #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
     pub snapshot: Option<(Size, Format)>,
+}
+
+/// What a manager's start is made of.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NodeArgs {
+    /// Also manage this worker; plain HTTP, so on this machine only; may be repeated
+    #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
+    pub worker: Vec<Address>,
+    /// Also manage this worker over plain HTTP beyond this machine, such as one of the book's
+    #[arg(long, value_name = "HOST:PORT")]
+    pub insecure_worker: Vec<Address>,
+    /// Run no worker here
+    #[arg(long)]
+    pub no_local_worker: bool,
+    /// Keep the store here instead of in the user's state folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 impl RootArgs {
@@ -189,11 +217,75 @@ pub struct WaitArgs {
 
 #[derive(Args, Debug)]
 pub struct PsArgs {
-    /// Only tasks in this state; may be repeated
-    #[arg(long, value_name = "STATE", value_parser = state)]
-    pub state: Vec<crate::task::State>,
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Go on: drawn anew on a terminal, otherwise a line for each change
+    #[arg(short, long)]
+    pub watch: bool,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// Tasks: a full id, the unique start of one, or a unique name
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Go on with what comes, until the tasks have ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger than a duration (5m) or a time (2026-11-24T07:00:00Z)
+    #[arg(long, value_name = "DUR|TIME", value_parser = Since::parse)]
+    pub since: Option<Since>,
+    /// Only the last N lines of each task
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    pub timestamps: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// From when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    At(jiff::Timestamp),
+}
+
+impl Since {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(ago) = humantime::parse_duration(text) {
+            return Ok(Self::Ago(ago));
+        }
+        let at = text.parse().map_err(|_| {
+            format!("expected a duration such as 5m or a time such as 2026-11-24T07:00:00Z, found {text:?}")
+        })?;
+        Ok(Self::At(at))
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct ExecArgs {
+    /// A task: a full id, the unique start of one, or a unique name
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Pass on what is typed or piped in
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command a terminal: this one
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Set a variable; may be repeated
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub env: Vec<String>,
+    /// Run it as this user
+    #[arg(short, long, value_name = "USER")]
+    pub user: Option<String>,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub cmd: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -209,20 +301,91 @@ pub struct StopArgs {
 
 #[derive(Args, Debug)]
 pub struct RecoverArgs {
-    /// The store's folder, if it is not in the user's state folder
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Also ask this worker; plain HTTP, so on this machine only; may be repeated
-    #[arg(long, value_name = "HOST:PORT", value_parser = loopback_worker)]
-    pub worker: Vec<Address>,
-    /// Also ask this worker over plain HTTP beyond this machine, such as one of the book's
-    #[arg(long, value_name = "HOST:PORT")]
-    pub insecure_worker: Vec<Address>,
-    /// Run no worker here
-    #[arg(long)]
-    pub no_local_worker: bool,
+    #[command(flatten)]
+    pub node: NodeArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct RestartArgs {
+    /// Tasks: a full id, the unique start of one, or a unique name
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Print what happens, and end once the tasks run again
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up waiting after this long (90s, 5m)
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct WorkersArgs {
+    /// Go on: drawn anew on a terminal, otherwise a line for each change
+    #[arg(short, long)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ForgetArgs {
+    /// Lost workers of an earlier run; their tasks start elsewhere
+    #[arg(required = true, value_name = "WORKER")]
+    pub workers: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct EventsArgs {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only of this task (a full id, the unique start of one, or a unique name); may be repeated
+    #[arg(long, value_name = "ID")]
+    pub task: Vec<String>,
+    /// Only since then: so long ago (5m), or after a revision (120)
+    #[arg(long, value_name = "DUR|REV", value_parser = since)]
+    pub since: Option<After>,
+    /// The newest so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// Tasks (a full id, the unique start of one, or a unique name) or workers
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// Print one table and end
+    #[arg(long)]
+    pub once: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write a page for each command here instead of the program's page to stdout
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 fn manager_url(text: &str) -> Result<String, String> {
@@ -238,13 +401,6 @@ fn picture(text: &str) -> Result<(Size, Format), String> {
         Some(size) => Ok((size.parse()?, Format::Svg)),
         None => Ok((text.parse()?, Format::Text)),
     }
-}
-
-fn state(text: &str) -> Result<crate::task::State, String> {
-    let states = crate::task::State::ALL;
-    states.into_iter().find(|state| state.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-        format!("expected one of {}", states.map(|state| state.name().to_lowercase()).join(", "))
-    })
 }
 
 #[cfg(test)]
@@ -277,7 +433,21 @@ mod tests {
             "submit a.json b.json --wait --timeout 5m --output json",
             "run alpine --wait -- sh -c exit",
             "ps --state running --output json",
+            "ps --state crashloop --state stopping --worker localhost:5555 --name web-* --watch",
+            "workers --watch",
+            "events --follow --task web --since 5m --limit 20",
+            "events --since 120 --output json",
+            "inspect web localhost:5555",
+            "top --once",
+            "restart web 55ab01fe --wait --timeout 90s",
+            "forget 10.0.0.2:5555",
+            "completions bash",
+            "man --dir pages",
             "stop 55ab01fe web --wait",
+            "logs 55ab01fe web -f --since 5m --tail 10 -t --output json",
+            "logs web --since 2026-11-24T07:00:00Z",
+            "exec web -- ls -l",
+            "exec -it -e A=1 -u nobody web -- sh",
             "recover --data-dir x --worker localhost:5560 --insecure-worker 10.0.0.2:5555 --output json",
         ] {
             if let Err(error) = parse(line) {
@@ -304,8 +474,17 @@ mod tests {
             "submit",
             "submit a --wait --detach",
             "stop",
+            "logs",
+            "logs web --since yesterday",
+            "logs web --tail -1",
+            "exec web",
+            "exec web ls",
             "run",
             "ps --state gone",
+            "events --since yesterday",
+            "restart",
+            "restart web --timeout 5s",
+            "completions tcsh",
             "frobnicate",
         ] {
             let error = parse(line).expect_err(line);

@@ -46,7 +46,11 @@ pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, Cl
         };
         return begun.end(ended, &mut printer).await;
     }
-    let title = Title { cluster: "demo".to_owned(), on_quit: "everything of the demo is removed".to_owned() };
+    let title = Title {
+        cluster: "demo".to_owned(),
+        on_quit: "everything of the demo is removed".to_owned(),
+        ..Title::default()
+    };
     let own = environment.clone();
     let (begun, ended) = dashboard(environment, title, async move {
         let begun = begin(&own).await?;

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::answer::answer;
 use super::exit::CliError;
 use super::follow::{Observer, follow};
 use crate::client::ManagerHandle;
@@ -53,7 +54,7 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 /// Waits until some engine is known to be usable; an error if none is.
 pub async fn need_an_engine(manager: &ManagerHandle) -> Result<(), CliError> {
     let found = async {
-        let watch = manager.watch().await?;
+        let watch = answer(manager, manager.watch()).await?;
         follow(watch, async |mark| manager.resume(mark).await, &mut EngineObserver).await
     };
     tokio::time::timeout(KNOWN_WITHIN, found).await.unwrap_or_else(|_| {

@@ -1,10 +1,11 @@
-//! What the environment says, read once: variables, then defaults. Nobody else reads it.
+//! What the environment says, read once: variables, then the config file, then defaults. Nobody else reads it.
 
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
 
 use super::address::Address;
+use super::config_file::{ConfigFile, Place};
 use super::exit::CliError;
 use crate::worker::runtime::DEFAULT_DOCKER_HOST;
 
@@ -21,27 +22,29 @@ pub struct Environment {
     pub color: bool,
     /// `RUST_LOG`: how much is logged.
     pub rust_log: Option<String>,
+    /// Where the store lives, by the config file.
+    pub data_dir: Option<PathBuf>,
     /// What `~/` means.
     pub home: Option<PathBuf>,
 }
 
 impl Environment {
     /// Reads the process's own.
-    pub fn of_process() -> Result<Self, CliError> {
-        Self::read(|name| std::env::var(name).ok())
+    pub fn of_process(config: &ConfigFile) -> Result<Self, CliError> {
+        Self::read(config, |name| std::env::var(name).ok())
     }
 
     /// Reads it from `variable`. An empty value counts as unset.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, CliError> {
+    pub fn read(config: &ConfigFile, variable: impl Fn(&str) -> Option<String>) -> Result<Self, CliError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let address = |host: &str, port: &str, default: u16| {
+        let address = |host: &str, port: &str, place: &Place, default: u16| {
             let port = match set(port) {
-                None => default,
+                None => place.port.unwrap_or(default),
                 Some(text) => text.parse().map_err(|_| {
                     CliError::usage(format!("{port}: expected a port from 0 to 65535, found {text:?}"))
                 })?,
             };
-            let name = set(host).unwrap_or_else(|| "localhost".to_owned());
+            let name = set(host).or_else(|| place.host.clone()).unwrap_or_else(|| "localhost".to_owned());
             let text = if name.contains(':') && !name.starts_with('[') {
                 format!("[{name}]:{port}")
             } else {
@@ -50,10 +53,13 @@ impl Environment {
             text.parse().map_err(|_| CliError::usage(format!("{host}: expected a host name, found {name:?}")))
         };
         Ok(Self {
-            worker: address("CUBE_HOST", "CUBE_PORT", 5555)?,
-            manager: address("CUBE_MANAGER_HOST", "CUBE_MANAGER_PORT", 5556)?,
-            docker_host: set("DOCKER_HOST").unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned()),
-            color: set("NO_COLOR").is_none(),
+            worker: address("CUBE_HOST", "CUBE_PORT", &config.worker, 5555)?,
+            manager: address("CUBE_MANAGER_HOST", "CUBE_MANAGER_PORT", &config.manager, 5556)?,
+            docker_host: set("DOCKER_HOST")
+                .or_else(|| config.docker_host.clone())
+                .unwrap_or_else(|| DEFAULT_DOCKER_HOST.to_owned()),
+            color: set("NO_COLOR").is_none() && config.color.unwrap_or(true),
+            data_dir: config.data_dir.clone(),
             rust_log: set("RUST_LOG"),
             home: set("HOME").map(PathBuf::from),
         })
@@ -70,10 +76,15 @@ impl Environment {
 
 #[cfg(test)]
 mod tests {
-    use super::Environment;
+    use super::{ConfigFile, Environment};
 
     fn read(variables: &[(&str, &str)]) -> Result<Environment, super::CliError> {
-        Environment::read(|name| {
+        read_with("", variables)
+    }
+
+    fn read_with(config: &str, variables: &[(&str, &str)]) -> Result<Environment, super::CliError> {
+        let config: ConfigFile = toml::from_str(config).unwrap();
+        Environment::read(&config, |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }
@@ -91,6 +102,17 @@ mod tests {
         ];
         let set = read(&set).unwrap();
         assert_eq!((set.worker.to_string(), set.manager.to_string()), ("[::1]:0".into(), "box:1".into()));
+    }
+
+    #[test]
+    fn variables_win_over_the_config_file() {
+        let config =
+            "color = false\ndocker_host = \"unix:///podman\"\n[manager]\nhost = \"box\"\nport = 7000";
+        let of_file = read_with(config, &[]).unwrap();
+        assert_eq!((of_file.manager.to_string(), of_file.color), ("box:7000".into(), false));
+        assert_eq!(of_file.docker_host, "unix:///podman");
+        let of_both = read_with(config, &[("CUBE_MANAGER_PORT", "1"), ("DOCKER_HOST", "unix:///d")]).unwrap();
+        assert_eq!((of_both.manager.to_string(), of_both.docker_host), ("box:1".into(), "unix:///d".into()));
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl History {
         let (generation, restart_count) = (status.generation + 1, status.restart_count + 1);
         let retry_at = self.time() + SignedDuration::from_secs(38);
         let reason = "restart".into();
-        let what = What::Restarting { task, generation, restart_count, crashes, reason, retry_at };
+        let what =
+            What::Restarting { task, generation, restart_count, crashes, reason, retry_at, by_hand: false };
         self.change(Cause::RestartPolicy, what)
     }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::exit::CliError;
@@ -26,6 +26,21 @@ pub trait Observer {
     fn changed(&mut self, change: &Change, after: &Cluster) -> Result<ControlFlow<()>, CliError>;
     /// The connection was cut and is looked for again.
     fn cut_off(&mut self, error: &RequestError);
+
+    /// Something that is not history.
+    fn passed_by(&mut self, _: &FeedItem, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// How often it wants a [tick](Self::tick), if at all.
+    fn every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time has passed.
+    fn tick(&mut self, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// Follows until `observer` has enough. `again` resumes from where the mirror stands.
@@ -38,18 +53,24 @@ pub async fn follow(
     if observer.begin(&cluster)?.is_break() {
         return Ok(());
     }
+    let mut tick = observer.every().map(|every| Instant::now() + every);
     loop {
         let error = loop {
-            match items.next().await {
-                Some(Ok(FeedItem::Change(change))) => {
-                    if fold(&mut cluster, &change, observer)?.is_break() {
-                        return Ok(());
-                    }
+            let flow = match next(&mut items, tick).await {
+                Next::Tick(every) => {
+                    tick = observer.every().map(|wait| every + wait);
+                    observer.tick(&cluster)?
                 }
-                Some(Ok(FeedItem::Sample(_) | FeedItem::Progress(_))) => {}
-                Some(Err(error)) if error.is_temporary() => break error,
-                Some(Err(error)) => return Err(error.into()),
-                None => break RequestError::Unreachable("the manager ended the connection".to_owned()),
+                Next::Item(Some(Ok(FeedItem::Change(change)))) => fold(&mut cluster, &change, observer)?,
+                Next::Item(Some(Ok(item))) => observer.passed_by(&item, &cluster)?,
+                Next::Item(Some(Err(error))) if error.is_temporary() => break error,
+                Next::Item(Some(Err(error))) => return Err(error.into()),
+                Next::Item(None) => {
+                    break RequestError::Unreachable("the manager ended the connection".to_owned());
+                }
+            };
+            if flow.is_break() {
+                return Ok(());
             }
         };
         observer.cut_off(&error);
@@ -62,6 +83,23 @@ pub async fn follow(
                 }
             }
         }
+    }
+}
+
+enum Next {
+    Item(Option<Result<FeedItem, RequestError>>),
+    Tick(Instant),
+}
+
+async fn next(
+    items: &mut (impl Stream<Item = Result<FeedItem, RequestError>> + Unpin),
+    tick: Option<Instant>,
+) -> Next {
+    let Some(tick) = tick else { return Next::Item(items.next().await) };
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep_until(tick) => Next::Tick(Instant::now()),
+        item = items.next() => Next::Item(item),
     }
 }
 

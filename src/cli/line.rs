@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
+use super::print::escaped;
 use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerRecord};
 use crate::task::{HostPort, State, Task, is_unprintable};
 
@@ -58,6 +59,12 @@ impl<'a> Line<'a> {
         let (revision, time, cause) = (change.revision, change.time, Some(change.cause));
         match &change.what {
             What::Worker { worker } => Some(Self::of_worker(worker, revision, time, cause)),
+            What::Forgotten { worker } => Some(Self {
+                revision,
+                cause: cause.map(Cause::words),
+                state: "forgotten",
+                ..Self::of_listening(Kind::Worker, Some(worker.as_str()), None, time)
+            }),
             what => {
                 let record = after.task(what.task_id()?)?;
                 Some(Self { revision, time, ..Self::of_task(record, after, cause) })
@@ -121,15 +128,15 @@ impl<'a> Line<'a> {
 
     /// A manager's API listens at `address`.
     pub fn of_manager_listening(address: &'a str, time: Timestamp) -> Self {
-        Self::of_listening(Kind::Manager, None, address, time)
+        Self::of_listening(Kind::Manager, None, Some(address), time)
     }
 
     /// The API of the worker `id` listens at `address`.
     pub fn of_worker_listening(id: &'a str, address: &'a str, time: Timestamp) -> Self {
-        Self::of_listening(Kind::Worker, Some(id), address, time)
+        Self::of_listening(Kind::Worker, Some(id), Some(address), time)
     }
 
-    fn of_listening(kind: Kind, worker: Option<&'a str>, address: &'a str, time: Timestamp) -> Self {
+    fn of_listening(kind: Kind, worker: Option<&'a str>, address: Option<&'a str>, time: Timestamp) -> Self {
         Self {
             v: 1,
             revision: 0,
@@ -142,14 +149,14 @@ impl<'a> Line<'a> {
             exit_code: None,
             stopping: false,
             crash_loop: None,
-            address: Some(address),
+            address,
             task: None,
         }
     }
 
     pub fn json(&self) -> String {
         // A struct of strings and numbers: there is nothing in it that JSON could not say.
-        serde_json::to_string(self).unwrap_or_default()
+        escaped(&serde_json::to_string(self).unwrap_or_default())
     }
 
     /// The same for people: `08:00:03  Failed     web (55ab01fe) on localhost:5555: exit 3`.

@@ -2,36 +2,53 @@
 //! room that reads the environment and that prints.
 
 mod address;
+mod answer;
 mod args;
+mod completions;
+mod config_file;
 mod dashboard;
 mod demo;
 mod engine;
 mod environment;
+mod events;
+mod exec;
 mod exit;
 #[cfg(test)]
 mod fixture;
 mod follow;
+mod forget;
 mod input;
+mod inspect;
 mod line;
+mod live;
+mod loads;
 mod logging;
+mod logs;
 mod no_ui;
 mod node;
 mod print;
+mod progress;
 mod ps;
 mod recover;
 mod resolve;
+mod restart;
 mod run;
 mod signals;
 mod stop;
 mod submit;
+mod table;
+mod top;
 mod wait;
+mod watch_lines;
 mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use args::{Cli, Command};
+use config_file::ConfigFile;
 use environment::Environment;
 use exit::CliError;
 
@@ -39,12 +56,23 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
     allow_many_files();
-    let is_waiting_run = matches!(&cli.command, Some(Command::Run(run)) if run.wait.wait);
+    let (cli, config) = match parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            print::Printer::new(args::Output::Text).failure(&error);
+            return error.exit.into();
+        }
+    };
+    let is_waiting_run = match &cli.command {
+        Some(Command::Run(run)) => run.wait.wait,
+        // Its exit codes are the command's, too.
+        Some(Command::Exec(_)) => true,
+        _ => false,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(command(cli)),
+        Ok(runtime) => runtime.block_on(command(cli, &config)),
         Err(error) => Err(CliError::unreachable(format!("cannot start: {error}"))),
     };
     match ended {
@@ -65,13 +93,32 @@ fn allow_many_files() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-async fn command(cli: Cli) -> Result<ExitCode, CliError> {
-    let environment = Environment::of_process()?;
+/// The arguments, with the user's config file as their defaults.
+fn parse() -> Result<(Cli, ConfigFile), CliError> {
+    let config = ConfigFile::of_user().and_then(|config| {
+        let command = config.as_defaults(Cli::command())?;
+        Ok((command, config))
+    });
+    match config {
+        Ok((command, config)) => {
+            let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+            Ok((cli, config))
+        }
+        Err(error) => {
+            // Help is given all the same.
+            Cli::parse();
+            Err(error)
+        }
+    }
+}
+
+async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
+    let environment = Environment::of_process(config)?;
     let rust_log = environment.rust_log.as_deref();
     match &cli.command {
         None if cli.root.has_dashboard() => {
             // An attached or ephemeral one leaves nothing in a folder of its own.
-            if let Some(folder) = node::folder(&cli.root)? {
+            if let Some(folder) = node::folder(&cli.root, &environment)? {
                 logging::to_file(rust_log, &folder);
             }
         }
@@ -84,10 +131,20 @@ async fn command(cli: Cli) -> Result<ExitCode, CliError> {
         Some(Command::Demo(args)) => demo::demo(&args, &environment).await,
         Some(Command::DemoTask(args)) => return demo::task(args).await,
         Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
-        Some(Command::Run(args)) => run::run(&args, &manager(&environment)).await,
+        Some(Command::Run(args)) => run::run(&args, &manager(&environment), environment.color).await,
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
+        Some(Command::Logs(args)) => logs::logs(&args, &manager(&environment), environment.color).await,
+        Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment)).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
+        Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment)).await,
+        Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment)).await,
+        Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment)).await,
+        Some(Command::Events(args)) => events::events(&args, &manager(&environment)).await,
+        Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment)).await,
+        Some(Command::Top(args)) => top::top(&args, &manager(&environment)).await,
+        Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Man(args)) => completions::man(&args),
     };
     exit.map(ExitCode::from)
 }

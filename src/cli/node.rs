@@ -19,7 +19,7 @@ use crate::client::{ManagerClient, ManagerHandle, http_client};
 use crate::cluster::Cause;
 use crate::manager::WorkerAddress;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
-use crate::task::TaskEvent;
+use crate::task::{TaskEvent, WorkerId};
 use crate::tui::Title;
 
 /// What the local worker is called when its port is not known before it listens.
@@ -45,7 +45,7 @@ pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, Cl
     }
     let title = match &args.attach {
         Some(url) => attached_to(url),
-        None => own_title(args.ephemeral),
+        None => own_title(args, environment),
     };
     let (own_args, own_environment) = (args.clone(), environment.clone());
     let (begun, ended) = dashboard(environment, title, async move {
@@ -70,7 +70,7 @@ async fn without_dashboard(
 ) -> Result<Exit, CliError> {
     if let Some(picture) = args.snapshot {
         let title = match begun {
-            Begun::Here(_) => own_title(args.ephemeral),
+            Begun::Here(_) => own_title(args, environment),
             Begun::Elsewhere { url, .. } => attached_to(url),
         };
         if !events.is_empty() {
@@ -84,14 +84,15 @@ async fn without_dashboard(
     no_ui(args, events, begun.manager(), &mut Printer::new(args.output)).await
 }
 
-fn own_title(is_ephemeral: bool) -> Title {
-    let on_quit = if is_ephemeral { "its containers are removed" } else { "containers keep running" };
-    Title { on_quit: on_quit.to_owned(), ..Title::default() }
+fn own_title(args: &RootArgs, environment: &Environment) -> Title {
+    let on_quit = if args.ephemeral { "its containers are removed" } else { "containers keep running" };
+    let local_worker = (!args.node.no_local_worker).then(|| local_worker_id(environment));
+    Title { on_quit: on_quit.to_owned(), has_manager: true, local_worker, ..Title::default() }
 }
 
 fn attached_to(url: &str) -> Title {
     let cluster = url.strip_prefix("http://").unwrap_or(url).to_owned();
-    Title { cluster, on_quit: "the manager goes on".to_owned() }
+    Title { cluster, on_quit: "the manager goes on".to_owned(), ..Title::default() }
 }
 
 fn remote(url: &str) -> ManagerHandle {
@@ -139,7 +140,7 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
         match node::start(config(args, environment)?).await? {
             node::Begun::Node(node) => return Ok(Begun::Here(Box::new(node))),
             node::Begun::Held(Holder { pid, api: Some(api) }) => {
-                if !(args.worker.is_empty() && args.insecure_worker.is_empty()) {
+                if !(args.node.worker.is_empty() && args.node.insecure_worker.is_empty()) {
                     let message = format!(
                         "--worker and --insecure-worker are for a manager's start; stop process {pid} first, or \
                          use --ephemeral or another --data-dir"
@@ -165,8 +166,8 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
 }
 
 /// Where this start remembers, if it does.
-pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
-    match &args.data_dir {
+pub fn folder(args: &RootArgs, environment: &Environment) -> Result<Option<PathBuf>, CliError> {
+    match args.node.data_dir.as_ref().or(environment.data_dir.as_ref()) {
         _ if args.ephemeral || args.attach.is_some() => Ok(None),
         Some(dir) => Ok(Some(dir.clone())),
         None => Environment::state_folder().map(Some),
@@ -174,15 +175,15 @@ pub fn folder(args: &RootArgs) -> Result<Option<PathBuf>, CliError> {
 }
 
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
-    let folder = folder(args)?;
-    let local_worker = (!args.no_local_worker)
+    let folder = folder(args, environment)?;
+    let local_worker = (!args.node.no_local_worker)
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
     let worker = |address: &Address, insecure| {
         let address = address.to_string();
         WorkerAddress { id: address.as_str().into(), address: address.as_str().into(), insecure }
     };
-    let workers = args.worker.iter().map(|address| worker(address, false));
-    let insecure_workers = args.insecure_worker.iter().map(|address| worker(address, true));
+    let workers = args.node.worker.iter().map(|address| worker(address, false));
+    let insecure_workers = args.node.insecure_worker.iter().map(|address| worker(address, true));
     Ok(node::Config {
         folder,
         manager: manager_listener(environment),
@@ -201,11 +202,15 @@ pub fn worker_listener(address: &Address) -> node::Address {
     node::Address { what: "worker", host, port, variable: "CUBE_PORT" }
 }
 
-pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
-    let id = match environment.worker.port {
+fn local_worker_id(environment: &Environment) -> WorkerId {
+    match environment.worker.port {
         0 => LOCAL_WORKER.into(),
         _ => environment.worker.to_string().as_str().into(),
-    };
+    }
+}
+
+pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
+    let id = local_worker_id(environment);
     LocalWorker { id, address: worker_listener(&environment.worker), engine }
 }
 
@@ -255,7 +260,7 @@ mod tests {
 
     fn config_of(line: &str, variables: &[(&str, &str)]) -> node::Config {
         let cli = Cli::try_parse_from(std::iter::once("cube-tui").chain(line.split_whitespace())).unwrap();
-        let environment = Environment::read(|name| {
+        let environment = Environment::read(&crate::cli::config_file::ConfigFile::default(), |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         });
         config(&cli.root, &environment.unwrap()).unwrap()

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::args::Output;
 use super::exit::CliError;
 use super::line::{Line, printable};
+use crate::task::is_unprintable;
 
 /// Prints one command's output.
 pub struct Printer {
@@ -30,6 +31,15 @@ impl Printer {
             results: Box::new(io::stdout()),
             remarks: Box::new(io::stderr()),
             zone: TimeZone::system(),
+        }
+    }
+
+    /// For a command whose stdout is somebody else's: there, lines for people go to stderr.
+    pub fn beside_output(output: Output) -> Self {
+        let printer = Self::new(output);
+        match output {
+            Output::Text => Self { results: Box::new(io::stderr()), ..printer },
+            Output::Json => printer,
         }
     }
 
@@ -72,6 +82,13 @@ impl Printer {
         Ok(())
     }
 
+    /// A value as a line of JSON.
+    pub fn json(&mut self, value: &impl serde::Serialize) -> Result<(), CliError> {
+        // Plain values: there is nothing in them that JSON could not say.
+        let text = serde_json::to_string(value).unwrap_or_default();
+        self.result(&escaped(&text))
+    }
+
     /// Why a command failed; nothing if there is nothing to say.
     pub fn failure(&mut self, error: &CliError) {
         if !error.message.is_empty() {
@@ -82,5 +99,37 @@ impl Printer {
     /// Something to know beside the results. That it could not be said is no reason to end.
     pub fn remark(&mut self, text: &str) {
         let _ = writeln!(self.remarks, "cube-tui: {}", printable(text));
+    }
+}
+
+/// JSON in which nothing is left that a terminal would obey: JSON itself escapes C0 only. Its meaning stays the same,
+/// since such characters stand in strings only.
+pub fn escaped(json: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_unprintable(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Fails never: memory has room.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn escaped_json_says_the_same_and_moves_no_cursor() {
+        let name = "a\u{9b}2J\u{7f}b\u{202e}c\u{e0041}d\x1b]52;c;aGk=\x07";
+        let json = serde_json::to_string_pretty(&[name]).unwrap();
+        let text = escaped(&json);
+        assert!(!text.contains(|c: char| c != '\n' && crate::task::is_unprintable(c)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), [name]);
     }
 }

@@ -13,7 +13,7 @@ use super::exit::{CliError, Exit};
 use super::line::{Line, printable};
 use super::node::{Begun, begin, folder};
 use super::print::Printer;
-use super::ps::{empty_table, text_of};
+use super::table::{add_row, table_of, text_of};
 use crate::client::ManagerHandle;
 use crate::cluster::{Cause, Cluster};
 use crate::manager::decide::LOST_AFTER;
@@ -33,7 +33,7 @@ const LOST_FOR_GOOD: &str = "tasks that still waited in `pending`, and wishes to
 pub async fn recover(args: &RecoverArgs, environment: &Environment) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output.output);
     let root = root_args(args);
-    let is_new = match folder(&root)? {
+    let is_new = match folder(&root, environment)? {
         Some(folder) if !folder.exists() => {
             // A name with a slip in it must not become a second cluster that takes the first one's tasks.
             let why = format!(
@@ -55,14 +55,7 @@ pub async fn recover(args: &RecoverArgs, environment: &Environment) -> Result<Ex
 
 /// The node that a recovery needs where no manager runs.
 fn root_args(args: &RecoverArgs) -> RootArgs {
-    RootArgs {
-        no_ui: true,
-        data_dir: args.data_dir.clone(),
-        worker: args.worker.clone(),
-        insecure_worker: args.insecure_worker.clone(),
-        no_local_worker: args.no_local_worker,
-        ..RootArgs::default()
-    }
+    RootArgs { no_ui: true, node: args.node.clone(), ..RootArgs::default() }
 }
 
 /// Tells how the store was found; true if what was in it is gone.
@@ -145,18 +138,18 @@ fn print(
 }
 
 fn table(taken: &[TakenOver]) -> String {
-    let mut table = empty_table(None);
-    table.set_header(["ID", "NAME", "WORKER", "CONTAINER", "STATE"]);
+    let mut table = table_of(["ID", "NAME", "WORKER", "CONTAINER", "STATE"], None);
     for TakenOver { worker, task } in taken {
-        table.add_row([
+        let cells = [
             task.id.short(),
             printable(&task.spec.name),
             printable(worker.as_str()),
             printable(&task.status.container_id.chars().take(12).collect::<String>()),
             task.status.state.name().to_owned(),
-        ]);
+        ];
+        add_row(&mut table, cells);
     }
-    text_of(&table)
+    text_of(&table, None)
 }
 
 #[cfg(test)]

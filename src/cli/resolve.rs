@@ -9,6 +9,18 @@ pub fn task_id(cluster: &Cluster, text: &str) -> Result<TaskId, CliError> {
     cluster.find(text).map_err(|error| CliError::usage(error.to_string()))
 }
 
+/// Every task that is named, once.
+pub fn task_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<TaskId>, CliError> {
+    let mut tasks = Vec::new();
+    for id in ids {
+        let task = task_id(cluster, id)?;
+        if !tasks.contains(&task) {
+            tasks.push(task);
+        }
+    }
+    Ok(tasks)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{History, id};

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::args::{OutputArgs, WaitArgs};
 use super::exit::{CliError, Exit};
+use super::logs::{LogPrinter, print_until_end};
 use super::print::Printer;
-use super::submit::{submit_and_wait, submit_only};
+use super::submit::{submit_and_wait_beside, submit_only};
 use crate::client::ManagerHandle;
 use crate::task::{
     HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list,
@@ -16,14 +17,20 @@ use crate::task::{
 };
 
 /// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
-pub async fn run(args: &RunArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+pub async fn run(args: &RunArgs, manager: &ManagerHandle, color: bool) -> Result<Exit, CliError> {
     let task = Task { id: TaskId::random(), spec: Arc::new(args.spec()?), ..Task::default() };
     let event = TaskEvent::start(task, jiff::Timestamp::now());
-    let mut printer = Printer::new(args.output.output);
     if args.wait.wait {
-        let waiting = submit_and_wait(manager, vec![event], args.wait.timeout, &mut printer, false).await?;
+        // What the task says goes to stdout, and so what cube-tui says of it does not.
+        let mut printer = Printer::beside_output(args.output.output);
+        let task = event.task.id;
+        let said = LogPrinter::new(args.output.output, false, color);
+        let said = print_until_end(manager, task, said);
+        let waiting =
+            submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said).await?;
         Ok(waiting.exit_of_run())
     } else {
+        let mut printer = Printer::new(args.output.output);
         submit_only(manager, vec![event], &mut printer).await?;
         Ok(Exit::Done)
     }
@@ -83,6 +90,9 @@ pub struct RunArgs {
     /// Failed checks in a row that make it unhealthy
     #[arg(long, value_name = "TIMES")]
     pub health_retries: Option<u32>,
+    /// Never run it twice at once, not even for a moment
+    #[arg(long)]
+    pub exclusive: bool,
     /// Seconds between SIGTERM and SIGKILL
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
@@ -123,6 +133,7 @@ impl RunArgs {
             mounts: self.mount.clone(),
             labels: self.label.iter().cloned().collect(),
             stop_timeout_s: self.stop_timeout,
+            exclusive: self.exclusive,
             ..TaskSpec::default()
         };
         spec.check()
@@ -252,7 +263,7 @@ mod tests {
     fn options_become_a_spec() {
         let spec = spec(
             "alpine --name web -e A=1 -e B=x=y -p 8080:80 -p 53/udp --cpu 0.5 -m 64m --restart on-failure:3 \
-             -v data:/d:ro -l team=red --stop-timeout 3 -- sh -c exit",
+             -v data:/d:ro -l team=red --stop-timeout 3 --exclusive -- sh -c exit",
         )
         .unwrap();
         assert_eq!((&*spec.name, &*spec.image), ("web", "alpine"));
@@ -264,7 +275,7 @@ mod tests {
         assert_eq!((spec.cpu.to_string(), spec.memory_bytes), ("0.5".to_owned(), 64 << 20));
         assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
         assert_eq!(spec.labels["team"], "red");
-        assert_eq!(spec.stop_timeout_s, Some(3));
+        assert_eq!((spec.stop_timeout_s, spec.exclusive), (Some(3), true));
     }
 
     #[test]

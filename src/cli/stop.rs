@@ -1,23 +1,23 @@
 //! `stop ID…`: asks for the stop of tasks and, if asked to, waits until they have ended.
 
+use super::answer::answer;
 use super::args::StopArgs;
 use super::exit::{CliError, Exit};
 use super::line::{Line, name_of};
 use super::print::Printer;
-use super::resolve::task_id;
+use super::resolve::task_ids;
 use super::submit::{TASKS_GO_ON, wait, within};
 use super::wait::Waiting;
 use crate::client::ManagerHandle;
 use crate::cluster::{Cause, Cluster};
 use crate::manager::request::Stopping;
-use crate::task::TaskId;
 
 pub async fn stop(args: &StopArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output.output);
     within(args.wait.timeout, TASKS_GO_ON, async {
-        let watch = manager.watch().await?;
+        let watch = answer(manager, manager.watch()).await?;
         let tasks = task_ids(&watch.cluster, &args.ids)?;
-        let outcomes = manager.stop(tasks.clone(), Cause::Command).await?;
+        let outcomes = answer(manager, manager.stop(tasks.clone(), Cause::Command)).await?;
         if args.wait.wait {
             let mut waiting = Waiting::for_tasks(tasks);
             wait(manager, watch, &mut waiting, &mut printer, false).await?;
@@ -35,18 +35,6 @@ pub async fn stop(args: &StopArgs, manager: &ManagerHandle) -> Result<Exit, CliE
         Ok(Exit::Done)
     })
     .await
-}
-
-/// Every task that is named, once.
-fn task_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<TaskId>, CliError> {
-    let mut tasks = Vec::new();
-    for id in ids {
-        let task = task_id(cluster, id)?;
-        if !tasks.contains(&task) {
-            tasks.push(task);
-        }
-    }
-    Ok(tasks)
 }
 
 fn sentence(cluster: &Cluster, outcome: &Stopping) -> String {

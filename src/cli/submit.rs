@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answer::answer;
 use super::args::SubmitArgs;
 use super::engine::need_an_engine;
 use super::exit::{CliError, Exit};
@@ -9,6 +10,7 @@ use super::follow::follow;
 use super::input::task_events;
 use super::line::{Line, name_of};
 use super::print::Printer;
+use super::progress::Waits;
 use super::signals::StopSignals;
 use super::wait::{WaitObserver, Waiting};
 use crate::client::{ManagerHandle, Watch};
@@ -73,6 +75,27 @@ pub async fn submit_and_wait(
     within(timeout, then, submitting).await
 }
 
+/// The same for one task, while something else is done with it that ends when it does.
+pub async fn submit_and_wait_beside(
+    manager: &ManagerHandle,
+    events: Vec<TaskEvent>,
+    timeout: Option<Duration>,
+    printer: &mut Printer,
+    beside: impl Future<Output = Result<(), CliError>>,
+) -> Result<Waiting, CliError> {
+    let mut waiting = Waiting::for_tasks(events.iter().map(|event| event.task.id));
+    within(timeout, TASKS_GO_ON, async {
+        need_an_engine(manager).await?;
+        let watch = manager.watch().await?;
+        remark_known(manager, events, printer).await?;
+        let waited = wait(manager, watch, &mut waiting, printer, false);
+        let (waited, beside) = tokio::join!(waited, beside);
+        waited.and(beside)?;
+        Ok(waiting)
+    })
+    .await
+}
+
 /// Waits until every task has ended for good. `watch` may be older than the submit.
 pub async fn wait(
     manager: &ManagerHandle,
@@ -81,7 +104,9 @@ pub async fn wait(
     printer: &mut Printer,
     everything: bool,
 ) -> Result<(), CliError> {
-    let mut observer = WaitObserver { waiting, printer, everything };
+    // One that prints everything tells enough.
+    let waits = if everything || printer.is_json() { None } else { Waits::on_terminal() };
+    let mut observer = WaitObserver { waiting, printer, everything, waits };
     follow(watch, async |mark| manager.resume(mark).await, &mut observer).await
 }
 
@@ -118,7 +143,7 @@ async fn remark_known(
     printer: &mut Printer,
 ) -> Result<(), CliError> {
     let names: Vec<_> = events.iter().map(|event| name_of(&event.task)).collect();
-    let outcomes = manager.submit(events, Cause::Command).await?;
+    let outcomes = answer(manager, manager.submit(events, Cause::Command)).await?;
     for (name, outcome) in names.iter().zip(outcomes) {
         if !outcome.is_new {
             printer.remark(&format!("{name} was submitted before and is {}; nothing changed", outcome.state));

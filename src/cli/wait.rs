@@ -2,14 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::exit::{CliError, Exit};
 use super::follow::Observer;
-use super::line::Line;
+use super::line::{Line, name_of};
 use super::print::Printer;
-use crate::cluster::{Change, Cluster, TaskRecord, What};
+use super::progress::Waits;
+use crate::cluster::{Change, Cluster, FeedItem, TaskRecord, What};
 use crate::manager::request::RequestError;
+use crate::scheduler::NEVER_FITS;
 use crate::task::{State, TaskId};
+
+/// What an eye can follow.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
 
 /// How one task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +53,11 @@ impl Waiting {
     /// Whether the task is waited for and this is its end; remembered if so.
     fn note_end(&mut self, record: &TaskRecord, restarts: bool) -> bool {
         let Some(end) = self.tasks.get_mut(&record.task.id) else { return false };
+        if end.is_none() && never_fits(record) {
+            // It goes on waiting there, for a worker that nobody has.
+            *end = Some(End { state: State::Failed, exit_code: None });
+            return true;
+        }
         if end.is_some() || restarts || !record.state().has_ended() || record.queued.is_some() {
             return false;
         }
@@ -76,14 +87,20 @@ impl Waiting {
     }
 }
 
+/// Whether every worker is there and none can ever take it.
+fn never_fits(record: &TaskRecord) -> bool {
+    record.queued.is_some() && record.status().reason.starts_with(NEVER_FITS)
+}
+
 /// Whether the manager starts a task again after `change`, which ended it: by its own rule, so that an end
 /// with a restart behind it is not taken for the last.
 fn restarts_after(change: &Change, record: &TaskRecord) -> bool {
     let status = record.status();
     let failed = status.state == State::Failed;
-    matches!(change.what, What::Observed { .. } | What::Ended { .. })
+    let by_policy = matches!(change.what, What::Observed { .. } | What::Ended { .. })
         && record.desired == State::Running
-        && record.task.spec.restart_policy.restarts(failed, status.restart_count)
+        && record.policy_restarts(failed);
+    by_policy || record.restart.is_some()
 }
 
 /// Prints what happens to the tasks that are waited for.
@@ -93,9 +110,27 @@ pub struct WaitObserver<'a> {
     pub printer: &'a mut Printer,
     /// Print also what happens to workers and other tasks.
     pub everything: bool,
+    /// For who looks on, what is yet to start.
+    pub waits: Option<Waits>,
 }
 
 impl WaitObserver<'_> {
+    fn line(&mut self, line: &Line<'_>) -> Result<(), CliError> {
+        let printer = &mut *self.printer;
+        match &self.waits {
+            Some(waits) => waits.aside(|| printer.line(line)),
+            None => printer.line(line),
+        }
+    }
+
+    fn remark(&mut self, text: &str) {
+        let printer = &mut *self.printer;
+        match &self.waits {
+            Some(waits) => waits.aside(|| printer.remark(text)),
+            None => printer.remark(text),
+        }
+    }
+
     fn flow(&self) -> ControlFlow<()> {
         if self.waiting.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -119,7 +154,7 @@ impl Observer for WaitObserver<'_> {
             self.waiting.known.insert(task);
             if self.waiting.note_end(record, false) {
                 let cause = cluster.event_db().of_task(task).next_back().map(|change| change.cause);
-                self.printer.line(&Line::of_task(record, cluster, cause))?;
+                self.line(&Line::of_task(record, cluster, cause))?;
             }
         }
         Ok(self.flow())
@@ -130,19 +165,43 @@ impl Observer for WaitObserver<'_> {
         if (self.everything || task.is_some_and(|task| self.waiting.concerns(task)))
             && let Some(line) = Line::of_change(change, after)
         {
-            self.printer.line(&line)?;
+            self.line(&line)?;
         }
         if let Some(record) = task.and_then(|task| after.task(task)) {
             if self.waiting.concerns(record.task.id) {
                 self.waiting.known.insert(record.task.id);
             }
-            self.waiting.note_end(record, restarts_after(change, record));
+            let is_news = self.waiting.note_end(record, restarts_after(change, record));
+            if is_news && never_fits(record) {
+                let name = name_of(&record.task);
+                let next =
+                    "it stays in `pending` for a worker that can take it; `cube-tui stop` takes it out";
+                self.remark(&format!("{name} could not be placed; {next}"));
+            }
         }
         Ok(self.flow())
     }
 
     fn cut_off(&mut self, error: &RequestError) {
-        self.printer.remark(&format!("{error}; trying again"));
+        self.remark(&format!("{error}; trying again"));
+    }
+
+    fn passed_by(&mut self, item: &FeedItem, _: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        if let (Some(waits), FeedItem::Progress(progress)) = (&mut self.waits, item) {
+            waits.note(progress);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.waits.as_ref().map(|_| SHOW_EVERY)
+    }
+
+    fn tick(&mut self, cluster: &Cluster) -> Result<ControlFlow<()>, CliError> {
+        if let Some(waits) = &mut self.waits {
+            waits.show(cluster, self.waiting.open());
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -160,7 +219,8 @@ mod tests {
     fn over_at(history: &History, task: TaskId) -> Option<u64> {
         let mut waiting = Waiting::for_tasks([task]);
         let mut printer = Printer::to(Output::Text, io::sink(), io::sink());
-        let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        let mut observer =
+            WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false, waits: None };
         let mut cluster = Cluster::default();
         for change in &history.changes {
             cluster.apply(change);
@@ -224,7 +284,8 @@ mod tests {
         let (reader, results) = io::pipe().unwrap();
         let mut printer = Printer::to(Output::Text, results, io::sink());
         let mut waiting = Waiting::for_tasks([id("11111111")]);
-        let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        let mut observer =
+            WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false, waits: None };
         assert!(observer.begin(&history.cluster).unwrap().is_break());
         assert_eq!(waiting.exit(), Exit::TaskFailed);
         drop(printer);
@@ -233,10 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_never_fits_is_not_waited_for_but_one_that_may_is() {
+        let web = id("11111111");
+        for (reason, over) in
+            [("never fits: a has 2 CPUs, 64 wanted", Some(2)), ("waiting: a is connecting", None)]
+        {
+            let mut history = History::default();
+            history.submit(web, "web");
+            history.change(Cause::Scheduler, What::Waiting { task: web, reason: reason.into() });
+            assert_eq!(over_at(&history, web), over, "{reason}");
+        }
+    }
+
+    #[test]
     fn a_task_that_is_gone_is_no_success_but_one_to_come_is_waited_for() {
         let mut waiting = Waiting::for_tasks([id("11111111")]);
         let mut printer = Printer::to(Output::Text, io::sink(), io::sink());
-        let mut observer = WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false };
+        let mut observer =
+            WaitObserver { waiting: &mut waiting, printer: &mut printer, everything: false, waits: None };
         assert!(observer.begin(&Cluster::default()).unwrap().is_continue());
         let mut history = History::default();
         let change = history.submit(id("11111111"), "web");

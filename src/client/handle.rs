@@ -1,12 +1,20 @@
 //! A manager, wherever it runs: embedded in this process or behind its HTTP API. Who uses it can't tell.
 
 use futures_util::stream::BoxStream;
+use tokio::io::{ReadHalf, WriteHalf};
 
 use super::ManagerClient;
 use crate::cluster::{Cause, Cluster, FeedItem, Mark};
 use crate::manager::Handle;
-use crate::manager::request::{Recovered, RequestError, Resumed, Stopping, Submitted};
-use crate::task::{TaskEvent, TaskId};
+use crate::manager::logs::LogItems;
+use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Resumed, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::worker::runtime::{Exec, LogsQuery};
+use crate::worker::{FrameReader, FrameWriter, frames};
+
+/// The two halves of a connection to a command.
+pub type ExecConnection =
+    (FrameReader<ReadHalf<reqwest::Upgraded>>, FrameWriter<WriteHalf<reqwest::Upgraded>>);
 
 /// A manager to talk to.
 #[derive(Clone, Debug)]
@@ -68,12 +76,47 @@ impl ManagerHandle {
         }
     }
 
+    /// Asks for all of `tasks` to be started anew or, on an error, none. Returns when the wish is durable; the
+    /// feed tells when they run again.
+    pub async fn restart(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.restart(tasks, cause).await,
+            Self::Remote(client) => client.restart(&tasks, cause).await,
+        }
+    }
+
+    /// Counts on a lost worker of an earlier run no more. Returns when that is durable.
+    pub async fn forget(&self, worker: WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.forget(worker, cause).await,
+            Self::Remote(client) => client.forget(&worker, cause).await,
+        }
+    }
+
     /// Takes over what the workers have and the store does not. Returns when that is durable.
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         match self {
             Self::Embedded(handle) => handle.recover(cause).await,
             Self::Remote(client) => client.recover(cause).await,
         }
+    }
+
+    /// What `tasks` have said and, with `follow`, what they say until they have ended for good: lines in the order of
+    /// their times. Reads no faster than it is read.
+    pub async fn logs(&self, tasks: Vec<TaskId>, query: LogsQuery) -> Result<LogItems, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.logs(tasks, query).await,
+            Self::Remote(client) => client.logs(&tasks, query).await,
+        }
+    }
+
+    /// Starts a command in a task's container. Who drops the connection ends the command.
+    pub async fn exec(&self, task: TaskId, exec: &Exec) -> Result<ExecConnection, RequestError> {
+        let connection = match self {
+            Self::Embedded(handle) => handle.exec(task, exec).await?,
+            Self::Remote(client) => client.exec(task, exec).await?,
+        };
+        Ok(frames(connection))
     }
 
     /// The cluster as it is now.

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Resume, Watch};
 use crate::cluster::{Cause, Cluster, FeedItem, Mark, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
-use crate::manager::request::{Recovered, RequestError, Stopping, Submitted};
-use crate::task::{TaskEvent, TaskId};
+use crate::manager::logs::{LogItem, LogItems};
+use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
+use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::worker::runtime::{Exec, LogsQuery};
+use crate::worker::upgraded;
 
 /// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -41,6 +44,14 @@ impl ManagerClient {
         self.post("stop", cause, tasks).await
     }
 
+    pub async fn restart(&self, tasks: &[TaskId], cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        self.post("restart", cause, tasks).await
+    }
+
+    pub async fn forget(&self, worker: &WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        self.post("forget", cause, worker).await
+    }
+
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         self.post("recover", cause, &()).await
     }
@@ -66,6 +77,49 @@ impl ManagerClient {
             Err(ClientError::Refused { status: 410, .. }) => Ok(Resume::Anew(Box::new(self.watch().await?))),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    /// What tasks say; see [`crate::manager::Handle::logs`].
+    pub async fn logs(&self, tasks: &[TaskId], query: LogsQuery) -> Result<LogItems, RequestError> {
+        let mut url = format!("{}/v1/logs?follow={}", self.base, query.follow);
+        for task in tasks {
+            url += &format!("&task={task}");
+        }
+        if let Some(since) = query.since {
+            url += &format!("&since={since}");
+        }
+        if let Some(tail) = query.tail {
+            url += &format!("&tail={tail}");
+        }
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.http.get(url).send()).await;
+        let response = answer.map_err(|_| self.unreachable("no answer in time"))?;
+        let response = response.map_err(|error| self.error(error.into()))?;
+        let response = checked(response).await.map_err(|error| self.error(error))?;
+        let this = self.clone();
+        let items = read_lines(response.bytes_stream()).map_err(move |error| this.error(error));
+        // Without its End a stream was cut, however politely.
+        let cut = self.unreachable("the stream was cut");
+        let with_end = items.map(Some).chain(stream::iter([None])).scan(false, move |is_whole, item| {
+            let item = match item {
+                Some(item) => {
+                    *is_whole |= matches!(item, Ok(LogItem::End) | Err(_));
+                    Some(Some(item))
+                }
+                None if *is_whole => None,
+                None => Some(Some(Err(cut.clone()))),
+            };
+            std::future::ready(item)
+        });
+        Ok(with_end.filter_map(std::future::ready).boxed())
+    }
+
+    /// Starts a command in a task's container: a connection that carries frames.
+    pub async fn exec(&self, task: TaskId, exec: &Exec) -> Result<reqwest::Upgraded, RequestError> {
+        let request = self.http.post(format!("{}/v1/tasks/{task}/exec", self.base));
+        upgraded(request, exec).await.map_err(|error| match error {
+            ClientError::Refused { status: 503, message } => RequestError::Unreachable(message),
+            error => self.error(error),
+        })
     }
 
     async fn changes(

@@ -4,7 +4,7 @@
 mod handle;
 mod manager;
 
-pub use handle::{ManagerHandle, Resume, Watch};
+pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
 
 pub use crate::http::{ClientError, http_client};

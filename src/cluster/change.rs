@@ -67,7 +67,7 @@ pub enum What {
     Submitted { event: EventId, task: Task },
     /// `select_worker` chose; `send_work` is on its way there.
     Scheduled { task: TaskId, worker: WorkerId, generation: u32 },
-    /// The dispatch did not arrive: back in `pending`, not before `retry_at`.
+    /// The dispatch did not arrive, or its worker was forgotten: back in `pending`, not before `retry_at`.
     Returned { task: TaskId, reason: String, retry_at: Timestamp },
     /// Its worker is lost and another one was chosen: it starts there as a new generation. The reason names both.
     Moved { task: TaskId, from: WorkerId, worker: WorkerId, generation: u32, reason: String },
@@ -86,6 +86,8 @@ pub enum What {
     Waiting { task: TaskId, reason: String },
     /// Somebody wants it stopped; its worker has yet to do it.
     StopRequested { task: TaskId },
+    /// Somebody wants it started anew; it is stopped first, where it runs.
+    RestartRequested { task: TaskId },
     /// The worker's view, where it differs from ours.
     Observed { task: TaskId, status: TaskStatus },
     /// Ended without (or against) a worker's word.
@@ -100,6 +102,9 @@ pub enum What {
         crashes: Crashes,
         reason: String,
         retry_at: Timestamp,
+        /// Somebody asked for it: what the restart policy counted so far is forgiven.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_hand: bool,
     },
     /// Ended long enough ago, or too many ended since: forgotten. Submitted again, they are new tasks.
     Collected { tasks: Vec<TaskId> },
@@ -107,6 +112,8 @@ pub enum What {
     Adopted { task: Task, worker: WorkerId },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
+    /// A lost worker is no longer counted on to come back.
+    Forgotten { worker: WorkerId },
 }
 
 impl What {
@@ -125,10 +132,11 @@ impl What {
             | Self::Refused { task, .. }
             | Self::Waiting { task, .. }
             | Self::StopRequested { task }
+            | Self::RestartRequested { task }
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),
-            Self::Collected { .. } | Self::Worker { .. } => None,
+            Self::Collected { .. } | Self::Worker { .. } | Self::Forgotten { .. } => None,
         }
     }
 }

@@ -80,6 +80,7 @@ mod tests {
                     crashes: Crashes::default(),
                     reason: "again".into(),
                     retry_at: Timestamp::UNIX_EPOCH,
+                    by_hand: false,
                 },
                 _ => What::Collected { tasks },
             },

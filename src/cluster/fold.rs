@@ -33,6 +33,10 @@ impl Cluster {
                 self.update(*task, now, |record| {
                     record.task.status.reason.clone_from(reason);
                     record.moves = Some(Moves::next(record.moves, now));
+                    // A move is the start anew that somebody may have asked for.
+                    if record.restart.take().is_some() {
+                        record.desired = State::Running;
+                    }
                 });
             }
             What::Refused { task, worker, why, to, generation, reason } => {
@@ -53,7 +57,16 @@ impl Cluster {
                 self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
             }
             What::StopRequested { task } => {
-                self.update(*task, now, |record| record.desired = State::Completed);
+                self.update(*task, now, |record| {
+                    record.desired = State::Completed;
+                    record.restart = None;
+                });
+            }
+            What::RestartRequested { task } => {
+                self.update(*task, now, |record| {
+                    record.desired = State::Completed;
+                    record.restart = Some(change.cause);
+                });
             }
             What::Observed { task, status } => {
                 self.update(*task, now, |record| {
@@ -73,7 +86,7 @@ impl Cluster {
                     status.finish_time.get_or_insert(now);
                 });
             }
-            What::Restarting { task, generation, restart_count, crashes, reason, retry_at } => {
+            What::Restarting { task, generation, restart_count, crashes, reason, retry_at, by_hand } => {
                 self.unassign(*task);
                 self.update(*task, now, |record| {
                     record.task.status = TaskStatus {
@@ -86,12 +99,18 @@ impl Cluster {
                     record.tried = None;
                     record.refusals.clear();
                     record.crashes.clone_from(crashes);
+                    if *by_hand {
+                        record.desired = State::Running;
+                        record.restart = None;
+                        record.forgiven_restarts = *restart_count;
+                    }
                 });
                 self.enqueue(*task, change.revision, now, Some(*retry_at));
             }
             What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
             What::Collected { tasks } => self.collected(tasks),
             What::Worker { worker } => self.worker_changed(worker),
+            What::Forgotten { worker } => self.forgotten(worker),
         }
     }
 
@@ -168,6 +187,19 @@ impl Cluster {
             self.worker_index.insert(worker.id.clone(), self.workers.len());
             self.workers.push(worker.clone());
         }
+    }
+
+    /// Those after it move up; who was chosen last stays so.
+    fn forgotten(&mut self, worker: &WorkerId) {
+        let Some(index) = self.worker_index.remove(worker) else { return };
+        self.workers.remove(index);
+        for place in self.worker_index.values_mut().filter(|place| **place > index) {
+            *place -= 1;
+        }
+        self.last_worker = match self.last_worker {
+            Some(last) if last >= index => last.checked_sub(1),
+            last => last,
+        };
     }
 
     /// Changes a row, and keeps the counts and the order of the ended right.

@@ -85,6 +85,12 @@ pub struct TaskRecord {
     /// The workers that could not start it, since it last ran or was restarted: they are not asked again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
+    /// Who wants it started anew once it has ended; it is being stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Cause>,
+    /// Restarts up to the last one by hand: `on-failure:N` begins anew from there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgiven_restarts: u32,
 }
 
 /// A worker that could not start a task.
@@ -109,6 +115,8 @@ impl TaskRecord {
             attempts: 0,
             moves: None,
             refusals: Vec::new(),
+            restart: None,
+            forgiven_restarts: 0,
             crashes: Crashes::default(),
         }
     }
@@ -126,10 +134,26 @@ impl TaskRecord {
         self.refusals.iter().find(|refusal| refusal.worker == *worker)
     }
 
+    /// Whether somebody wants it to run: now, or as soon as it is stopped.
+    pub fn is_wanted(&self) -> bool {
+        self.desired == State::Running || self.restart.is_some()
+    }
+
+    /// Whether its policy starts it again after an end like this.
+    pub fn policy_restarts(&self, failed: bool) -> bool {
+        let counted = self.status().restart_count.saturating_sub(self.forgiven_restarts);
+        self.task.spec.restart_policy.restarts(failed, counted)
+    }
+
     /// A stop was asked for and is not done yet.
     pub fn is_stopping(&self) -> bool {
         self.desired == State::Completed && !self.state().has_ended()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A place in `pending`.

@@ -4,6 +4,7 @@
 mod body;
 mod client;
 mod door;
+mod json_lines;
 mod patience;
 mod read_array;
 mod read_lines;
@@ -17,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use body::LARGEST_BODY;
 pub use client::{CONNECT_WITHIN, ClientError, checked, http_client};
+pub use json_lines::json_lines;
 pub use read_array::read_array;
 pub use read_lines::read_lines;
 pub use refusal::Refusal;

@@ -12,11 +12,13 @@ use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
 use super::feed::{self, FeedSender};
 use super::link;
+use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Pages, Reply, Watched};
 use super::metrics::Metrics;
 use super::request::RequestError;
 use super::store::{Store, StoreError};
-use crate::task::WorkerId;
+use crate::cluster::Peer;
+use crate::task::{TaskId, WorkerId};
 use crate::worker::WorkerClient;
 
 /// Messages that may wait for the driver; who finds it full waits.
@@ -209,6 +211,12 @@ impl Driver {
             Message::Stop { tasks, cause, reply } => {
                 Input::Stop { request: self.expect(reply), cause, tasks }
             }
+            Message::Restart { tasks, cause, reply } => {
+                Input::Restart { request: self.expect(reply), cause, tasks }
+            }
+            Message::Forget { worker, cause, reply } => {
+                Input::Forget { request: self.expect(reply), cause, worker }
+            }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
             Message::Watch { since, reply } => {
                 let cluster = self.manager.cluster();
@@ -237,10 +245,35 @@ impl Driver {
                 let _ = reply.send(self.manager.cluster().clone());
                 return;
             }
+            Message::Places(tasks, reply) => {
+                let _ = reply.send(tasks.into_iter().map(|task| self.place(task)).collect());
+                return;
+            }
+            Message::Feed(reply) => {
+                let _ = reply.send(FeedStream(Box::pin(feed.watch())));
+                return;
+            }
         };
         self.metrics.input(&input);
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch);
+    }
+
+    /// Where a task's container is to be found.
+    fn place(&self, task: TaskId) -> Option<Place> {
+        let cluster = self.manager.cluster();
+        let record = cluster.task(task)?;
+        let worker = cluster.worker_of(task).and_then(|id| {
+            let peer = cluster.worker(id).map_or(Peer::Unknown, |worker| worker.peer);
+            Some(WorkerPlace { id: id.clone(), peer, client: self.client_of(id)? })
+        });
+        Some(Place::of(record, worker))
+    }
+
+    /// The one way to a worker's API; `None` for one that this start does not know.
+    fn client_of(&self, id: &WorkerId) -> Option<WorkerClient> {
+        let worker = self.config.workers.iter().find(|worker| worker.id == *id)?;
+        Some(WorkerClient::new(self.config.http.clone(), &worker.address))
     }
 
     fn expect(&mut self, reply: Reply) -> RequestId {
@@ -282,7 +315,11 @@ impl StoreFailure {
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
     match message {
-        Message::Submit { reply, .. } | Message::Stop { reply, .. } | Message::Recover { reply, .. } => {
+        Message::Submit { reply, .. }
+        | Message::Stop { reply, .. }
+        | Message::Restart { reply, .. }
+        | Message::Forget { reply, .. }
+        | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         // The links are being taken down; a watcher asks again.
@@ -290,7 +327,9 @@ fn refuse(message: Message, why: &str) {
         | Message::Watch { .. }
         | Message::Pages { .. }
         | Message::Snapshot(_)
-        | Message::Read(_) => {}
+        | Message::Read(_)
+        | Message::Places(..)
+        | Message::Feed(_) => {}
     }
 }
 

@@ -5,11 +5,12 @@ use futures_util::stream::{self, BoxStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
-use super::message::{Message, Pages, Question, Watched};
+use super::logs::Place;
+use super::message::{FeedStream, Message, Pages, Question, Watched};
 use super::metrics::Metrics;
-use super::request::{Recovered, RequestError, Resumed, Stopping, Submitted};
+use super::request::{Forgotten, Recovered, RequestError, Restarted, Resumed, Stopping, Submitted};
 use crate::cluster::{Cause, Cluster, FeedItem, Mark};
-use crate::task::{TaskEvent, TaskId};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl Handle {
     pub async fn submit(&self, events: Vec<TaskEvent>, cause: Cause) -> Result<Vec<Submitted>, RequestError> {
         match self.ask(|reply| Message::Submit { events, cause, reply }).await?? {
             Answer::Submitted(outcomes) => Ok(outcomes),
-            Answer::Stopping(_) | Answer::Recovered(_) => Err(gone()),
+            _ => Err(gone()),
         }
     }
 
@@ -35,7 +36,23 @@ impl Handle {
     pub async fn stop(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Stopping>, RequestError> {
         match self.ask(|reply| Message::Stop { tasks, cause, reply }).await?? {
             Answer::Stopping(outcomes) => Ok(outcomes),
-            Answer::Submitted(_) | Answer::Recovered(_) => Err(gone()),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Wants all of `tasks` started anew or, on an error, none. Returns when the wish is durable.
+    pub async fn restart(&self, tasks: Vec<TaskId>, cause: Cause) -> Result<Vec<Restarted>, RequestError> {
+        match self.ask(|reply| Message::Restart { tasks, cause, reply }).await?? {
+            Answer::Restarted(outcomes) => Ok(outcomes),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Counts on a lost worker of an earlier run no more. Returns when that is durable.
+    pub async fn forget(&self, worker: WorkerId, cause: Cause) -> Result<Forgotten, RequestError> {
+        match self.ask(|reply| Message::Forget { worker, cause, reply }).await?? {
+            Answer::Forgotten(forgotten) => Ok(forgotten),
+            _ => Err(gone()),
         }
     }
 
@@ -43,7 +60,7 @@ impl Handle {
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         match self.ask(|reply| Message::Recover { cause, reply }).await?? {
             Answer::Recovered(recovered) => Ok(recovered),
-            Answer::Submitted(_) | Answer::Stopping(_) => Err(gone()),
+            _ => Err(gone()),
         }
     }
 
@@ -90,6 +107,14 @@ impl Handle {
             })))
         })
         .await
+    }
+
+    pub(super) async fn places(&self, tasks: Vec<TaskId>) -> Result<Vec<Option<Place>>, RequestError> {
+        self.ask(|reply| Message::Places(tasks, reply)).await
+    }
+
+    pub(super) async fn feed(&self) -> Result<FeedStream, RequestError> {
+        self.ask(Message::Feed).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, RequestError> {

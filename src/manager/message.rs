@@ -8,21 +8,53 @@ use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
 use super::feed::Page;
+use super::logs::Place;
 use super::request::RequestError;
 use crate::cluster::{Cause, Change, Cluster, FeedItem, Mark, Revision};
-use crate::task::{TaskEvent, TaskId};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
 pub(super) enum Message {
     Input(Input),
-    Submit { events: Vec<TaskEvent>, cause: Cause, reply: Reply },
-    Stop { tasks: Vec<TaskId>, cause: Cause, reply: Reply },
-    Recover { cause: Cause, reply: Reply },
-    Watch { since: Option<Mark>, reply: oneshot::Sender<Watched> },
-    Pages { since: Mark, reply: oneshot::Sender<Option<Pages>> },
-    Snapshot(oneshot::Sender<Cluster>),
+    Submit {
+        events: Vec<TaskEvent>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Stop {
+        tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Restart {
+        tasks: Vec<TaskId>,
+        cause: Cause,
+        reply: Reply,
+    },
+    Forget {
+        worker: WorkerId,
+        cause: Cause,
+        reply: Reply,
+    },
+    Recover {
+        cause: Cause,
+        reply: Reply,
+    },
+    Watch {
+        since: Option<Mark>,
+        reply: oneshot::Sender<Watched>,
+    },
+    Pages {
+        since: Mark,
+        reply: oneshot::Sender<Option<Pages>>,
+    },
     Read(Question),
+    Snapshot(oneshot::Sender<Cluster>),
+    /// Where these tasks are to be found; `None` for one that is unknown.
+    Places(Vec<TaskId>, oneshot::Sender<Vec<Option<Place>>>),
+    /// What happens from now on.
+    Feed(oneshot::Sender<FeedStream>),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;
@@ -52,6 +84,12 @@ pub(super) struct Question(pub(super) Box<dyn FnOnce(&Cluster) + Send>);
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watched")
+    }
+}
+
+impl fmt::Debug for FeedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FeedStream")
     }
 }
 

@@ -8,6 +8,7 @@ mod driver;
 mod feed;
 mod handle;
 mod link;
+pub mod logs;
 mod message;
 mod metrics;
 mod process;

@@ -26,6 +26,24 @@ pub struct Stopping {
     pub state: State,
 }
 
+/// What became of a restart by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Restarted {
+    pub task: TaskId,
+    /// False: it is being restarted already, or waits for a worker and for nothing else.
+    pub is_new: bool,
+    /// Its state now: what runs is stopped first.
+    pub state: State,
+}
+
+/// A lost worker that is counted on no more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Forgotten {
+    pub worker: WorkerId,
+    /// So many of its tasks wait for another worker now.
+    pub moved: usize,
+}
+
 /// What became of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recovered {

@@ -71,6 +71,9 @@ impl fmt::Display for Rejection {
     }
 }
 
+/// How a reason begins of a task that no worker can ever take as it is, and no worker is merely away.
+pub const NEVER_FITS: &str = "never fits";
+
 /// No worker can take a task: each one's reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoWorker {
@@ -133,7 +136,7 @@ impl fmt::Display for NoWorker {
             return f.write_str("no worker yet; add one with --worker HOST:PORT");
         }
         let never = self.rejections.iter().all(|(_, rejection)| !rejection.is_temporary());
-        let kind = if never { "never fits" } else { "waiting" };
+        let kind = if never { NEVER_FITS } else { "waiting" };
         write!(f, "{kind}: {}", self.reasons())
     }
 }

@@ -3,7 +3,7 @@
 mod filter;
 mod round_robin;
 
-pub use filter::{NoWorker, Rejection};
+pub use filter::{NEVER_FITS, NoWorker, Rejection};
 pub use round_robin::select_worker;
 
 #[cfg(test)]

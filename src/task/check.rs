@@ -165,14 +165,13 @@ impl TaskSpec {
     }
 }
 
-/// Characters that would move the cursor, reorder the text around them or show as nothing.
+/// Characters that would move the cursor, reorder the text around them or show as nothing: control bytes (C0, DEL,
+/// C1), bidi marks, and what has no width of its own to be seen by.
 pub fn is_unprintable(c: char) -> bool {
-    let is_bidi_mark = matches!(
-        c,
-        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    let is_invisible = matches!(c, '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
-    c.is_control() || is_bidi_mark || is_invisible
+    c.is_control()
+        || matches!(c,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn unprintable(text: &str) -> String {

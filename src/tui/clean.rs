@@ -4,27 +4,21 @@ use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::task::is_unprintable;
+
 /// `text` without anything that could move the cursor, turn the writing direction or hide: each such
 /// character becomes one `·`, so that nobody mistakes a trick for a plain name. Line breaks and tabs become
 /// spaces.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.chars().any(is_harmful) {
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.chars().any(is_unprintable) {
         return Cow::Borrowed(text);
     }
     let safe = text.chars().map(|char| match char {
         '\n' | '\r' | '\t' => ' ',
-        char if is_harmful(char) => '·',
+        char if is_unprintable(char) => '·',
         char => char,
     });
     Cow::Owned(safe.collect())
-}
-
-/// Control bytes (C0, DEL, C1), bidi marks, and what has no width of its own to be seen by.
-fn is_harmful(char: char) -> bool {
-    char.is_control()
-        || matches!(char,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// How many cells `text` takes.

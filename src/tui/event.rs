@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use ratatui::crossterm::event::KeyEvent;
 
 use crate::cluster::{Cluster, FeedItem};
-use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::manager::logs::LogItem;
+use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
+use crate::worker::runtime::LogsQuery;
 
 /// What the model is told.
 #[derive(Debug)]
@@ -31,6 +33,19 @@ pub enum Event {
     Cut(String),
     Submitted(Result<Vec<Submitted>, RequestError>),
     Stopped(Result<Vec<Stopping>, RequestError>),
+    Restarted(Result<Vec<Restarted>, RequestError>),
+    /// What tasks say: items of the request with this number.
+    Logs {
+        request: u64,
+        items: Vec<LogItem>,
+    },
+    /// That request has come to nothing, and why.
+    LogsCut {
+        request: u64,
+        reason: String,
+    },
+    /// The shell that somebody had has ended; why, if not well.
+    ShellEnded(Result<i64, String>),
     /// The text of the task file that `ReadTaskFile` named, or why it can't be read.
     TaskFile {
         name: String,
@@ -47,7 +62,18 @@ pub enum Event {
 pub enum Action {
     Submit(Vec<TaskEvent>),
     Stop(Vec<TaskId>),
+    Restart(Vec<TaskId>),
     ReadTaskFile(String),
+    /// Ask for what tasks say, instead of what was asked for before.
+    ReadLogs {
+        request: u64,
+        tasks: Vec<TaskId>,
+        query: LogsQuery,
+    },
+    /// Nobody reads it any more.
+    EndLogs,
+    /// Lend the terminal to a shell in this task's container.
+    Shell(TaskId),
     /// Put this into the clipboard of whoever sits at the terminal.
     Copy(String),
     /// Give the terminal back and stop the process until it is continued.

@@ -106,7 +106,8 @@ impl Log {
         };
         let retry_at = self.now + SignedDuration::from_secs(1 << (in_a_row - 1));
         let (task, generation, restart_count) = (task_id(number), in_a_row, in_a_row);
-        let what = What::Restarting { task, generation, restart_count, crashes, reason, retry_at };
+        let what =
+            What::Restarting { task, generation, restart_count, crashes, reason, retry_at, by_hand: false };
         changes.push(self.change(Cause::RestartPolicy, what));
         self.now = retry_at;
         changes

@@ -48,7 +48,7 @@ pub(super) fn moment(time: Timestamp, now: Timestamp, zone: &TimeZone) -> String
 }
 
 /// A size in at most five cells, in powers of 1024: `512`, `88K`, `5.7G`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
     if bytes < 1024 {
         return bytes.to_string();

@@ -20,6 +20,10 @@ pub(super) enum Context {
     Form,
     /// The filter is being typed.
     Filter,
+    /// What tasks say.
+    Logs,
+    /// What is looked for in it is being typed.
+    LogSearch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,9 +47,12 @@ pub(super) enum Command {
     Filter,
     New,
     Stop,
+    Restart,
     TakeBack,
     SendNow,
     Yank,
+    Logs,
+    Shell,
     Help,
     Quit,
     Interrupt,
@@ -59,6 +66,13 @@ pub(super) enum Command {
     PreviousField,
     Enter,
     Submit,
+    // In the logs.
+    Next,
+    Previous,
+    Wrap,
+    Times,
+    /// From when on: a row of [`super::logs::RANGES`].
+    Since(usize),
 }
 
 /// A row of the table.
@@ -106,7 +120,10 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Help, &[char('?')], ("?", "help"), ("?", "this help")),
     row(Context::Panes, Command::New, &[char('n')], ("n", "new"), ("n", "submit a new task, or a task file")),
     row(Context::Panes, Command::Stop, &[char('S')], ("S", "stop"), ("S", "stop the marked tasks, or this one (asks first)")),
+    row(Context::Panes, Command::Restart, &[char('R')], NONE, ("R", "restart the marked tasks, or this one (asks first if it runs)")),
     row(Context::Panes, Command::Open, &[key(KeyCode::Enter), char('i')], ("Enter", "open"), ("Enter i", "details and history; on a worker: its tasks")),
+    row(Context::Panes, Command::Logs, &[char('l')], ("l", "logs"), ("l", "what the marked tasks, or this one, say")),
+    row(Context::Panes, Command::Shell, &[char('x')], ("x", "shell"), ("x", "a shell in this task's container")),
     row(Context::Panes, Command::Filter, &[char('/')], ("/", "filter"), ("/", "filter: words, !word, state:word")),
     row(Context::Panes, Command::Mark, &[char(' ')], ("Space", "mark"), ("Space", "mark or unmark this task")),
     row(Context::Panes, Command::Quit, &[char('q')], ("q", "quit"), ("q", "quit")),
@@ -139,6 +156,9 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Detail, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
     row(Context::Detail, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
     row(Context::Detail, Command::Stop, &[char('S')], ("S", "stop"), NONE),
+    row(Context::Detail, Command::Restart, &[char('R')], ("R", "restart"), NONE),
+    row(Context::Detail, Command::Logs, &[char('l')], ("l", "logs"), NONE),
+    row(Context::Detail, Command::Shell, &[char('x')], ("x", "shell"), NONE),
     row(Context::Detail, Command::Yank, &[char('y')], ("y", "yank id"), NONE),
     row(Context::Help, Command::Back, &[key(KeyCode::Esc), char('q'), char('?'), key(KeyCode::Enter)], ("Esc", "back"), NONE),
     row(Context::Help, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
@@ -147,7 +167,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Help, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
     row(Context::Help, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
     row(Context::Help, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
-    row(Context::Confirm, Command::Yes, &[char('y')], ("y", "stop"), NONE),
+    row(Context::Confirm, Command::Yes, &[char('y')], ("y", "yes"), NONE),
     row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
     row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
@@ -160,6 +180,28 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Filter, Command::Back, &[key(KeyCode::Esc)], ("Esc", "as before"), NONE),
     row(Context::Filter, Command::Down, &[key(KeyCode::Down)], NONE, NONE),
     row(Context::Filter, Command::Up, &[key(KeyCode::Up)], NONE, NONE),
+    row(Context::Logs, Command::Back, &[key(KeyCode::Esc), char('q'), char('l')], ("Esc", "back"), NONE),
+    row(Context::Logs, Command::End, &[char('G'), key(KeyCode::End), char('f')], ("End", "follow"), ("End f", "in the logs: follow again")),
+    row(Context::Logs, Command::Filter, &[char('/')], ("/", "search"), ("/ n N", "in the logs: search, next and previous hit")),
+    row(Context::Logs, Command::Next, &[char('n')], ("n/N", "hit"), NONE),
+    row(Context::Logs, Command::Previous, &[char('N')], NONE, NONE),
+    row(Context::Logs, Command::Wrap, &[char('W')], ("W", "wrap"), ("W T", "in the logs: wrap long lines, show times")),
+    row(Context::Logs, Command::Times, &[char('T')], ("T", "time"), NONE),
+    row(Context::Logs, Command::Since(1), &[char('1')], ("1-4", "1m 5m 15m 1h"), ("1-4 0", "in the logs: only the last 1m 5m 15m 1h, all")),
+    row(Context::Logs, Command::Since(2), &[char('2')], NONE, NONE),
+    row(Context::Logs, Command::Since(3), &[char('3')], NONE, NONE),
+    row(Context::Logs, Command::Since(4), &[char('4')], NONE, NONE),
+    row(Context::Logs, Command::Since(0), &[char('0')], ("0", "all"), NONE),
+    row(Context::Logs, Command::Yank, &[char('y')], ("y", "copy"), ("y", "in the logs: copy what is shown")),
+    row(Context::Logs, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
+    row(Context::Logs, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
+    row(Context::Logs, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
+    row(Context::Logs, Command::HalfDown, &[ctrl('d')], NONE, NONE),
+    row(Context::Logs, Command::HalfUp, &[ctrl('u')], NONE, NONE),
+    row(Context::Logs, Command::PageDown, &[key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Logs, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::LogSearch, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "find"), NONE),
+    row(Context::LogSearch, Command::Back, &[key(KeyCode::Esc)], ("Esc", "as before"), NONE),
     row(Context::Everywhere, Command::Interrupt, &[ctrl('c')], NONE, ("^C", "quit, from anywhere")),
     row(Context::Everywhere, Command::Suspend, &[ctrl('z')], NONE, ("^Z", "suspend; `fg` brings it back")),
 ];
@@ -222,9 +264,10 @@ mod tests {
 
     #[test]
     fn nothing_that_changes_the_cluster_is_on_ctrl_or_a_small_letter() {
-        let stop = KEYMAP.iter().filter(|row| row.command == Command::Stop);
-        for row in stop {
-            assert_eq!(row.keys, [super::char('S')]);
+        for (command, key) in [(Command::Stop, 'S'), (Command::Restart, 'R')] {
+            for row in KEYMAP.iter().filter(|row| row.command == command) {
+                assert_eq!(row.keys, [super::char(key)]);
+            }
         }
     }
 

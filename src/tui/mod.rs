@@ -5,6 +5,7 @@
 //! into `update`; carries the Actions out; and draws at most one frame, of which the terminal gets the
 //! difference. Lists are windowed: a frame costs what is on the screen, whatever the size of the cluster.
 
+mod attach;
 mod clean;
 mod event;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod format;
 mod keymap;
 mod layout;
 mod loads;
+mod logs;
 mod model;
 mod overlays;
 mod panes;
@@ -25,6 +27,7 @@ mod picture;
 mod row;
 mod runner;
 mod screen;
+mod sgr;
 mod shown_set;
 mod submit_form;
 mod task_list;
@@ -36,11 +39,14 @@ mod told;
 mod update;
 mod view;
 
+pub use attach::{Ended, attach, terminal_size};
 pub use event::{Action, Event};
+pub use format::bytes;
 pub use model::{Model, Title};
 pub use picture::{Format, Size, render_once};
 pub use runner::{Options, Outcome, run};
 pub use screen::Screen;
+pub use sgr::keep_colours;
 pub use theme::Theme;
 pub use update::update;
 pub use view::draw;

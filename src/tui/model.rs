@@ -12,6 +12,7 @@ use crate::task::{TaskId, WorkerId};
 
 use super::layout::{Layout, Pane, layout};
 use super::loads::Loads;
+use super::logs::Logs;
 use super::submit_form::SubmitForm;
 use super::task_list::TaskList;
 use super::theme::Theme;
@@ -21,6 +22,10 @@ pub(super) const TAKE_BACK: SignedDuration = SignedDuration::from_secs(5);
 
 /// The dashboard's state.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own: any of them may be on with any other"
+)]
 pub struct Model {
     pub(super) now: Timestamp,
     pub(super) zone: TimeZone,
@@ -50,11 +55,15 @@ pub struct Model {
     pub(super) message: Option<Message>,
     /// What waits for its own submit to come back in the feed, to be selected then.
     pub(super) select_when_seen: Option<TaskId>,
+    /// How often logs were asked for: what belongs to an earlier request is passed over.
+    pub(super) log_requests: u64,
 
     pub(super) is_focused: bool,
     /// The mirror's revision when the terminal lost the focus.
     pub(super) looked_away_at: Option<Revision>,
     pub(super) needs_draw: bool,
+    /// What quitting would stop was told: the next time it quits.
+    pub(super) was_warned: bool,
 }
 
 /// Words that the starter of the dashboard knows.
@@ -64,11 +73,20 @@ pub struct Title {
     pub cluster: String,
     /// What happens to the containers on quit, in a few words.
     pub on_quit: String,
+    /// The manager ends with the dashboard. Then workers in other processes stop their Exclusive tasks.
+    pub has_manager: bool,
+    /// The worker in this process, whose tasks run on.
+    pub local_worker: Option<WorkerId>,
 }
 
 impl Default for Title {
     fn default() -> Self {
-        Self { cluster: "local".to_owned(), on_quit: "containers keep running".to_owned() }
+        Self {
+            cluster: "local".to_owned(),
+            on_quit: "containers keep running".to_owned(),
+            has_manager: false,
+            local_worker: None,
+        }
     }
 }
 
@@ -115,6 +133,7 @@ pub(super) enum Overlay {
     Detail(Detail),
     Confirm(Confirm),
     Form(Box<SubmitForm>),
+    Logs(Box<Logs>),
 }
 
 /// One task, opened.
@@ -126,14 +145,22 @@ pub(super) struct Detail {
     pub(super) scroll: usize,
 }
 
-/// The question before a stop.
+/// The question before a stop, or before a restart of what runs.
 #[derive(Clone, Debug)]
 pub(super) struct Confirm {
+    pub(super) wish: Wish,
     pub(super) tasks: Vec<TaskId>,
     /// How many of those asked for had ended or were stopping already.
     pub(super) left_out: usize,
-    /// The Stop button has the focus; Cancel is the default.
-    pub(super) stop_is_focused: bool,
+    /// The button that does it has the focus; Cancel is the default.
+    pub(super) yes_is_focused: bool,
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Stop,
+    Restart,
 }
 
 /// A confirmed stop that is not sent yet.
@@ -176,9 +203,11 @@ impl Model {
             countdown: None,
             message: None,
             select_when_seen: None,
+            log_requests: 0,
             is_focused: true,
             looked_away_at: None,
             needs_draw: true,
+            was_warned: false,
         }
     }
 

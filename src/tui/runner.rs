@@ -20,7 +20,9 @@ use crate::client::ManagerHandle;
 use crate::cluster::Cause;
 use crate::manager::request::RequestError;
 use crate::task::{TaskEvent, TaskId};
+use crate::worker::runtime::{Exec, LogsQuery};
 
+use super::attach::{Ended, attach, terminal_size};
 use super::event::{Action, Event};
 use super::feed::pump;
 use super::model::{Model, Title};
@@ -38,6 +40,10 @@ const WAITING: usize = 4096;
 const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
 /// How long requests under way may hold up the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
+/// Items of logs that are folded together, when they are there together.
+const LOG_ITEMS_TOGETHER: usize = 256;
+/// Every image that has a shell has this one.
+const SHELL: &str = "/bin/sh";
 /// A task file is text somebody wrote; anything larger is a mistake.
 const TASK_FILE_LIMIT: u64 = 16 << 20;
 
@@ -118,6 +124,9 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
         home: options.home,
         manager: None,
         requests: JoinSet::new(),
+        events: sender.clone(),
+        reading: JoinSet::new(),
+        shell: None,
         outcome: None,
         frames_until: Instant::now(),
     };
@@ -140,6 +149,12 @@ struct Runner {
     home: Option<PathBuf>,
     manager: Option<ManagerHandle>,
     requests: JoinSet<Event>,
+    /// For what goes on for longer than a request.
+    events: mpsc::Sender<Event>,
+    /// The reader of logs, at most one.
+    reading: JoinSet<()>,
+    /// The task whose shell gets the terminal next.
+    shell: Option<TaskId>,
     outcome: Option<Outcome>,
     /// Up to when the frames drawn so far fill the time.
     frames_until: Instant,
@@ -232,8 +247,15 @@ impl Runner {
                 let Ok(event) = events.try_recv() else { break };
                 self.fold(event)?;
             }
+            if let Some(task) = self.shell.take() {
+                // Its reader would take keys that are the shell's.
+                drop(input);
+                self.lend_to_shell(task, &mut signals, &shutdown).await?;
+                input = EventStream::new();
+            }
             self.draw_if_due()?;
         }
+        self.reading.shutdown().await;
         cancel.cancel();
         drop(events);
         while pumps.join_next().await.is_some() {}
@@ -285,7 +307,11 @@ impl Runner {
             match action {
                 Action::Submit(events) => self.submit(events),
                 Action::Stop(tasks) => self.stop(tasks),
+                Action::Restart(tasks) => self.restart(tasks),
                 Action::ReadTaskFile(path) => self.read_task_file(path),
+                Action::ReadLogs { request, tasks, query } => self.read_logs(request, tasks, query),
+                Action::EndLogs => self.reading.abort_all(),
+                Action::Shell(task) => self.shell = Some(task),
                 Action::Copy(text) => self.screen.send(&clipboard(&text))?,
                 Action::Suspend => self.suspend()?,
                 Action::Quit => {
@@ -316,6 +342,16 @@ impl Runner {
         });
     }
 
+    fn restart(&mut self, tasks: Vec<TaskId>) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::Restarted(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.restart(tasks, Cause::Dashboard)).await,
+            })
+        });
+    }
+
     fn read_task_file(&mut self, name: String) {
         let path = match (name.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),
@@ -325,6 +361,35 @@ impl Runner {
             let text = read_text(&path).await.map_err(|error| format!("cannot read {name}: {error}"));
             Event::TaskFile { name, text }
         });
+    }
+
+    fn read_logs(&mut self, request: u64, tasks: Vec<TaskId>, query: LogsQuery) {
+        self.reading.abort_all();
+        while self.reading.try_join_next().is_some() {}
+        let (manager, events) = (self.manager.clone(), self.events.clone());
+        self.reading.spawn(read_logs(manager, request, tasks, query, events));
+    }
+
+    /// The terminal is the shell's until that ends; the signals that end a dashboard end it, too.
+    async fn lend_to_shell(
+        &mut self,
+        task: TaskId,
+        signals: &mut Signals,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        self.guard.lend();
+        io::stdout().flush()?;
+        let name = self.model.name_of(task);
+        println!("a shell in {}; `exit` or ^D goes back to the dashboard\r", super::clean::clean(&name));
+        let ended = tokio::select! {
+            ended = shell(self.manager.clone(), task) => Event::ShellEnded(ended),
+            _ = signals.terminate.recv() => Event::Terminate,
+            _ = signals.hang_up.recv() => Event::Terminate,
+            () = shutdown.cancelled() => Event::Terminate,
+        };
+        self.resume()?;
+        self.fold(Event::Clock((self.clock)()))?;
+        self.fold(ended)
     }
 
     fn suspend(&mut self) -> anyhow::Result<()> {
@@ -355,6 +420,64 @@ impl Runner {
 /// stream keeps the first waker it is given until that was woken, and keys would wait for the next tick.
 async fn poll_once(input: &mut EventStream) -> Poll<Option<io::Result<TerminalEvent>>> {
     std::future::poll_fn(|context| Poll::Ready(input.poll_next_unpin(context))).await
+}
+
+/// Passes on what tasks say, as fast as it is folded.
+async fn read_logs(
+    manager: Option<ManagerHandle>,
+    request: u64,
+    tasks: Vec<TaskId>,
+    query: LogsQuery,
+    events: mpsc::Sender<Event>,
+) {
+    let asked = match manager {
+        None => Err(not_started()),
+        Some(manager) => in_time(manager.logs(tasks, query)).await,
+    };
+    let cut = |error: RequestError| Event::LogsCut { request, reason: error.to_string() };
+    let items = match asked {
+        Ok(items) => items,
+        Err(error) => {
+            // Nobody is there any more to hear it.
+            let _ = events.send(cut(error)).await;
+            return;
+        }
+    };
+    let mut chunks = items.ready_chunks(LOG_ITEMS_TOGETHER);
+    while let Some(chunk) = chunks.next().await {
+        let mut items = Vec::with_capacity(chunk.len());
+        let mut error = None;
+        for item in chunk {
+            match item {
+                Ok(item) => items.push(item),
+                Err(failed) => error = Some(failed),
+            }
+        }
+        if events.send(Event::Logs { request, items }).await.is_err() {
+            return;
+        }
+        if let Some(error) = error {
+            let _ = events.send(cut(error)).await;
+        }
+    }
+}
+
+/// A shell in a task's container, on this terminal.
+async fn shell(manager: Option<ManagerHandle>, task: TaskId) -> Result<i64, String> {
+    let manager = manager.ok_or_else(|| not_started().to_string())?;
+    let exec = Exec {
+        cmd: vec![SHELL.to_owned()],
+        tty: Some(terminal_size()),
+        stdin: true,
+        env: vec!["TERM=xterm-256color".to_owned()],
+        user: None,
+    };
+    let connection = in_time(manager.exec(task, &exec)).await.map_err(|error| error.to_string())?;
+    match attach(connection, true, true).await {
+        Ok(Ended::Exit(code)) => Ok(code),
+        Ok(Ended::Failed(why)) => Err(why),
+        Err(error) => Err(format!("the terminal failed: {error}")),
+    }
 }
 
 async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {

@@ -39,6 +39,9 @@ pub(super) fn tell(change: &Change) -> Told {
         What::StopRequested { .. } => {
             told(Face::Stopping, "stop asked", format!("by {}", change.cause.words()))
         }
+        What::RestartRequested { .. } => {
+            told(Face::Stopping, "restart asked", format!("by {}", change.cause.words()))
+        }
         What::Observed { status, .. } => {
             let verb = match status.state {
                 State::Pending => "pending",
@@ -64,6 +67,12 @@ pub(super) fn tell(change: &Change) -> Told {
             tone: Tone::Dim,
             verb: "collected",
             rest: format!("{} that ended first", count(tasks.len(), "task")),
+        },
+        What::Forgotten { .. } => Told {
+            glyph: '·',
+            tone: Tone::Dim,
+            verb: "forgotten",
+            rest: format!("by {}", change.cause.words()),
         },
         What::Worker { worker } if !worker.runtime_problem.is_empty() => Told {
             glyph: '!',

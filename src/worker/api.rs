@@ -1,6 +1,7 @@
 //! The worker over HTTP: the book's routes, and ours under /v1. Parses at the edge, asks the driver; decides
 //! nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{
@@ -16,9 +17,15 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{driver::Command, report::EventAnswer, report_stream, stats};
+use super::{
+    containers::{Containers, NewestContainer},
+    driver::Command,
+    exec, logs,
+    report::EventAnswer,
+    report_stream, stats,
+};
 use crate::{
     http::{Access, Refusal, Routes, read_array},
     task::{State, TaskEvent, TaskId, parse_task_event},
@@ -30,6 +37,9 @@ const MOST_AT_ONCE: usize = 10_000;
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     pub commands: mpsc::Sender<Command>,
+    pub containers: Arc<dyn Containers>,
+    /// Commands that run in containers, each on a connection of its own.
+    pub execs: TaskTracker,
     pub token: CancellationToken,
 }
 
@@ -53,6 +63,8 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/events", post_events)
         .post(Admin, "/v1/lease", post_lease)
         .get(Viewer, "/v1/reports", get_reports)
+        .get(Viewer, "/v1/tasks/{id}/logs", logs::get_logs)
+        .post(Admin, "/v1/tasks/{id}/exec", exec::post_exec)
         .get(Anyone, "/healthz", async || "ok\n")
 }
 
@@ -74,6 +86,27 @@ impl Api {
         self.commands.send(command(answer)).await.map_err(|_| ending())?;
         answer_rx.await.map_err(|_| ending())
     }
+
+    /// The container that a task has, or the one that it had last; a refusal where there is none.
+    pub(super) async fn newest_container(&self, task: TaskId) -> Result<NewestContainer, Refusal> {
+        let (known, newest) = self.ask(|answer| Command::NewestContainer(task, answer)).await?;
+        newest.ok_or_else(|| {
+            let why = match known {
+                None => format!("no task {task} on this worker"),
+                Some(state) if state.has_ended() => {
+                    format!("task {task} has no container any more: it never had one, a stop took it, or it was too old")
+                }
+                Some(_) => format!("task {task} has not started yet"),
+            };
+            Refusal::new(404, why)
+        })
+    }
+}
+
+/// The task that a path names.
+pub(super) fn task_id(id: Result<Path<String>, PathRejection>) -> Result<TaskId, Refusal> {
+    let Path(id) = id?;
+    id.parse().map_err(|error| Refusal::new(400, format!("{id:?} is not the id of a task: {error}")))
 }
 
 async fn post_task(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
@@ -95,9 +128,7 @@ async fn get_tasks(Shared(api): Shared<Api>) -> Answer {
 }
 
 async fn delete_task(Shared(api): Shared<Api>, id: Result<Path<String>, PathRejection>) -> Answer {
-    let Path(id) = id?;
-    let id: TaskId =
-        id.parse().map_err(|error| Refusal::new(400, format!("{id:?} is not the id of a task: {error}")))?;
+    let id = task_id(id)?;
     answer(api.ask(|answer| Command::Stop(id, answer)).await?)
 }
 

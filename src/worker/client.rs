@@ -4,15 +4,22 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use futures_util::Stream;
+use reqwest::header;
 use tokio::net::TcpStream;
 
 use super::api::Renewal;
+use super::exec::EXEC_PROTOCOL;
+use super::logs::WorkerLog;
 use super::report::{EventAnswer, Report};
+use super::runtime::{Exec, LogsQuery};
 use crate::http::{CONNECT_WITHIN, ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// What its engine has to be asked for.
+const ENGINE_WITHIN: Duration = Duration::from_secs(15);
 
 /// A worker to talk to.
 #[derive(Clone, Debug)]
@@ -61,6 +68,30 @@ impl WorkerClient {
         checked(request.send().await?).await.map(drop)
     }
 
+    /// What a task's newest container says.
+    pub async fn logs(
+        &self,
+        task: TaskId,
+        query: LogsQuery,
+    ) -> Result<impl Stream<Item = Result<WorkerLog, ClientError>> + Send + use<>, ClientError> {
+        let mut url = format!("{}/v1/tasks/{task}/logs?follow={}", self.base, query.follow);
+        if let Some(since) = query.since {
+            url += &format!("&since={since}");
+        }
+        if let Some(tail) = query.tail {
+            url += &format!("&tail={tail}");
+        }
+        // The deadline is for the answer to begin; the engine may have to be asked for it.
+        let request = self.http.get(url).send();
+        let response = tokio::time::timeout(ENGINE_WITHIN, request).await.map_err(|_| no_answer())??;
+        Ok(read_lines(checked(response).await?.bytes_stream()))
+    }
+
+    /// Starts a command in a task's container: a connection that carries frames.
+    pub async fn exec(&self, task: TaskId, exec: &Exec) -> Result<reqwest::Upgraded, ClientError> {
+        upgraded(self.http.post(format!("{}/v1/tasks/{task}/exec", self.base)), exec).await
+    }
+
     /// The book's start.
     pub async fn post_task(&self, event: &TaskEvent) -> Result<(), ClientError> {
         let request = self
@@ -92,6 +123,28 @@ impl WorkerClient {
         let request = self.http.get(format!("{}/stats", self.base)).timeout(ANSWER_WITHIN);
         Ok(checked(request.send().await?).await?.json().await?)
     }
+}
+
+/// Asks for a connection that carries frames, of a worker or of a manager before it.
+pub async fn upgraded(
+    request: reqwest::RequestBuilder,
+    exec: &Exec,
+) -> Result<reqwest::Upgraded, ClientError> {
+    let request = request
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, EXEC_PROTOCOL)
+        .version(reqwest::Version::HTTP_11)
+        .json(exec)
+        .send();
+    let response = tokio::time::timeout(ENGINE_WITHIN, request).await.map_err(|_| no_answer())??;
+    if response.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response.upgrade().await?);
+    }
+    checked(response).await?;
+    Err(ClientError::Unreachable {
+        reason: "it gave no connection for a command".to_owned(),
+        may_have_arrived: true,
+    })
 }
 
 fn no_answer() -> ClientError {

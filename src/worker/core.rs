@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
+    containers::NewestContainer,
     health::Checks,
     kept::{Kept, is_longer_ago},
     lease::Lease,
@@ -359,6 +360,20 @@ impl Worker {
                 None
             }
         })
+    }
+
+    /// The container whose output is a task's: the live one, or the last one that ended and is kept.
+    pub fn newest_container(&self, id: TaskId) -> Option<NewestContainer> {
+        match self.task_db.get(&id).map(|entry| &entry.phase) {
+            Some(Phase::Live { generation, container } | Phase::Stopping { generation, container }) => {
+                Some(NewestContainer { generation: *generation, container: container.clone(), is_live: true })
+            }
+            _ => self.kept.of_task(id).map(|(run, container)| NewestContainer {
+                generation: run.generation,
+                container: container.to_owned(),
+                is_live: false,
+            }),
+        }
     }
 
     pub fn task_count(&self) -> usize {

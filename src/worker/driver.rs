@@ -12,6 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    containers::NewestContainer,
     core::{Effect, Input, Output, Worker},
     effects::{self, Slots},
     report::{EventAnswer, HEARTBEAT, Hello, Report},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     cluster::{Capacity, Sample},
-    task::{Task, TaskEvent, TaskId},
+    task::{State, Task, TaskEvent, TaskId},
 };
 
 /// Between two samples, when somebody listens.
@@ -46,6 +47,8 @@ pub(super) enum Command {
     RenewLease(Duration, oneshot::Sender<EventAnswer>),
     Tasks(oneshot::Sender<Vec<Task>>),
     TaskCount(oneshot::Sender<usize>),
+    /// The task's state if it is known, and its newest container if there is one.
+    NewestContainer(TaskId, oneshot::Sender<(Option<State>, Option<NewestContainer>)>),
     Subscribe(oneshot::Sender<Subscription>),
 }
 
@@ -192,6 +195,10 @@ impl<R: Runtime> Driver<R> {
             }
             Command::TaskCount(answer) => {
                 let _ = answer.send(self.core.task_count());
+            }
+            Command::NewestContainer(id, answer) => {
+                let state = self.core.task(id).map(|task| task.status.state);
+                let _ = answer.send((state, self.core.newest_container(id)));
             }
             Command::Subscribe(answer) => {
                 let _ = answer.send(self.subscription());

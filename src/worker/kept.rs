@@ -61,6 +61,10 @@ impl Kept {
         self.0.len() < before
     }
 
+    pub(super) fn of_task(&self, task: TaskId) -> Option<(Run, &str)> {
+        self.0.iter().find(|kept| kept.run.task == task).map(|kept| (kept.run, kept.name.as_str()))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, &str)> {
         self.0.iter().map(|kept| (kept.run.task, kept.name.as_str()))
     }

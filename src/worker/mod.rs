@@ -3,13 +3,16 @@
 mod add_task;
 mod api;
 mod client;
+mod containers;
 mod core;
 mod driver;
 mod effects;
 mod engine_restart;
+mod exec;
 mod health;
 mod kept;
 mod lease;
+mod logs;
 mod observe;
 pub mod report;
 mod report_stream;
@@ -20,6 +23,9 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use client::WorkerClient;
+pub use client::{WorkerClient, upgraded};
+pub use containers::NewestContainer;
 pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
+pub use exec::{EXEC_PROTOCOL, Frame, FrameReader, FrameWriter, Upgrade, frames, switching};
+pub use logs::WorkerLog;
 pub use start::{Config, Started, WorkerError, start};

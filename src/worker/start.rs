@@ -8,7 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::http;
@@ -90,9 +90,13 @@ pub async fn start<R: Runtime>(
     // Either way the worker serves; what it knows of its engine is in its heartbeats.
     let _ = timeout(ADOPT_WAIT, adopted_rx).await;
 
-    let router = api::router(api::Api { commands, token: token.clone() });
+    let execs = TaskTracker::new();
+    let api = api::Api { commands, containers: runtime, execs: execs.clone(), token: token.clone() };
+    let router = api::router(api);
     let join = tokio::spawn(async move {
         http::serve(listener, router, token).await;
+        execs.close();
+        execs.wait().await;
         driver_token.cancel();
         let drained = driving.await.map_err(|error| WorkerError::Panicked(error.to_string()))?;
         drained.map_err(|left| WorkerError::LeftBehind(left, config.identity))

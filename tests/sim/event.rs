@@ -16,6 +16,10 @@ pub enum Event {
     StopSome,
     /// The same, again and again until somebody says so.
     Stop(TaskId),
+    /// A user wants one of the tasks started anew.
+    RestartSome,
+    /// The same, again and again until somebody says so.
+    Restart(TaskId),
     Fault,
     /// A fault is over.
     Heal(Trouble),
@@ -116,6 +120,8 @@ impl Event {
             Self::Submit(_)
             | Self::Stop(_)
             | Self::StopSome
+            | Self::Restart(_)
+            | Self::RestartSome
             | Self::ManagerTick { .. }
             | Self::Answered { .. }
             | Self::Line { .. }

@@ -110,7 +110,7 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         What::Moved { task, from, worker, generation, .. } => {
             let record = record();
             assert!(matches!(record.state(), State::Scheduled | State::Running), "{change:?} {record:?}");
-            assert_eq!(record.desired, State::Running, "{change:?}");
+            assert!(record.is_wanted(), "{change:?}");
             assert_eq!(before.worker_of(*task), Some(from), "{change:?}");
             assert_eq!(*generation, record.status().generation + 1, "{change:?}");
             let health = |worker| before.worker(worker).map(|worker| worker.health);
@@ -124,6 +124,12 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
             assert_eq!(*generation, record.status().generation + 1, "{change:?}");
             let takes_work = |to| before.worker(to).is_some_and(WorkerRecord::takes_work);
             assert!(to.as_ref().is_none_or(takes_work), "{change:?}");
+        }
+        What::Restarting { generation, restart_count, by_hand: true, .. } => {
+            let record = record();
+            assert!(record.state().has_ended() || record.queued.is_some(), "two at once: {change:?}");
+            assert_eq!(*generation, record.status().generation + 1, "{change:?}");
+            assert_eq!(*restart_count, record.status().restart_count + 1, "{change:?}");
         }
         What::Restarting { generation, restart_count, .. } => {
             let record = record();

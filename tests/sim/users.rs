@@ -83,6 +83,31 @@ impl World {
         }
     }
 
+    pub fn restart_some(&mut self) {
+        if let Some(task) = self.rng.choice(&self.submitted).map(|event| event.task.id) {
+            self.restart(task);
+        }
+    }
+
+    pub fn restart(&mut self, task: TaskId) {
+        // From here on, also if nobody hears that it was done. How often it runs then, and how it ends, is anybody's
+        // guess.
+        self.stopped.remove(&task);
+        self.harmed.insert(task);
+        let mut has_heard = false;
+        for _ in 0..self.copies {
+            let restart = Input::Restart { request: 3, cause: Cause::Command, tasks: vec![task] };
+            for answer in self.manage(restart) {
+                if let Ok(Answer::Restarted(_)) = answer {
+                    has_heard = !self.misfortune(10);
+                }
+            }
+        }
+        if !has_heard {
+            self.after(TRY_AGAIN, Event::Restart(task));
+        }
+    }
+
     pub fn stop(&mut self, task: TaskId) {
         let mut has_heard = false;
         for _ in 0..self.copies {

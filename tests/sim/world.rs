@@ -117,6 +117,10 @@ impl World {
             let when = world.within(TURMOIL);
             world.at(when, Event::StopSome);
         }
+        for _ in 0..world.rng.usize(0..8) {
+            let when = world.within(TURMOIL);
+            world.at(when, Event::RestartSome);
+        }
         for _ in 0..world.rng.usize(0..25) {
             let when = world.within(TURMOIL);
             world.at(when, Event::Fault);
@@ -185,6 +189,8 @@ impl World {
             Event::Submit(event) => self.submit(*event),
             Event::StopSome => self.stop_some(),
             Event::Stop(task) => self.stop(task),
+            Event::RestartSome => self.restart_some(),
+            Event::Restart(task) => self.restart(task),
             Event::Fault => self.fault(),
             Event::Heal(trouble) => self.heal(trouble),
             Event::ManagerStart => self.manager_start(),

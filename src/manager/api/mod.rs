@@ -6,6 +6,7 @@ mod changes;
 mod look;
 mod metrics;
 mod openapi;
+mod streams;
 mod v1;
 
 use std::sync::Arc;
@@ -68,7 +69,11 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/v1/events", look::events)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
+        .post(Admin, "/v1/restart", v1::restart)
+        .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
+        .get(Viewer, "/v1/logs", streams::logs)
+        .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Viewer, "/metrics", metrics::metrics)
         .get(Anyone, "/openapi.json", openapi::openapi)
         .get(Anyone, "/healthz", openapi::healthz)

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{book, changes, look, metrics, v1};
+use super::{book, changes, look, metrics, streams, v1};
 use crate::task::ErrorBody;
 
 /// Every route. A test compares it with the router's list.
@@ -40,7 +40,11 @@ use crate::task::ErrorBody;
         look::events,
         v1::submit,
         v1::stop,
+        v1::restart,
+        v1::forget,
         v1::recover,
+        streams::logs,
+        streams::exec,
         metrics::metrics,
         openapi,
         healthz,

@@ -14,8 +14,8 @@ use super::Api;
 use super::openapi::Refusals;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::{Refusal, read_array};
-use crate::manager::request::{Recovered, Stopping, Submitted};
-use crate::task::{ErrorBody, TaskEvent, TaskId};
+use crate::manager::request::{Forgotten, Recovered, Restarted, Stopping, Submitted};
+use crate::task::{ErrorBody, TaskEvent, TaskId, WorkerId};
 
 /// Events in a request: some ten megabytes of tasks, and a second of work.
 const MOST_AT_ONCE: usize = 20_000;
@@ -104,6 +104,50 @@ pub(super) async fn stop(
     let Query(asking) = asking?;
     let tasks: Vec<TaskId> = read(&body?)?;
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
+}
+
+/// Restarts tasks by hand: all or none
+///
+/// What runs is stopped first. Answered once the wish is in the store.
+#[utoipa::path(
+    post, path = "/v1/restart", tag = "tasks",
+    params(Asking),
+    request_body(content = Vec<TaskId>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What became of each, in order", body = Vec<Restarted>),
+        (status = 404, description = "One of them is not there", body = ErrorBody),
+        Refusals
+    )
+)]
+pub(super) async fn restart(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Vec<Restarted>>, Refusal> {
+    let Query(asking) = asking?;
+    let tasks: Vec<TaskId> = read(&body?)?;
+    Ok(Json(api.handle.restart(tasks, asking.cause).await?))
+}
+
+/// Counts no more on a lost worker that this start did not name
+#[utoipa::path(
+    post, path = "/v1/forget", tag = "cluster",
+    params(Asking),
+    request_body(content = WorkerId, content_type = "application/json"),
+    responses(
+        (status = 200, description = "How many of its tasks wait for another one now", body = Forgotten),
+        (status = 404, description = "There is no such worker", body = ErrorBody),
+        Refusals
+    )
+)]
+pub(super) async fn forget(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Forgotten>, Refusal> {
+    let Query(asking) = asking?;
+    let worker: WorkerId = read(&body?)?;
+    Ok(Json(api.handle.forget(worker, asking.cause).await?))
 }
 
 /// Takes over what the workers have and the store does not

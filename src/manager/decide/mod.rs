@@ -4,10 +4,12 @@
 mod add_task;
 mod busy;
 mod collect;
+mod forget;
 mod lease;
 mod moves;
 mod recover;
 mod refusals;
+mod restart;
 mod restart_policy;
 mod send_work;
 mod stop_task;
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::request::{Recovered, RequestError, Stopping, Submitted};
+use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
@@ -62,6 +64,18 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
         tasks: Vec<TaskId>,
+    },
+    /// Start tasks anew, whatever has become of them.
+    Restart {
+        request: RequestId,
+        cause: Cause,
+        tasks: Vec<TaskId>,
+    },
+    /// Count on a lost worker of an earlier run no more.
+    Forget {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
     },
     /// Take over what the workers have and the store does not.
     Recover {
@@ -157,6 +171,8 @@ pub type RequestId = u64;
 pub enum Answer {
     Submitted(Vec<Submitted>),
     Stopping(Vec<Stopping>),
+    Restarted(Vec<Restarted>),
+    Forgotten(Forgotten),
     Recovered(Recovered),
 }
 
@@ -258,6 +274,8 @@ impl Manager {
             Input::Started { workers } => self.started(&mut turn, workers),
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
             Input::Stop { request, cause, tasks } => self.stop(&mut turn, request, cause, &tasks),
+            Input::Restart { request, cause, tasks } => self.restart(&mut turn, request, cause, &tasks),
+            Input::Forget { request, cause, worker } => self.forget(&mut turn, request, cause, &worker),
             Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);

@@ -45,6 +45,15 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
+    /// It is no longer there, whatever becomes of it.
+    pub(super) fn forget(&mut self, worker: &WorkerId, tasks: &[TaskId]) {
+        self.left_behind.remove(worker);
+        for task in tasks {
+            self.due.remove(task);
+            self.stuck.remove(task);
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.due.is_empty() && self.stuck.is_empty() && self.left_behind.is_empty()
@@ -185,7 +194,7 @@ impl Manager {
 /// Whether a task may be started elsewhere while it may still run on a worker that nobody hears.
 fn may_move(record: &TaskRecord) -> bool {
     match record.state() {
-        State::Scheduled | State::Running => record.desired == State::Running,
+        State::Scheduled | State::Running => record.is_wanted(),
         State::Pending | State::Completed | State::Failed => false,
     }
 }

@@ -77,6 +77,7 @@ impl Manager {
             crashes: record.crashes.clone(),
             reason: status.reason.clone(),
             retry_at: turn.now.wall,
+            by_hand: false,
         };
         self.change(turn, Cause::Manager, what);
         self.queue(turn.now, task);
@@ -86,7 +87,14 @@ impl Manager {
     pub(super) fn after_end(&mut self, turn: &mut Turn, task: TaskId) {
         let Some(record) = self.cluster.task(task) else { return };
         let status = record.status();
-        if record.desired != State::Running || !status.state.has_ended() {
+        if !status.state.has_ended() {
+            return;
+        }
+        if let Some(cause) = record.restart {
+            self.start_by_hand(turn, cause, task);
+            return;
+        }
+        if record.desired != State::Running {
             return;
         }
         if status.is_interrupted {
@@ -95,7 +103,7 @@ impl Manager {
         }
         let failed = status.state == State::Failed;
         let policy = record.task.spec.restart_policy;
-        if !policy.restarts(failed, status.restart_count) {
+        if !record.policy_restarts(failed) {
             return;
         }
         let (count, generation) = (status.restart_count.saturating_add(1), status.generation + 1);
@@ -105,9 +113,10 @@ impl Manager {
             task,
             generation,
             restart_count: count,
-            reason: why(count, policy, &crashes),
+            reason: why(count.saturating_sub(record.forgiven_restarts), policy, &crashes),
             crashes,
             retry_at: turn.now.wall + wait,
+            by_hand: false,
         };
         self.change(turn, Cause::RestartPolicy, what);
         self.queue(turn.now, task);

@@ -33,17 +33,7 @@ impl Manager {
                 continue;
             }
             match self.choose(turn.now, record, None) {
-                Ok(worker) => {
-                    let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
-                    let is_new = moves || must_be_new(record);
-                    let generation = record.status().generation + u32::from(is_new);
-                    self.change(
-                        turn,
-                        Cause::Scheduler,
-                        What::Scheduled { task, worker: worker.clone(), generation },
-                    );
-                    self.send_start(turn, &worker, task);
-                }
+                Ok(worker) => self.schedule(turn, &worker, task),
                 Err(no_worker) if !record.refusals.is_empty() => {
                     self.wait_or_give_up(turn, task, no_worker);
                 }
@@ -60,6 +50,16 @@ impl Manager {
                 }
             }
         }
+    }
+
+    /// Gives a waiting task to `worker`.
+    pub(super) fn schedule(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
+        let Some(record) = self.cluster.task(task) else { return };
+        let moves = record.tried.as_ref().is_some_and(|tried| tried != worker);
+        let is_new = moves || must_be_new(record);
+        let generation = record.status().generation + u32::from(is_new);
+        self.change(turn, Cause::Scheduler, What::Scheduled { task, worker: worker.clone(), generation });
+        self.send_start(turn, worker, task);
     }
 
     /// Sends the start of a task that is assigned to `worker`; again is harmless, the generation is the same.

@@ -36,7 +36,7 @@ impl Manager {
                 true
             }
             State::Scheduled | State::Running => {
-                let is_new = !record.is_stopping();
+                let is_new = !record.is_stopping() || record.restart.is_some();
                 if is_new {
                     self.change(turn, cause, What::StopRequested { task });
                 }
@@ -48,8 +48,11 @@ impl Manager {
 
     pub(super) fn stopped_before_start(&mut self, turn: &mut Turn, task: TaskId, cause: Cause) {
         let reason = "stopped before it started".to_owned();
-        self.change(turn, cause, What::StopRequested { task });
+        if self.cluster.task(task).is_some_and(|record| !record.is_stopping()) {
+            self.change(turn, cause, What::StopRequested { task });
+        }
         self.change(turn, cause, What::Ended { task, state: State::Completed, reason });
+        self.after_end(turn, task);
     }
 
     pub(super) fn send_stop(&mut self, turn: &mut Turn, task: TaskId) {
@@ -98,6 +101,7 @@ impl Manager {
             SendOutcome::Refused { status: 404, .. } => {
                 let reason = "stopped; its worker no longer knew it".to_owned();
                 self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Completed, reason });
+                self.after_end(turn, task);
             }
             SendOutcome::Refused { .. } | SendOutcome::Failed { .. } => {
                 self.wake_once_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));

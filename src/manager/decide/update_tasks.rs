@@ -62,6 +62,7 @@ impl Manager {
             State::Scheduled | State::Running if record.is_stopping() => {
                 let reason = "stopped; its worker no longer has it".to_owned();
                 self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Completed, reason });
+                self.after_end(turn, task);
             }
             State::Scheduled => {
                 if is_lost {

@@ -10,7 +10,7 @@ use super::retention::Log;
 use super::row::RowError;
 use super::tables::{CHANGES, HEAD, META, TASKS, WORKERS, WorkerRow};
 use crate::cluster::{Change, Part, Revision, TaskEntry, What};
-use crate::task::TaskId;
+use crate::task::{TaskId, WorkerId};
 
 /// Under which key each task's row lies.
 pub(super) type Places = HashMap<TaskId, Revision>;
@@ -58,7 +58,7 @@ pub(super) fn fold(
     table.retain_in(..=snapshot.revision(), |_, _| false).map_err(|why| blame.writing(why))
 }
 
-/// Writes the rows of the workers that `changes` are about.
+/// Writes the rows of the workers that `changes` are about, and removes those of who was forgotten.
 fn put_workers(
     transaction: &WriteTransaction,
     snapshot: &Part,
@@ -66,14 +66,23 @@ fn put_workers(
     row: &mut Vec<u8>,
     blame: Blame<'_>,
 ) -> Result<(), StoreError> {
-    let ids: BTreeSet<_> = changes
-        .iter()
-        .filter_map(|change| match &change.what {
-            What::Worker { worker } => Some(&worker.id),
-            _ => None,
-        })
-        .collect();
+    let mut ids: BTreeSet<&WorkerId> = BTreeSet::new();
+    let mut forgotten: BTreeSet<&WorkerId> = BTreeSet::new();
+    for change in changes {
+        match &change.what {
+            What::Worker { worker } => _ = ids.insert(&worker.id),
+            What::Forgotten { worker } => _ = forgotten.insert(worker),
+            _ => {}
+        }
+    }
     let mut table = transaction.open_table(WORKERS.definition).map_err(|why| blame.writing(why))?;
+    if !forgotten.is_empty() {
+        // Those after one that is gone have moved up.
+        ids.extend(snapshot.workers().iter().map(|worker| &worker.id));
+        for id in forgotten {
+            table.remove(id.as_str()).map_err(|why| blame.writing(why))?;
+        }
+    }
     for id in ids {
         if let Some((place, record)) = snapshot.worker(id) {
             WORKERS.put(&mut table, &id.as_str(), &WorkerRow { place, record }, row, blame)?;

@@ -4,6 +4,7 @@ mod confirm;
 mod detail;
 mod form;
 mod help;
+pub(super) mod logs;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -21,6 +22,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Pos
         Overlay::Detail(detail) => detail::draw(model, detail, area, buffer),
         Overlay::Confirm(confirm) => confirm::draw(model, confirm, area, buffer),
         Overlay::Form(form) => return form::draw(model, form, area, buffer),
+        Overlay::Logs(logs) => return logs::draw(model, logs, area, buffer),
     }
     None
 }
@@ -35,7 +37,7 @@ pub(super) fn lines(model: &Model) -> usize {
             let inside = detail::inside(model.area);
             (detail::lines(model, detail, inside.width.into()).len(), inside.height)
         }
-        Some(Overlay::Confirm(_) | Overlay::Form(_)) | None => return 0,
+        Some(Overlay::Confirm(_) | Overlay::Form(_) | Overlay::Logs(_)) | None => return 0,
     };
     lines.saturating_sub(room.into())
 }

@@ -52,6 +52,7 @@ fn event_row(model: &Model, change: &Change, is_selected: bool, mut row: Row<'_>
     let width = if row.left() >= 60 { 20 } else { row.left() / 3 };
     match &change.what {
         What::Worker { worker } => row.column(worker.id.as_str(), width, Tone::Plain),
+        What::Forgotten { worker } => row.column(worker.as_str(), width, Tone::Plain),
         what => {
             let name = what.task_id().map_or(String::new(), |task| model.name_of(task));
             row.column(&name, width, Tone::Plain)

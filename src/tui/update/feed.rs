@@ -87,7 +87,10 @@ fn fold(model: &mut Model, change: &Arc<Change>) {
         model.loads.forget(task);
     }
     // Whatever was under way led to this.
-    if !matches!(change.what, What::Waiting { .. } | What::StopRequested { .. }) {
+    if !matches!(
+        change.what,
+        What::Waiting { .. } | What::StopRequested { .. } | What::RestartRequested { .. }
+    ) {
         model.progress.remove(&task);
     }
     if model.select_when_seen == Some(task) {

@@ -9,10 +9,10 @@ use crate::tui::event::Action;
 use crate::tui::filter::Filter;
 use crate::tui::keymap::{Command, Context, command};
 use crate::tui::layout::Pane;
-use crate::tui::model::{Detail, FilterInput, Model, Overlay};
+use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
 use super::moves::{Move, go};
-use super::{quit, stop, submit};
+use super::{logs, quit, quit_if_warned, restart, stop, submit};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
@@ -25,6 +25,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
             Context::Confirm => confirm(model, command, actions),
             Context::Form => form(model, command, actions),
             Context::Filter => filter(model, command),
+            Context::Logs => logs::key(model, command, actions),
+            Context::LogSearch => logs::search_key(model, command),
             Context::Countdown | Context::Panes | Context::Everywhere => panes(model, command, actions),
         },
         None => typed(model, key),
@@ -38,6 +40,8 @@ pub(crate) fn contexts(model: &Model) -> &'static [Context] {
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
         Some(Overlay::Form(_)) => &[Context::Form, Context::Everywhere],
+        Some(Overlay::Logs(logs)) if logs.input.is_some() => &[Context::LogSearch, Context::Everywhere],
+        Some(Overlay::Logs(_)) => &[Context::Logs, Context::Everywhere],
         None if model.filter_input.is_some() => &[Context::Filter, Context::Everywhere],
         None if model.countdown.is_some() => &[Context::Countdown, Context::Panes, Context::Everywhere],
         None => &[Context::Panes, Context::Everywhere],
@@ -67,11 +71,14 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         }
         Command::New => submit::open(model),
         Command::Stop => stop::ask(model, model.task_at_hand()),
+        Command::Restart => restart::ask(model, model.task_at_hand(), actions),
         Command::TakeBack => stop::take_back(model),
         Command::SendNow => stop::send_now(model, actions),
         Command::Yank => yank(model, model.task_at_hand(), actions),
+        Command::Logs => logs::open(model, model.task_at_hand(), actions),
+        Command::Shell => logs::shell(model, model.task_at_hand(), actions),
         Command::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
-        Command::Quit => quit(model, actions),
+        Command::Quit => quit_if_warned(model, actions),
         _ => {}
     }
 }
@@ -138,9 +145,17 @@ fn detail(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
     match command {
         Command::Back => model.overlay = None,
         Command::Yank => yank(model, Some(task), actions),
+        Command::Logs => logs::open(model, Some(task), actions),
+        Command::Shell => logs::shell(model, Some(task), actions),
         Command::Stop => {
             let marks = std::mem::take(&mut model.marks);
             stop::ask(model, Some(task));
+            model.marks = marks;
+        }
+        Command::Restart => {
+            let marks = std::mem::take(&mut model.marks);
+            model.overlay = None;
+            restart::ask(model, Some(task), actions);
             model.marks = marks;
         }
         _ => scroll(model, command),
@@ -171,19 +186,20 @@ fn confirm(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
     let Some(Overlay::Confirm(confirm)) = &mut model.overlay else { return };
     let is_yes = match command {
         Command::Yes => true,
-        Command::Press => confirm.stop_is_focused,
+        Command::Press => confirm.yes_is_focused,
         Command::Toggle => {
-            confirm.stop_is_focused = !confirm.stop_is_focused;
+            confirm.yes_is_focused = !confirm.yes_is_focused;
             return;
         }
         _ => false,
     };
-    let tasks = std::mem::take(&mut confirm.tasks);
+    let (wish, tasks) = (confirm.wish, std::mem::take(&mut confirm.tasks));
     model.overlay = None;
-    if is_yes {
-        stop::confirmed(model, tasks, actions);
-    } else {
-        model.say("nothing was stopped");
+    match wish {
+        Wish::Stop if is_yes => stop::confirmed(model, tasks, actions),
+        Wish::Restart if is_yes => restart::confirmed(model, tasks, actions),
+        Wish::Stop => model.say("nothing was stopped"),
+        Wish::Restart => model.say("nothing was restarted"),
     }
 }
 
@@ -217,6 +233,10 @@ fn typed(model: &mut Model, key: KeyEvent) {
     if let Some(Overlay::Form(form)) = &mut model.overlay {
         if !form.is_sending {
             form.focused_input().handle_event(&event);
+        }
+    } else if let Some(Overlay::Logs(logs)) = &mut model.overlay {
+        if let Some(input) = &mut logs.input {
+            input.handle_event(&event);
         }
     } else if let Some(filter) = &mut model.filter_input
         && model.overlay.is_none()

@@ -2,7 +2,9 @@
 
 mod feed;
 mod keys;
+mod logs;
 mod moves;
+mod restart;
 mod stop;
 mod submit;
 
@@ -13,6 +15,8 @@ use super::event::{Action, Event};
 use super::layout::Pane;
 use super::model::{Link, Model, Overlay};
 use super::submit_form::paste;
+use crate::cluster::TaskRecord;
+use crate::task::{State, TaskId};
 
 /// Folds `event` into `model`; the Actions are to be carried out in order.
 pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
@@ -28,6 +32,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             if let Some(Overlay::Form(form)) = &mut model.overlay {
                 if !form.is_sending {
                     paste(form.focused_input(), &text);
+                }
+            } else if let Some(Overlay::Logs(logs)) = &mut model.overlay {
+                if let Some(input) = &mut logs.input {
+                    paste(input, &text);
                 }
             } else if let Some(filter) = &mut model.filter_input {
                 paste(&mut filter.input, &text);
@@ -46,6 +54,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Cut(reason) => cut(model, reason),
         Event::Submitted(result) => submit::answered(model, result),
         Event::Stopped(result) => stop::answered(model, result),
+        Event::Restarted(result) => restart::answered(model, result),
+        Event::Logs { request, items } => logs::came(model, request, items),
+        Event::LogsCut { request, reason } => logs::cut(model, request, reason),
+        Event::ShellEnded(ended) => logs::shell_ended(model, ended),
         Event::TaskFile { name, text } => submit::task_file(model, &name, text, &mut actions),
         Event::Notice(text) => {
             model.say_error(text);
@@ -55,6 +67,34 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
     }
     moves::settle(model);
     actions
+}
+
+/// Quits, unless that would stop something: then it says what, and the next time quits.
+fn quit_if_warned(model: &mut Model, actions: &mut Vec<Action>) {
+    let left = if model.title.has_manager && !model.was_warned { left_without_lease(model) } else { vec![] };
+    if left.is_empty() {
+        return quit(model, actions);
+    }
+    model.was_warned = true;
+    let names: Vec<_> = left.iter().take(NAMED).map(|task| model.name_of(*task)).collect();
+    let more = if left.len() > NAMED { " and others" } else { "" };
+    model.say_error(format!(
+        "q again quits: 5 s later their workers stop what is Exclusive: {}{more} (the next start brings it back)",
+        names.join(" ")
+    ));
+}
+
+/// The Exclusive tasks that workers in other processes stop when no manager renews their lease.
+fn left_without_lease(model: &Model) -> Vec<TaskId> {
+    let cluster = &model.cluster;
+    let is_left = |record: &&TaskRecord| {
+        let home = cluster.worker_of(record.task.id);
+        record.task.spec.exclusive
+            && matches!(record.state(), State::Scheduled | State::Running)
+            && home.is_some()
+            && home != model.title.local_worker.as_ref()
+    };
+    cluster.task_db().filter(is_left).map(|record| record.task.id).collect()
 }
 
 /// A confirmed stop was meant: it is sent before the end, not forgotten.

@@ -4,17 +4,14 @@ use crate::manager::request::{RequestError, Stopping};
 use crate::task::TaskId;
 use crate::tui::event::Action;
 use crate::tui::format::count;
-use crate::tui::model::{Confirm, Countdown, Model, Overlay, TAKE_BACK};
+use crate::tui::model::{Confirm, Countdown, Model, Overlay, TAKE_BACK, Wish};
 
 /// How many names are spelt out; the rest is counted.
 pub(crate) const NAMED: usize = 8;
 
 /// Asks before stopping what is marked, or `task`.
 pub(super) fn ask(model: &mut Model, task: Option<TaskId>) {
-    let mut asked: Vec<TaskId> = model.marks.iter().copied().collect();
-    if asked.is_empty() {
-        asked.extend(task);
-    }
+    let mut asked = marked_or(model, task);
     if asked.is_empty() {
         model.say("nothing is selected to stop");
         return;
@@ -36,7 +33,14 @@ pub(super) fn ask(model: &mut Model, task: Option<TaskId>) {
         return;
     }
     let left_out = total - asked.len();
-    model.overlay = Some(Overlay::Confirm(Confirm { tasks: asked, left_out, stop_is_focused: false }));
+    let confirm = Confirm { wish: Wish::Stop, tasks: asked, left_out, yes_is_focused: false };
+    model.overlay = Some(Overlay::Confirm(confirm));
+}
+
+/// The tasks that a key is about.
+pub(super) fn marked_or(model: &Model, task: Option<TaskId>) -> Vec<TaskId> {
+    let marked: Vec<TaskId> = model.marks.iter().copied().collect();
+    if marked.is_empty() { task.into_iter().collect() } else { marked }
 }
 
 /// The answer was yes.

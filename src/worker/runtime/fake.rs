@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{Exit, Found, FoundState, Probed, Run, Runtime, RuntimeError, Sign, Started};
+use super::{
+    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, LogLines, LogsQuery, OutputStream, Probed, Run,
+    Runtime, RuntimeError, Sign, Started, kept_output::KeptOutput,
+};
 use crate::task::{HostPort, Probe, Task, TaskId};
 
 /// How tasks of one image behave; the default runs for ever.
@@ -23,6 +27,8 @@ pub struct Script {
     pub must_pull: bool,
     /// Pulls fail with this.
     pub refuse_pull: Option<String>,
+    /// Says this when it starts, a line each.
+    pub says: Vec<String>,
     /// Probes fail with this.
     pub fail_probe: Option<String>,
 }
@@ -40,6 +46,7 @@ pub struct Fake {
 #[derive(Debug, Default)]
 struct Engine {
     containers: BTreeMap<String, Found>,
+    outputs: HashMap<String, KeptOutput>,
     scripts: HashMap<String, Script>,
     created: u64,
     /// Every start that was carried out.
@@ -84,8 +91,23 @@ impl Fake {
             .find(|found| found.run.task == task && found.state == FoundState::Running);
         if let Some(found) = running {
             found.state = FoundState::Exited(exit);
+            let container = found.container.clone();
+            let found = found.clone();
+            if let Some(output) = engine.outputs.get(&container) {
+                output.close();
+            }
             let _ =
                 self.signs.send(Sign::Exited { run: found.run, container: found.container.clone(), exit });
+        }
+    }
+
+    /// The task's newest container says a line.
+    pub fn say(&self, task: TaskId, time: Timestamp, stream: OutputStream, text: &str) {
+        let mut engine = self.engine();
+        let theirs = engine.containers.values().filter(|found| found.run.task == task);
+        let newest = theirs.max_by_key(|found| found.run).map(|found| found.container.clone());
+        if let Some(output) = newest.and_then(|container| engine.output(&container)) {
+            output.push(time, stream, text.to_owned().into());
         }
     }
 
@@ -95,7 +117,7 @@ impl Fake {
         let theirs: Vec<Found> =
             engine.containers.values().filter(|found| found.run.task == task).cloned().collect();
         for found in theirs {
-            engine.containers.remove(&found.container);
+            engine.remove(&found.container);
             let _ = self.signs.send(Sign::Gone { run: found.run, container: found.container });
         }
     }
@@ -158,7 +180,28 @@ impl Engine {
             started: None,
         };
         self.containers.insert(container.clone(), found);
+        for text in script.says {
+            let output = self.outputs.entry(container.clone()).or_default();
+            output.push(Timestamp::now(), OutputStream::Stdout, text.into());
+        }
         Ok((Started { container, was_there: false }, exit))
+    }
+
+    /// Made when somebody speaks or listens: most containers of a bench do neither.
+    fn output(&mut self, container: &str) -> Option<KeptOutput> {
+        let found = self.containers.get(container)?;
+        let output = self.outputs.entry(container.to_owned()).or_default();
+        if matches!(found.state, FoundState::Exited(_)) {
+            output.close();
+        }
+        Some(output.clone())
+    }
+
+    fn remove(&mut self, container: &str) -> Option<Found> {
+        if let Some(output) = self.outputs.remove(container) {
+            output.close();
+        }
+        self.containers.remove(container)
     }
 }
 
@@ -188,7 +231,7 @@ impl Runtime for Fake {
     }
 
     async fn stop(&self, container: &str, _grace: Duration) -> Result<(), RuntimeError> {
-        let removed = self.running()?.containers.remove(container);
+        let removed = self.running()?.remove(container);
         if let Some(found) = removed
             && found.state == FoundState::Running
         {
@@ -199,7 +242,7 @@ impl Runtime for Fake {
     }
 
     async fn remove(&self, container: &str) -> Result<(), RuntimeError> {
-        self.running()?.containers.remove(container);
+        self.running()?.remove(container);
         Ok(())
     }
 
@@ -219,6 +262,34 @@ impl Runtime for Fake {
         let image = engine.containers.get(container).map(|found| &found.task.spec.image);
         let failure = image.and_then(|image| engine.scripts.get(image)?.fail_probe.clone());
         failure.map_or(Probed::Passed, Probed::Failed)
+    }
+
+    async fn logs(&self, container: &str, query: LogsQuery) -> Result<LogLines, RuntimeError> {
+        let output = self.running()?.output(container);
+        let gone = || RuntimeError::Refused(format!("there is no container {container}"));
+        Ok(output.ok_or_else(gone)?.read(query))
+    }
+
+    /// Says what it hears, and ends with the number that is its first argument, or 0.
+    async fn exec(
+        &self,
+        _container: &str,
+        exec: &Exec,
+        mut input: mpsc::Receiver<ExecInput>,
+        output: mpsc::Sender<ExecOutput>,
+    ) -> Result<i64, RuntimeError> {
+        let code = exec.cmd.get(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        while let Some(input) = input.recv().await {
+            let bytes = match input {
+                ExecInput::Stdin(bytes) => bytes,
+                ExecInput::Resize(size) => format!("{}x{}\n", size.columns, size.rows).into(),
+                ExecInput::StdinEnd => return Ok(code),
+            };
+            if output.send(ExecOutput { stream: OutputStream::Stdout, bytes }).await.is_err() {
+                break;
+            }
+        }
+        Err(RuntimeError::Unreachable("whoever ran this command has gone".to_owned()))
     }
 
     async fn watch(&self, signs: mpsc::Sender<Sign>) {

@@ -2,8 +2,11 @@
 
 mod docker;
 mod fake;
+mod kept_output;
+mod output;
 mod probe;
 mod process;
+mod process_io;
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
@@ -13,6 +16,9 @@ use tokio::sync::mpsc;
 
 pub use docker::{DEFAULT_DOCKER_HOST, Docker};
 pub use fake::{Fake, Script};
+pub use output::{
+    Exec, ExecInput, ExecOutput, LONGEST_LOG_LINE, LogLine, LogLines, LogsQuery, OutputStream, TerminalSize,
+};
 pub use probe::Probed;
 pub use process::Process;
 
@@ -169,6 +175,23 @@ pub trait Runtime: Send + Sync + 'static {
     /// Tries a running container out; one that takes longer than `timeout` has failed.
     fn probe(&self, container: &str, probe: &Probe, timeout: Duration)
     -> impl Future<Output = Probed> + Send;
+
+    /// What a container has said, also one that ended. Lines are read as they are asked for.
+    fn logs(
+        &self,
+        container: &str,
+        query: LogsQuery,
+    ) -> impl Future<Output = Result<LogLines, RuntimeError>> + Send;
+
+    /// Runs a command in a container, and returns its exit code once it has ended and all it said was sent to
+    /// `output`. It must not stay behind when its user goes: `input` being closed ends it.
+    fn exec(
+        &self,
+        container: &str,
+        exec: &Exec,
+        input: mpsc::Receiver<ExecInput>,
+        output: mpsc::Sender<ExecOutput>,
+    ) -> impl Future<Output = Result<i64, RuntimeError>> + Send;
 
     /// What a container uses, where the host tells; cheap enough to ask every few seconds.
     fn usage(&self, container: &str) -> Option<Usage> {

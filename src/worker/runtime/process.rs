@@ -19,13 +19,19 @@ use tokio::{
 };
 
 use super::{
-    Exit, Found, FoundState, Probed, Run, Runtime, RuntimeError, Sign, Started, Usage,
+    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, LogLines, LogsQuery, Probed, Run, Runtime,
+    RuntimeError, Sign, Started, Usage,
+    kept_output::KeptOutput,
     probe::{FirstLine, Prober},
+    process_io,
 };
 use crate::task::{HostPort, Probe, Task, TaskSpec};
 
 /// After a SIGKILL a process is gone at once, unless the kernel can't.
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long what a process has left in its pipes is waited for after its end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Child processes as containers.
 #[derive(Debug)]
@@ -47,6 +53,7 @@ struct Running {
     found: Found,
     pid: Option<Pid>,
     has_ended: watch::Receiver<bool>,
+    output: KeptOutput,
 }
 
 impl Process {
@@ -89,8 +96,8 @@ impl Process {
         command
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
         for variable in &spec.env {
@@ -101,14 +108,26 @@ impl Process {
     }
 
     /// Waits for a child's end and tells of it.
-    fn wait_for(&self, mut child: Child, found: &Found) -> watch::Receiver<bool> {
+    fn wait_for(&self, mut child: Child, found: &Found, output: KeptOutput) -> watch::Receiver<bool> {
         let (has_ended, has_ended_rx) = watch::channel(false);
         let (run, container) = (found.run, found.container.clone());
         let ended = self.ended.clone();
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         while waiters.try_join_next().is_some() {}
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         waiters.spawn(async move {
-            let code = child.wait().await.map_or(-1, exit_code);
+            let reading = process_io::keep(stdout, stderr, &output);
+            let mut reading = std::pin::pin!(reading);
+            let code = tokio::select! {
+                () = &mut reading => child.wait().await,
+                code = child.wait() => {
+                    // What it said last is in the pipes yet; what it started may hold them open for ever.
+                    let _ = tokio::time::timeout(LAST_WORDS, &mut reading).await;
+                    code
+                }
+            };
+            output.close();
+            let code = code.map_or(-1, exit_code);
             let exit = Exit { code, out_of_memory: false, at: None };
             has_ended.send_replace(true);
             let _ = ended.send(Sign::Exited { run, container, exit }).await;
@@ -118,7 +137,7 @@ impl Process {
 }
 
 /// As a shell has it: 128 and the signal's number for a process that was killed.
-fn exit_code(status: std::process::ExitStatus) -> i64 {
+pub(super) fn exit_code(status: std::process::ExitStatus) -> i64 {
     use std::os::unix::process::ExitStatusExt as _;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.unwrap_or(-1).into()
@@ -224,8 +243,9 @@ impl Runtime for Process {
         let found =
             Found { run, container: container.clone(), state, task: task.clone(), host_ports, started };
         let mut children = self.children();
-        let has_ended = self.wait_for(child, &found);
-        children.insert(container.clone(), Running { found, pid, has_ended });
+        let output = KeptOutput::default();
+        let has_ended = self.wait_for(child, &found, output.clone());
+        children.insert(container.clone(), Running { found, pid, has_ended, output });
         Ok(Started { container, was_there: false })
     }
 
@@ -299,6 +319,25 @@ impl Runtime for Process {
                 return;
             }
         }
+    }
+
+    async fn logs(&self, container: &str, query: LogsQuery) -> Result<LogLines, RuntimeError> {
+        let output = self.children().get(container).map(|running| running.output.clone());
+        let gone = || RuntimeError::Refused("the process is gone, and its output with it".to_owned());
+        Ok(output.ok_or_else(gone)?.read(query))
+    }
+
+    /// Beside the task's process: there is no inside to run it in.
+    async fn exec(
+        &self,
+        container: &str,
+        exec: &Exec,
+        input: mpsc::Receiver<ExecInput>,
+        output: mpsc::Sender<ExecOutput>,
+    ) -> Result<i64, RuntimeError> {
+        let spec = self.children().get(container).map(|running| running.found.task.spec.clone());
+        let spec = spec.ok_or_else(|| RuntimeError::Refused("the process is gone".to_owned()))?;
+        process_io::exec(&spec, exec, input, output).await
     }
 
     fn usage(&self, container: &str) -> Option<Usage> {

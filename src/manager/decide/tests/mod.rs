@@ -3,11 +3,13 @@
 mod book;
 mod collect;
 mod flapping;
+mod forget;
 mod lease;
 mod moves;
 mod recover;
 mod refusals;
 mod reports;
+mod restart;
 mod restarts;
 
 use std::sync::Arc;

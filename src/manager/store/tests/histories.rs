@@ -42,9 +42,11 @@ pub(super) fn what() -> impl Strategy<Value = What> {
         }),
         1 => (task(), reason())
             .prop_map(|(task, reason)| What::Ended { task, state: State::Failed, reason }),
-        1 => (task(), 0..3_u32, retry_at(), reason()).prop_map(|(task, generation, retry_at, reason)| {
+        1 => task().prop_map(|task| What::RestartRequested { task }),
+        1 => worker().prop_map(|worker| What::Forgotten { worker }),
+        1 => (task(), 0..3_u32, retry_at(), reason(), any::<bool>()).prop_map(|(task, generation, retry_at, reason, by_hand)| {
             let crashes = Crashes::default();
-            What::Restarting { task, generation, restart_count: generation, crashes, reason, retry_at }
+            What::Restarting { task, generation, restart_count: generation, crashes, reason, retry_at, by_hand }
         }),
         1 => (task(), worker(), 2..5_u64).prop_map(|(id, worker, state)| {
             let state = State::from_number(state).unwrap();

@@ -35,36 +35,41 @@ impl Docker {
     }
 
     pub(super) fn failed(&self, error: Error) -> RuntimeError {
-        match error {
-            Error::DockerResponseServerError { message, .. }
-            | Error::DockerStreamError { error: message } => RuntimeError::Refused(message.trim().to_owned()),
-            Error::UnsupportedURISchemeError { uri } => RuntimeError::Unreachable(format!(
-                "DOCKER_HOST {uri} is of a kind that is not supported here; use unix:///path or tcp://host:port"
-            )),
-            other => RuntimeError::Unreachable(self.unreachable(&other)),
-        }
+        failed(&self.host, error)
     }
+}
 
-    fn unreachable(&self, error: &Error) -> String {
-        let host = &self.host;
-        let kind = io_kind(error);
-        let (why, what_to_do) = match (error, kind) {
-            (Error::SocketNotFoundError(_), _) | (_, Some(std::io::ErrorKind::NotFound)) => {
-                ("there is no such socket".to_owned(), "is Docker installed and running?")
-            }
-            (_, Some(std::io::ErrorKind::PermissionDenied)) => {
-                ("permission denied".to_owned(), "is this user in the group `docker`?")
-            }
-            (_, Some(std::io::ErrorKind::ConnectionRefused)) => {
-                ("connection refused".to_owned(), "is Docker running? try `systemctl start docker`")
-            }
-            (Error::RequestTimeoutError, _) => {
-                ("no answer in time".to_owned(), "look at it with `systemctl status docker`")
-            }
-            _ => (innermost(error), "is Docker running?"),
-        };
-        format!("cannot reach the container engine at {host} ({why}); {what_to_do}")
+/// The same where only the engine's address is at hand.
+pub(super) fn failed(host: &str, error: Error) -> RuntimeError {
+    match error {
+        Error::DockerResponseServerError { message, .. } | Error::DockerStreamError { error: message } => {
+            RuntimeError::Refused(message.trim().to_owned())
+        }
+        Error::UnsupportedURISchemeError { uri } => RuntimeError::Unreachable(format!(
+            "DOCKER_HOST {uri} is of a kind that is not supported here; use unix:///path or tcp://host:port"
+        )),
+        other => RuntimeError::Unreachable(unreachable(host, &other)),
     }
+}
+
+fn unreachable(host: &str, error: &Error) -> String {
+    let kind = io_kind(error);
+    let (why, what_to_do) = match (error, kind) {
+        (Error::SocketNotFoundError(_), _) | (_, Some(std::io::ErrorKind::NotFound)) => {
+            ("there is no such socket".to_owned(), "is Docker installed and running?")
+        }
+        (_, Some(std::io::ErrorKind::PermissionDenied)) => {
+            ("permission denied".to_owned(), "is this user in the group `docker`?")
+        }
+        (_, Some(std::io::ErrorKind::ConnectionRefused)) => {
+            ("connection refused".to_owned(), "is Docker running? try `systemctl start docker`")
+        }
+        (Error::RequestTimeoutError, _) => {
+            ("no answer in time".to_owned(), "look at it with `systemctl status docker`")
+        }
+        _ => (innermost(error), "is Docker running?"),
+    };
+    format!("cannot reach the container engine at {host} ({why}); {what_to_do}")
 }
 
 /// Transport errors wrap the one that tells.

@@ -5,7 +5,9 @@ mod adopt;
 mod cgroup;
 mod create;
 mod events;
+mod exec;
 mod failure;
+mod logs;
 mod probe;
 mod pull;
 
@@ -20,7 +22,10 @@ use bollard::query_parameters::{
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-use super::{Found, Probed, Runtime, RuntimeError, Sign, Started, Usage, probe::Prober};
+use super::{
+    Exec, ExecInput, ExecOutput, Found, LogLines, LogsQuery, Probed, Runtime, RuntimeError, Sign, Started,
+    Usage, probe::Prober,
+};
 use crate::task::{Probe, Task};
 use cgroup::Cgroups;
 use failure::{Call, status_of};
@@ -164,6 +169,20 @@ impl Runtime for Docker {
 
     async fn watch(&self, signs: mpsc::Sender<Sign>) {
         self.watch_events(&signs).await;
+    }
+
+    async fn logs(&self, container: &str, query: LogsQuery) -> Result<LogLines, RuntimeError> {
+        self.container_logs(container, query)
+    }
+
+    async fn exec(
+        &self,
+        container: &str,
+        exec: &Exec,
+        input: mpsc::Receiver<ExecInput>,
+        output: mpsc::Sender<ExecOutput>,
+    ) -> Result<i64, RuntimeError> {
+        self.exec_in(container, exec, input, output).await
     }
 
     fn usage(&self, container: &str) -> Option<Usage> {

@@ -150,7 +150,7 @@ impl Docker {
 
     /// The engine's failures are not the command's: whatever keeps it from being run says nothing of the task.
     async fn run_in(&self, container: &str, words: &[String], timeout: Duration) -> Probed {
-        match self.exec(container, words, timeout).await {
+        match self.exec_probe(container, words, timeout).await {
             Ok(probed) => probed,
             // The engine's no: the program is missing, or the container stands still.
             Err(error @ Call::Failed(_)) if matches!(status_of(&error), Some(400 | 409)) => {
@@ -160,7 +160,7 @@ impl Docker {
         }
     }
 
-    async fn exec(&self, container: &str, words: &[String], timeout: Duration) -> Result<Probed, Call> {
+    async fn exec_probe(&self, container: &str, words: &[String], timeout: Duration) -> Result<Probed, Call> {
         let Ok(client) = self.client() else { return Ok(Probed::Unknown("no engine".to_owned())) };
         let options = CreateExecOptions {
             attach_stdout: Some(true),
@@ -197,7 +197,7 @@ fn command_ended(container: &str, state: &ExecInspectResponse, line: &str, timeo
 
 /// The engine has no call that ends a command, and one that hangs would gather with every probe. Where that is
 /// not allowed (or the engine lives elsewhere) they go with the container.
-fn kill(container: &str, pid: i64) {
+pub(super) fn kill(container: &str, pid: i64) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero()));
     // Numbers are the engine's; only in this very container it is certain whose they are.

@@ -1,0 +1,104 @@
+//! `inspect`: all that the manager knows of tasks and workers, as JSON.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::answer;
+use super::args::InspectArgs;
+use super::exit::{CliError, Exit};
+use super::print::{Printer, escaped};
+use super::resolve::task_id;
+use crate::client::ManagerHandle;
+use crate::cluster::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use crate::task::WorkerId;
+
+pub async fn inspect(args: &InspectArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+    let cluster = answer(manager, manager.snapshot()).await?;
+    let mut printer = Printer::new(args.output.output);
+    let all = args.ids.iter().map(|id| known(&cluster, id)).collect::<Result<Vec<_>, _>>()?;
+    for one in all {
+        let text = if printer.is_json() { one.to_string() } else { format!("{one:#}") };
+        printer.result(&escaped(&text))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A worker is meant where no task is called so.
+fn known(cluster: &Cluster, text: &str) -> Result<Value, CliError> {
+    let worker = cluster.worker(&WorkerId::from(text));
+    let known = match (task_id(cluster, text), worker) {
+        (Err(_), Some(worker)) => value(&of_worker(cluster, worker)),
+        (Err(error), None) => return Err(error),
+        (Ok(task), _) => match cluster.task(task) {
+            Some(record) => value(&of_task(cluster, record)),
+            None => Value::Null,
+        },
+    };
+    Ok(known)
+}
+
+/// Plain values: there is nothing in them that JSON could not say.
+fn value(known: &impl Serialize) -> Value {
+    serde_json::to_value(known).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Known<'a, T> {
+    v: u8,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    revision: Revision,
+    /// Where a task was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<&'a WorkerId>,
+    record: &'a T,
+    /// The tasks that a worker has and that have not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tasks: Option<Vec<crate::task::TaskId>>,
+    /// As far as it is still kept, the oldest first.
+    history: Vec<&'a Change>,
+}
+
+fn of_task<'a>(cluster: &'a Cluster, record: &'a TaskRecord) -> Known<'a, TaskRecord> {
+    let task = record.task.id;
+    let history = cluster.event_db().of_task(task).map(|change| &**change).collect();
+    let worker = cluster.worker_of(task);
+    Known { v: 1, kind: "task", revision: cluster.revision(), worker, record, tasks: None, history }
+}
+
+fn of_worker<'a>(cluster: &'a Cluster, record: &'a WorkerRecord) -> Known<'a, WorkerRecord> {
+    use crate::cluster::What;
+    let is_its = |change: &&Change| matches!(&change.what, What::Worker { worker } if worker.id == record.id);
+    let history = cluster.event_db().iter().map(|change| &**change).filter(is_its).collect();
+    let is_live =
+        |task: &crate::task::TaskId| cluster.task(*task).is_some_and(|record| !record.state().has_ended());
+    let mut tasks: Vec<_> = cluster.tasks_of(&record.id).filter(is_live).collect();
+    tasks.sort_unstable();
+    let revision = cluster.revision();
+    Known { v: 1, kind: "worker", revision, worker: None, record, tasks: Some(tasks), history }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::fixture::{History, id};
+    use super::*;
+    use crate::task::State;
+
+    #[test]
+    fn a_task_is_shown_with_its_worker_and_history_and_a_worker_with_its_tasks() {
+        let mut history = History::default();
+        history.worker(|_| {});
+        history.submit(id("11111111"), "web");
+        history.schedule(id("11111111"));
+        history.observe(id("11111111"), State::Running, None, "");
+        let task = known(&history.cluster, "web").unwrap();
+        assert_eq!((&task["type"], &task["worker"]), (&json!("task"), &json!("localhost:5555")));
+        assert_eq!(task["history"].as_array().map(Vec::len), Some(3));
+        assert_eq!(task["record"]["task"]["ID"], json!(id("11111111")));
+        let worker = known(&history.cluster, "localhost:5555").unwrap();
+        assert_eq!((&worker["type"], &worker["tasks"]), (&json!("worker"), &json!([id("11111111")])));
+        assert!(known(&history.cluster, "nobody").is_err());
+    }
+}
