@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+#[path = "pty/left_running.rs"]
+mod left_running;
 mod support;
 
 use std::{
@@ -28,7 +30,7 @@ use support::{
 use uuid::Uuid;
 
 fn main() {
-    support::run(vec![
+    let mut tests = vec![
         plain("every_way_out_gives_the_terminal_back", ways_out),
         plain("a_quit_before_the_first_frame_gives_the_terminal_back", quit_at_once),
         plain("a_start_that_fails_gives_the_terminal_back_and_says_why", fails_to_start),
@@ -40,10 +42,13 @@ fn main() {
         plain("the_form_says_what_is_wrong_and_submits_a_file", form_and_file),
         plain("without_a_terminal_the_dashboard_says_what_else_there_is", no_terminal),
         with_engine("a_task_from_the_form_runs_is_shown_and_is_stopped", submit_and_stop),
+        with_engine("logs_are_shown_and_a_command_gets_the_terminal_and_its_size", logs_and_exec),
         with_engine("containers_outlive_the_dashboard_and_the_next_one_shows_them", outlive),
         with_engine("a_dashboard_can_be_left_while_the_engine_is_away_or_hangs", engine_away),
         with_engine("a_demo_on_an_engine_that_is_left_at_once_leaves_no_image", demo_left_at_once),
-    ]);
+    ];
+    tests.extend(left_running::tests());
+    support::run(tests);
 }
 
 fn plain(name: &'static str, test: fn()) -> Trial {
@@ -62,8 +67,9 @@ const ALONE: &str = "--data-dir data --no-local-worker";
 type Leave = fn(&mut Terminal);
 
 fn ways_out() {
-    let ways: [(&str, Leave); 5] = [
-        ("q", |terminal| terminal.keys("q")),
+    let ways: [(&str, Leave); 6] = [
+        ("q, Enter", |terminal| terminal.keys("q\r")),
+        ("q, q", |terminal| terminal.keys("qq")),
         ("Ctrl-C", |terminal| terminal.keys("\x03")),
         ("Ctrl-C in the form", |terminal| {
             terminal.keys("n");
@@ -130,7 +136,7 @@ fn suspend() {
     }
     terminal.is_taken();
     terminal.shows(&["LIVE", "q quit"]);
-    terminal.keys("q");
+    terminal.keys("q\r");
     terminal.until("the shell's screen", |screen| !screen.alternate_screen() && !screen.hide_cursor());
     terminal.keys("echo code-$?; exit\n");
     terminal.shows(&["code-0"]);
@@ -150,7 +156,7 @@ fn closed() {
     // Nothing of it holds the folder.
     let mut next = Terminal::start(&home, ALONE, USUAL);
     next.shows(&["LIVE"]);
-    next.keys("q");
+    next.keys("q\r");
     assert_eq!(next.ended(), 0);
 }
 
@@ -255,7 +261,7 @@ fn form_and_file() {
     terminal.line(&["from-a-file", "Pending", "no worker"]);
     terminal.keys("Sy\r");
     terminal.line(&["from-a-file", "Completed"]);
-    terminal.keys("q");
+    terminal.keys("q\r");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();
 }
@@ -354,6 +360,41 @@ async fn submit_and_stop(docker: Docker) {
     terminal.keys("\r");
     terminal.line(&["web", "Completed"]);
     assert_eq!(containers_with(&docker, &stage.label).await, [""; 0]);
+    terminal.keys("q\r");
+    assert_eq!(terminal.ended(), 0);
+    terminal.is_given_back();
+}
+
+async fn logs_and_exec(docker: Docker) {
+    let stage = Stage::new(&docker, &support::docker_host()).await;
+    let mut terminal = stage.start();
+    terminal.shows(&["LIVE", "1/1 ready"]);
+    stage.submit(&mut terminal, "talks", "say 100000 100", "");
+    terminal.line(&["talks", "Running"]);
+    terminal.keys("l");
+    terminal.shows(&["logs talks", "FOLLOW", "out 3", "err 3"]);
+    terminal.keys("/err 2\r");
+    terminal.shows(&["SCROLLED", "1 of 1"]);
+    terminal.keys("\x1b");
+    terminal.until("the logs are closed", |screen| !screen.contents().contains("SCROLLED"));
+    // The image has no shell: the terminal comes back, and it is said.
+    terminal.keys("x");
+    terminal.shows(&["LIVE", "no /bin/sh"]);
+    terminal.is_taken();
+
+    let holder: serde_json::Value = serde_json::from_str(&stage.home.read("data/manager.lock")).unwrap();
+    let port = holder["api"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let mut exec = CommandBuilder::new("/bin/sh");
+    let line = format!("CUBE_MANAGER_PORT={port} exec {PROGRAM} exec -it talks -- /fixture size");
+    exec.args(["-c", &line]);
+    let mut other = Terminal::run(&stage.home, exec, (90, 30));
+    other.shows(&["size 90x30"]);
+    other.resize((70, 20));
+    other.shows(&["size 70x20"]);
+    // ^C is a key of the command's.
+    other.keys("\x03");
+    assert_eq!(other.ended(), 130);
+    other.is_given_back();
     terminal.keys("q");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();
@@ -369,7 +410,7 @@ async fn outlive(docker: Docker) {
         line.split_whitespace().find(|word| word.len() == 8 && word.chars().all(|c| c.is_ascii_hexdigit()));
     let id = id.unwrap().to_owned();
     let before = stage.container(&docker).await;
-    terminal.keys("q");
+    terminal.keys("q\r");
     assert_eq!(terminal.ended(), 0);
     let container = stage.container(&docker).await;
     assert_eq!((container.id, container.state.unwrap().running), (before.id.clone(), Some(true)));
@@ -385,7 +426,7 @@ async fn outlive(docker: Docker) {
     assert_eq!(stage.container(&docker).await.id, before.id);
     next.keys("Sy\r");
     next.line(&["stays", "Completed"]);
-    next.keys("q");
+    next.keys("q\r");
     assert_eq!(next.ended(), 0);
     assert_eq!(containers_with(&docker, &stage.label).await, [""; 0]);
 }
@@ -402,7 +443,7 @@ async fn engine_away(docker: Docker) {
             terminal.shows(&["no engine"]);
         }
         let start = Instant::now();
-        terminal.keys("q");
+        terminal.keys("q\r");
         assert_eq!(terminal.ended(), 0, "{mode:?}");
         assert!(start.elapsed() < Duration::from_secs(20), "{mode:?}: {:?}", start.elapsed());
         terminal.is_given_back();
@@ -413,7 +454,7 @@ async fn engine_away(docker: Docker) {
     terminal.shows(&["▸2"]);
     let both = async || (containers_with(&docker, &stage.label).await.len() == 2).then_some(());
     wait_for("both run", PATIENCE, both).await;
-    terminal.keys("q");
+    terminal.keys("q\r");
     assert_eq!(terminal.ended(), 0);
 }
 

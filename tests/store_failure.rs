@@ -69,6 +69,7 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     let handle = started.handle.clone();
     let before = submit(&handle).await.expect("there is room");
 
+    let mut told = Vec::new();
     let (_, mut watched) = handle.watch().await.expect("it can be watched");
     is_full.store(true, Ordering::SeqCst);
     let refused = event();
@@ -78,6 +79,21 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     for _ in 0..3 {
         assert!(submit(&handle).await.is_err(), "still no room");
     }
+    let out_of_order =
+        |error: &RequestError| matches!(error, RequestError::OutOfOrder(why) if why.contains("No space"));
+    let end = async {
+        loop {
+            match watched.next().await {
+                Some(Ok(item)) => told.push(item),
+                end => return end,
+            }
+        }
+    };
+    let end = tokio::time::timeout(Duration::from_secs(5), end).await.expect("an old watch ends");
+    assert!(matches!(&end, Some(Err(error)) if out_of_order(error)), "and says why: {end:?}");
+    let asked = handle.snapshot().await.map(|_| ());
+    assert!(matches!(&asked, Err(error) if out_of_order(error)), "who asks is told why: {asked:?}");
+    assert!(matches!(handle.watch().await, Err(error) if out_of_order(&error)));
 
     is_full.store(false, Ordering::SeqCst);
     let after = submit_in_time(&handle).await;
@@ -85,13 +101,8 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     assert!(cluster.task(before).is_some(), "what was acknowledged is there");
     assert!(cluster.task(after).is_some());
     assert!(cluster.task(refused_id).is_none(), "what was refused is not");
-    let told_of_refused = async {
-        while let Some(Ok(item)) = watched.next().await {
-            let told = format!("{item:?}");
-            assert!(!told.contains(&refused_id.short()), "told of a Change that was never stored: {told}");
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), told_of_refused).await.expect("an old watch ends");
+    let told = format!("{told:?}");
+    assert!(!told.contains(&refused_id.short()), "told of a Change that was never stored: {told}");
     cancel.cancel();
     started.stopped().await;
 }

@@ -93,7 +93,7 @@ impl Pty {
 
     /// Quits as a user does, or ends it after a while.
     pub fn quit(mut self) {
-        self.press("q");
+        self.press("qq");
         let deadline = Instant::now() + Duration::from_secs(40);
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             if Instant::now() > deadline {

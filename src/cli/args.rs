@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
+use super::background::Ports;
 use super::events::{After, since};
 use super::ps::Filter;
 use super::run::RunArgs;
@@ -69,6 +70,8 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Take over what the workers run after the store was lost or damaged
     Recover(RecoverArgs),
+    /// End the manager that runs on this machine, in the background too; containers keep running
+    Shutdown(ShutdownArgs),
     /// Print what a shell needs to complete this command line
     Completions(CompletionsArgs),
     /// Print the manual page
@@ -120,6 +123,9 @@ pub struct RootArgs {
     /// How a worker is selected
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     pub scheduler: Scheduler,
+    /// Be the manager that a dashboard leaves running: wait for its folder, and listen where it did
+    #[arg(long, value_name = "PORTS", hide = true)]
+    pub background: Option<Ports>,
     /// Print one frame as text, or as SVG with WxH.svg, and exit
     #[arg(long, value_name = "WxH", value_parser = picture, conflicts_with = "no_ui")]
     pub snapshot: Option<(Size, Format)>,
@@ -145,7 +151,7 @@ pub struct NodeArgs {
 impl RootArgs {
     /// Whether the terminal is the dashboard's.
     pub fn has_dashboard(&self) -> bool {
-        !self.no_ui && self.snapshot.is_none()
+        !self.no_ui && self.snapshot.is_none() && self.background.is_none()
     }
 }
 
@@ -300,6 +306,15 @@ pub struct StopArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct ShutdownArgs {
+    /// The data folder of the manager, if it is not in the user's state folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
 pub struct RecoverArgs {
     #[command(flatten)]
     pub node: NodeArgs,
@@ -389,11 +404,24 @@ pub struct ManArgs {
 }
 
 fn manager_url(text: &str) -> Result<String, String> {
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let address: Address = address
-        .parse()
-        .map_err(|_| format!("expected a URL such as http://localhost:5556, found {text:?}"))?;
-    Ok(format!("http://{address}"))
+    let example = "a manager's URL looks like http://localhost:5556";
+    let rest = match text.split_once("://") {
+        None => text,
+        Some(("http", rest)) => rest,
+        Some((scheme, _)) => return Err(format!("{scheme}:// is not understood; {example}")),
+    };
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !path.is_empty() {
+        return Err(format!("/{path} is too much: give the address alone; {example}"));
+    }
+    match address.parse::<Address>() {
+        Ok(address) if address.port > 0 => Ok(format!("http://{address}")),
+        Ok(_) => Err(format!("nobody listens on port 0; {example}")),
+        Err(_) if !address.is_empty() && !address.contains(':') => {
+            Err(format!("the port is missing; http://{address}:5556 unless the manager has another one"))
+        }
+        Err(error) => Err(format!("{error}; {example}")),
+    }
 }
 
 fn picture(text: &str) -> Result<(Size, Format), String> {
@@ -444,6 +472,7 @@ mod tests {
             "completions bash",
             "man --dir pages",
             "stop 55ab01fe web --wait",
+            "shutdown --data-dir x",
             "logs 55ab01fe web -f --since 5m --tail 10 -t --output json",
             "logs web --since 2026-11-24T07:00:00Z",
             "exec web -- ls -l",
@@ -469,6 +498,12 @@ mod tests {
             "--ephemeral --data-dir x",
             "--attach localhost:1 --ephemeral",
             "--scheduler epvm",
+            "--attach https://localhost:5556",
+            "--attach http://localhost:5556/tasks",
+            "--attach localhost",
+            "--attach http://:5556",
+            "--attach localhost:0",
+            "--attach localhost:http",
             "--snapshot 0x10",
             "--no-ui ps",
             "submit",

@@ -14,7 +14,7 @@ use super::exit::{CliError, Exit};
 use super::print::Printer;
 use crate::client::ManagerHandle;
 use crate::cluster::{Cluster, FeedItem, WorkerHealth};
-use crate::tui::{self, Event, Format, Model, Options, Outcome, Size, Theme, Title};
+use crate::tui::{self, Event, Format, Model, Opened, Options, Outcome, Size, Theme, Title};
 
 /// A worker tells its load every few seconds; a picture waits for one of each.
 const PICTURE_WITHIN: Duration = Duration::from_secs(6);
@@ -22,6 +22,11 @@ const PICTURE_WITHIN: Duration = Duration::from_secs(6);
 /// What runs behind a dashboard, and its manager.
 pub trait Behind: Send + 'static {
     fn manager(&self) -> &ManagerHandle;
+
+    /// What it is called, if that was not known before.
+    fn title(&self) -> Option<Title> {
+        None
+    }
 
     /// What somebody who looks at it should know first.
     fn notice(&self) -> Option<&str> {
@@ -34,7 +39,7 @@ pub async fn dashboard<B: Behind>(
     environment: &Environment,
     title: Title,
     begin: impl Future<Output = Result<B, CliError>> + Send + 'static,
-) -> (Option<B>, Result<Exit, CliError>) {
+) -> (Option<B>, Result<Outcome, CliError>) {
     let (tell, manager) = oneshot::channel();
     let options = Options {
         theme: Theme { color: environment.color },
@@ -52,7 +57,7 @@ pub async fn dashboard<B: Behind>(
                     // The first of them: there is room.
                     let _ = notices.try_send(notice.to_owned());
                 }
-                Ok(behind.manager().clone())
+                Ok(Opened { manager: behind.manager().clone(), title: behind.title() })
             }
             Err(error) => Err(anyhow::anyhow!(error.message.clone())),
         };
@@ -61,7 +66,7 @@ pub async fn dashboard<B: Behind>(
         behind
     });
     let shown = tui::run(options).await;
-    let ended = shown.map(exit).map_err(|error| CliError::unreachable(format!("{error:#}")));
+    let ended = shown.map_err(|error| CliError::unreachable(format!("{error:#}")));
     match behind.await {
         Ok(Ok(behind)) => (Some(behind), ended),
         Ok(Err(error)) => (None, Err(error)),
@@ -69,10 +74,10 @@ pub async fn dashboard<B: Behind>(
     }
 }
 
-fn exit(outcome: Outcome) -> Exit {
+/// A signal is a way to end a dashboard like any other.
+pub fn exit(outcome: Outcome) -> Exit {
     match outcome {
-        // A signal is a way to end a dashboard like any other.
-        Outcome::Quit | Outcome::Terminated => Exit::Done,
+        Outcome::Quit | Outcome::LeftRunning | Outcome::Terminated => Exit::Done,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::{DemoArgs, DemoTaskArgs};
-use super::dashboard::{Behind, dashboard};
+use super::dashboard::{Behind, dashboard, exit};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::no_ui::print_until_signal;
@@ -59,6 +59,7 @@ pub async fn demo(args: &DemoArgs, environment: &Environment) -> Result<Exit, Cl
         Ok(begun)
     })
     .await;
+    let ended = ended.map(exit);
     match begun {
         Some(begun) => begun.end(ended, &mut printer).await,
         None => ended,

@@ -80,7 +80,9 @@ impl From<RequestError> for CliError {
             }
             // As a task that could not be placed: later it may be.
             RequestError::TooManyWaiting(_) => Exit::TaskFailed,
-            RequestError::Store(_) | RequestError::Unreachable(_) => Exit::Unreachable,
+            RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
+                Exit::Unreachable
+            }
         };
         Self::new(exit, error.to_string())
     }

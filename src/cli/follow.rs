@@ -144,6 +144,8 @@ async fn watch_again(
         match again(mark).await {
             Ok(resume) => return Ok(resume),
             Err(error) if error.is_temporary() && Instant::now() < give_up => {}
+            // It is there, and says what it waits for.
+            Err(RequestError::OutOfOrder(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -136,6 +136,11 @@ impl<'a> Line<'a> {
         Self::of_listening(Kind::Worker, Some(id), Some(address), time)
     }
 
+    /// A manager has ended.
+    pub fn of_manager_ended(time: Timestamp) -> Self {
+        Self { state: "ended", ..Self::of_listening(Kind::Manager, None, None, time) }
+    }
+
     fn of_listening(kind: Kind, worker: Option<&'a str>, address: Option<&'a str>, time: Timestamp) -> Self {
         Self {
             v: 1,

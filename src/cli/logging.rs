@@ -11,6 +11,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// What is told without `RUST_LOG`: what went wrong.
 const DEFAULT: &str = "warn";
 
+/// In the data folder.
+pub const FILE: &str = "cube-tui.log";
+
 /// To stderr, beside what a command prints.
 pub fn to_stderr(rust_log: Option<&str>) {
     start(rust_log, std::io::stderr);
@@ -21,7 +24,7 @@ pub fn to_file(rust_log: Option<&str>, folder: &Path) {
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o600);
     if std::fs::create_dir_all(folder).is_ok()
-        && let Ok(file) = options.open(folder.join("cube-tui.log"))
+        && let Ok(file) = options.open(folder.join(FILE))
     {
         start(rust_log, Mutex::new(file));
     }

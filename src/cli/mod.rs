@@ -4,6 +4,7 @@
 mod address;
 mod answer;
 mod args;
+mod background;
 mod completions;
 mod config_file;
 mod dashboard;
@@ -33,6 +34,7 @@ mod recover;
 mod resolve;
 mod restart;
 mod run;
+mod shutdown;
 mod signals;
 mod stop;
 mod submit;
@@ -64,6 +66,9 @@ pub fn run() -> ExitCode {
             return error.exit.into();
         }
     };
+    if cli.root.background.is_some() {
+        background::detach();
+    }
     let is_waiting_run = match &cli.command {
         Some(Command::Run(run)) => run.wait.wait,
         // Its exit codes are the command's, too.
@@ -101,8 +106,9 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
     });
     match config {
         Ok((command, config)) => {
-            let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-            Ok((cli, config))
+            let matches = command.try_get_matches();
+            let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+            Ok((cli.unwrap_or_else(|error| refuse(&error)), config))
         }
         Err(error) => {
             // Help is given all the same.
@@ -110,6 +116,18 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
             Err(error)
         }
     }
+}
+
+/// Ends with what is wrong with the arguments, which is said with them: they may hold what a terminal would obey.
+fn refuse(error: &clap::Error) -> ! {
+    let words = error.render().to_string();
+    if words.lines().any(|line| line.contains(crate::task::is_unprintable)) {
+        for line in words.lines() {
+            eprintln!("{}", line::printable(line));
+        }
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
@@ -134,6 +152,7 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Run(args)) => run::run(&args, &manager(&environment), environment.color).await,
         Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
+        Some(Command::Shutdown(args)) => shutdown::shutdown(&args, &environment).await,
         Some(Command::Logs(args)) => logs::logs(&args, &manager(&environment), environment.color).await,
         Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment)).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::address::Address;
 use super::args::{Output, RootArgs};
-use super::dashboard::{Behind, dashboard, snapshot};
+use super::background;
+use super::dashboard::{Behind, dashboard, exit, snapshot};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::input::task_events;
@@ -20,20 +21,25 @@ use crate::cluster::Cause;
 use crate::manager::WorkerAddress;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
 use crate::task::{TaskEvent, WorkerId};
-use crate::tui::Title;
+use crate::tui::{Outcome, OwnManager, Title};
 
 /// What the local worker is called when its port is not known before it listens.
 const LOCAL_WORKER: &str = "local";
 
-/// How long a process that has the data folder may take to say where it listens: with this, a start that gets no
-/// answer ends within a second.
+/// How long a process that has the data folder may take to say where it listens, or to be gone: with this, a start
+/// that gets no answer ends within a second.
 const ANNOUNCED_WITHIN: Duration = Duration::from_millis(800);
+/// A dashboard that leaves its manager running first finishes the starts and stops that are under way.
+const HANDED_OVER_WITHIN: Duration = Duration::from_mins(2);
 /// An end that takes longer than this says why: a task may use its grace time.
 const WORTH_A_WORD: Duration = Duration::from_millis(500);
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Without a command: the dashboard, or `--no-ui`.
 pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, CliError> {
+    if args.background.is_some() {
+        return background::go_on(args, environment).await;
+    }
     let events = task_events(&args.submit, Timestamp::now())?;
     if !args.has_dashboard() {
         let begun = begin(args, environment).await?;
@@ -45,7 +51,7 @@ pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, Cl
     }
     let title = match &args.attach {
         Some(url) => attached_to(url),
-        None => own_title(args, environment),
+        None => own_title(args.ephemeral),
     };
     let (own_args, own_environment) = (args.clone(), environment.clone());
     let (begun, ended) = dashboard(environment, title, async move {
@@ -56,9 +62,12 @@ pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, Cl
         Ok(begun)
     })
     .await;
-    match begun {
-        Some(begun) => begun.end(ended).await,
-        None => ended,
+    match (begun, ended) {
+        (Some(Begun::Here(node)), Ok(Outcome::LeftRunning)) => {
+            background::leave_running(args, environment, *node).await
+        }
+        (Some(begun), ended) => begun.end(ended.map(exit)).await,
+        (None, ended) => ended.map(exit),
     }
 }
 
@@ -70,7 +79,7 @@ async fn without_dashboard(
 ) -> Result<Exit, CliError> {
     if let Some(picture) = args.snapshot {
         let title = match begun {
-            Begun::Here(_) => own_title(args, environment),
+            Begun::Here(_) => own_title(args.ephemeral),
             Begun::Elsewhere { url, .. } => attached_to(url),
         };
         if !events.is_empty() {
@@ -84,19 +93,20 @@ async fn without_dashboard(
     no_ui(args, events, begun.manager(), &mut Printer::new(args.output)).await
 }
 
-fn own_title(args: &RootArgs, environment: &Environment) -> Title {
-    let on_quit = if args.ephemeral { "its containers are removed" } else { "containers keep running" };
-    let local_worker = (!args.node.no_local_worker).then(|| local_worker_id(environment));
-    Title { on_quit: on_quit.to_owned(), has_manager: true, local_worker, ..Title::default() }
+fn own_title(is_ephemeral: bool) -> Title {
+    let on_quit = if is_ephemeral { "its containers are removed" } else { "containers keep running" };
+    Title { on_quit: on_quit.to_owned(), ..Title::default() }
 }
 
 fn attached_to(url: &str) -> Title {
     let cluster = url.strip_prefix("http://").unwrap_or(url).to_owned();
-    Title { cluster, on_quit: "the manager goes on".to_owned(), ..Title::default() }
+    Title { cluster, on_quit: ON_QUIT_ATTACHED.to_owned(), own: None }
 }
 
-fn remote(url: &str) -> ManagerHandle {
-    ManagerHandle::Remote(ManagerClient::new(http_client(), url))
+const ON_QUIT_ATTACHED: &str = "the manager goes on";
+
+fn remote(url: &str) -> ManagerClient {
+    ManagerClient::new(http_client(), url)
 }
 
 /// A manager to work with.
@@ -114,11 +124,30 @@ impl Behind for Begun {
             Self::Elsewhere { manager, .. } => manager,
         }
     }
+
+    fn title(&self) -> Option<Title> {
+        title_of(self)
+    }
+}
+
+/// Which of the two it became is only known now.
+fn title_of(begun: &Begun) -> Option<Title> {
+    match begun {
+        Begun::Here(node) if !node.is_ephemeral() => {
+            let local_worker = node.local_worker.as_ref().map(|(id, _)| id.clone());
+            Some(Title { own: Some(OwnManager { local_worker }), ..own_title(false) })
+        }
+        Begun::Elsewhere { note: Some(_), .. } => {
+            let cluster = "local, attached".to_owned();
+            Some(Title { cluster, on_quit: ON_QUIT_ATTACHED.to_owned(), own: None })
+        }
+        Begun::Here(_) | Begun::Elsewhere { .. } => None,
+    }
 }
 
 impl Begun {
     fn elsewhere(url: String, note: Option<String>) -> Self {
-        Self::Elsewhere { manager: remote(&url), url, note }
+        Self::Elsewhere { manager: ManagerHandle::Remote(remote(&url)), url, note }
     }
 
     /// Stops what runs here.
@@ -133,36 +162,52 @@ impl Begun {
 /// Starts a node, unless another process has the data folder and a manager that can be asked instead.
 pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliError> {
     if let Some(url) = &args.attach {
+        remote(url).identify().await?;
         return Ok(Begun::elsewhere(url.clone(), None));
     }
-    let give_up = tokio::time::Instant::now() + ANNOUNCED_WITHIN;
+    let patience = if args.background.is_some() { HANDED_OVER_WITHIN } else { ANNOUNCED_WITHIN };
+    let give_up = tokio::time::Instant::now() + patience;
     loop {
-        match node::start(config(args, environment)?).await? {
+        let holder = match node::start(config(args, environment)?).await? {
             node::Begun::Node(node) => return Ok(Begun::Here(Box::new(node))),
-            node::Begun::Held(Holder { pid, api: Some(api) }) => {
-                if !(args.node.worker.is_empty() && args.node.insecure_worker.is_empty()) {
-                    let message = format!(
-                        "--worker and --insecure-worker are for a manager's start; stop process {pid} first, or \
-                         use --ephemeral or another --data-dir"
-                    );
-                    return Err(CliError::usage(message));
-                }
-                let note =
-                    format!("another cube-tui (pid {pid}) has this data folder; attached to it at {api}");
-                return Ok(Begun::elsewhere(format!("http://{api}"), Some(note)));
-            }
-            // It is just starting, or just ending.
-            node::Begun::Held(Holder { api: None, .. }) if tokio::time::Instant::now() < give_up => {
-                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
-            }
-            node::Begun::Held(Holder { pid, api: None }) => {
-                let message = format!(
-                    "process {pid} has the data folder and answers nowhere; end it, or use another --data-dir"
-                );
-                return Err(CliError::unreachable(message));
-            }
+            node::Begun::Held(holder) => holder,
+        };
+        // Who takes a folder over does not attach to whom it takes it from.
+        if args.background.is_none()
+            && let Some(begun) = attach_to(&holder, args).await?
+        {
+            return Ok(begun);
         }
+        if tokio::time::Instant::now() >= give_up {
+            let pid = holder.pid;
+            let where_to =
+                holder.api.map_or("answers nowhere".to_owned(), |api| format!("does not answer at {api}"));
+            let message = format!(
+                "process {pid} has the data folder and {where_to}; end it, or use another --data-dir"
+            );
+            return Err(CliError::unreachable(message));
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
+}
+
+/// The manager of the process that holds the data folder; none while it is just starting, or just ending: a process that
+/// was killed holds what it has for a moment longer.
+async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, CliError> {
+    let Holder { pid, api: Some(api) } = holder else { return Ok(None) };
+    let url = format!("http://{api}");
+    if !remote(&url).is_there().await {
+        return Ok(None);
+    }
+    if !(args.node.worker.is_empty() && args.node.insecure_worker.is_empty()) {
+        let message = format!(
+            "--worker and --insecure-worker are for a manager's start; end process {pid} first (`cube-tui shutdown`), \
+             or use --ephemeral or another --data-dir"
+        );
+        return Err(CliError::usage(message));
+    }
+    let note = format!("another cube-tui (pid {pid}) has this data folder; attached to it at {api}");
+    Ok(Some(Begun::elsewhere(url, Some(note))))
 }
 
 /// Where this start remembers, if it does.
@@ -184,12 +229,12 @@ fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, Cl
     };
     let workers = args.node.worker.iter().map(|address| worker(address, false));
     let insecure_workers = args.node.insecure_worker.iter().map(|address| worker(address, true));
-    Ok(node::Config {
-        folder,
-        manager: manager_listener(environment),
-        local_worker,
-        workers: workers.chain(insecure_workers).collect(),
-    })
+    let mut manager = manager_listener(environment);
+    let mut local_worker = local_worker;
+    if let Some(ports) = args.background {
+        ports.apply(&mut manager, local_worker.as_mut());
+    }
+    Ok(node::Config { folder, manager, local_worker, workers: workers.chain(insecure_workers).collect() })
 }
 
 pub fn manager_listener(environment: &Environment) -> node::Address {

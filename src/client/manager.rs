@@ -6,6 +6,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::watchdog::watched;
 use super::{Resume, Watch};
 use crate::cluster::{Cause, Cluster, FeedItem, Mark, Snapshot};
 use crate::http::{ClientError, checked, read_lines};
@@ -21,8 +22,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A manager somewhere else.
 #[derive(Clone, Debug)]
 pub struct ManagerClient {
-    http: reqwest::Client,
-    base: String,
+    pub(super) http: reqwest::Client,
+    pub(super) base: String,
 }
 
 impl ManagerClient {
@@ -81,16 +82,8 @@ impl ManagerClient {
 
     /// What tasks say; see [`crate::manager::Handle::logs`].
     pub async fn logs(&self, tasks: &[TaskId], query: LogsQuery) -> Result<LogItems, RequestError> {
-        let mut url = format!("{}/v1/logs?follow={}", self.base, query.follow);
-        for task in tasks {
-            url += &format!("&task={task}");
-        }
-        if let Some(since) = query.since {
-            url += &format!("&since={since}");
-        }
-        if let Some(tail) = query.tail {
-            url += &format!("&tail={tail}");
-        }
+        let tasks: Vec<String> = tasks.iter().map(|task| format!("task={task}")).collect();
+        let url = format!("{}/v1/logs?{}&{}", self.base, query.in_url(), tasks.join("&"));
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.http.get(url).send()).await;
         let response = answer.map_err(|_| self.unreachable("no answer in time"))?;
         let response = response.map_err(|error| self.error(error.into()))?;
@@ -134,7 +127,8 @@ impl ManagerClient {
             |_| ClientError::Unreachable { reason: "no answer in time".to_owned(), may_have_arrived: true };
         let response = checked(answer.map_err(late)??).await?;
         let this = self.clone();
-        Ok(read_lines(response.bytes_stream()).map_err(move |error| this.error(error)))
+        let items = read_lines(response.bytes_stream()).map_err(move |error| this.error(error));
+        Ok(watched(items, self.clone()))
     }
 
     async fn post<T: DeserializeOwned>(
@@ -157,7 +151,7 @@ impl ManagerClient {
         response.json().await.map_err(|error| self.error(error.into()))
     }
 
-    fn error(&self, error: ClientError) -> RequestError {
+    pub(super) fn error(&self, error: ClientError) -> RequestError {
         match error {
             ClientError::Refused { status: 429, message } => RequestError::TooManyWaiting(message),
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
@@ -166,7 +160,7 @@ impl ManagerClient {
         }
     }
 
-    fn unreachable(&self, reason: &str) -> RequestError {
+    pub(super) fn unreachable(&self, reason: &str) -> RequestError {
         RequestError::Unreachable(format!(
             "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
             self.base

@@ -3,6 +3,8 @@
 
 mod handle;
 mod manager;
+mod probe;
+mod watchdog;
 
 pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;

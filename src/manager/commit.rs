@@ -26,6 +26,9 @@ const BATCHES: usize = 64;
 /// silent between two of their requests.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// Without a batch for this long, the store is looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
 /// What was decided in one turn of the driver.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -81,10 +84,11 @@ impl Committer {
     }
 
     /// What the store holds, after a commit failed; until then further batches are refused.
-    pub(super) async fn reload(&self) -> Result<Cluster, ()> {
+    pub(super) async fn reload(&self) -> Result<Cluster, String> {
+        let gone = |()| "its thread is gone".to_owned();
         let (reply, answer) = oneshot::channel();
-        self.0.send(Order::Reload(reply)).await.map_err(drop)?;
-        answer.await.map_err(drop)?.map_err(|error| tracing::error!("{error}"))
+        self.0.send(Order::Reload(reply)).await.map_err(|_| gone(()))?;
+        answer.await.map_err(|_| gone(()))?.map_err(|error| error.to_string())
     }
 }
 
@@ -121,14 +125,15 @@ fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mps
     let mut failure: Option<String> = None;
     loop {
         let may_catch_up = failure.is_none() && store.has_put_off();
-        match receive(&mut inbox, &mut orders, may_catch_up) {
+        let patience = if may_catch_up { QUIET } else { LOOK_AFTER };
+        let done = match receive(&mut inbox, &mut orders, patience) {
             Some(0) => break,
-            Some(_) => {}
-            None => {
-                if let Err(error) = store.catch_up() {
-                    fail(&error, &mut failure, failed);
-                }
-            }
+            None if may_catch_up => store.catch_up(),
+            None if failure.is_none() => store.look_after(),
+            Some(_) | None => Ok(()),
+        };
+        if let Err(error) = done {
+            fail(&error, &mut failure, failed);
         }
         let mut changes = Vec::new();
         let mut work = Vec::new();
@@ -149,16 +154,16 @@ fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mps
         }
         settle(&mut *store, &mut changes, &mut work, target.as_ref(), &mut failure, failed);
     }
+    // Nobody looks after it any more.
+    if let Err(error) = store.look_after() {
+        tracing::error!("{error}");
+    }
 }
 
-/// Waits for orders, and tells how many came: 0 when there will be no more, `None` after a quiet time if `until_quiet`.
-fn receive(inbox: &mut mpsc::Receiver<Order>, orders: &mut Vec<Order>, until_quiet: bool) -> Option<usize> {
-    if until_quiet {
-        let received = async { tokio::time::timeout(QUIET, inbox.recv_many(orders, BATCHES)).await };
-        runtime::Handle::current().block_on(received).ok()
-    } else {
-        Some(inbox.blocking_recv_many(orders, BATCHES))
-    }
+/// Waits for orders, and tells how many came: 0 when there will be no more, `None` if none came for so long.
+fn receive(inbox: &mut mpsc::Receiver<Order>, orders: &mut Vec<Order>, patience: Duration) -> Option<usize> {
+    let received = async { tokio::time::timeout(patience, inbox.recv_many(orders, BATCHES)).await };
+    runtime::Handle::current().block_on(received).ok()
 }
 
 fn fail(error: &StoreError, failure: &mut Option<String>, failed: &mpsc::Sender<String>) {

@@ -135,11 +135,12 @@ impl Driver {
                 }
                 () = sleep_until(wake) => {
                     if failed.take().is_some() {
-                        if let Ok(cluster) = committer.reload().await {
-                            self.manager = Manager::new(cluster);
-                            feed = self.begin(&committer).await;
-                        } else {
-                            failed = Some(StoreFailure::new("the store can't be read"));
+                        match committer.reload().await {
+                            Ok(cluster) => {
+                                self.manager = Manager::new(cluster);
+                                feed = self.begin(&committer).await;
+                            }
+                            Err(why) => failed = Some(StoreFailure::new(&why)),
                         }
                         continue;
                     }
@@ -150,6 +151,8 @@ impl Driver {
                     if let Some(links) = self.links.take() {
                         links.cancel();
                     }
+                    // Who watches sees no more of it until it is well again, and is told why.
+                    feed.cut(RequestError::OutOfOrder(why.clone()));
                     failed = Some(StoreFailure::new(&why));
                 }
             }
@@ -222,10 +225,10 @@ impl Driver {
                 let cluster = self.manager.cluster();
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
-                let _ = reply.send(match since.and_then(|mark| cluster.since(mark)) {
+                let _ = reply.send(Ok(match since.and_then(|mark| cluster.since(mark)) {
                     Some(missed) => Watched::Since(missed, stream),
                     None => Watched::Anew(Box::new(cluster.clone()), stream),
-                });
+                }));
                 return;
             }
             Message::Pages { since, reply } => {
@@ -242,7 +245,7 @@ impl Driver {
                 return;
             }
             Message::Snapshot(reply) => {
-                let _ = reply.send(self.manager.cluster().clone());
+                let _ = reply.send(Ok(self.manager.cluster().clone()));
                 return;
             }
             Message::Places(tasks, reply) => {
@@ -322,11 +325,11 @@ fn refuse(message: Message, why: &str) {
         | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
-        // The links are being taken down; a watcher asks again.
+        Message::Watch { reply, .. } => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
+        Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
+        // The links are being taken down; who followed a task asks again.
         Message::Input(_)
-        | Message::Watch { .. }
         | Message::Pages { .. }
-        | Message::Snapshot(_)
         | Message::Read(_)
         | Message::Places(..)
         | Message::Feed(_) => {}

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_stream::wrappers::BroadcastStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Change, FeedItem, Revision};
 use crate::manager::request::RequestError;
@@ -25,32 +26,46 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// The sending end.
 #[derive(Clone, Debug)]
-pub(super) struct FeedSender(broadcast::Sender<Arc<[FeedItem]>>);
+pub(super) struct FeedSender {
+    sender: broadcast::Sender<Arc<[FeedItem]>>,
+    cut: CancellationToken,
+    why: Arc<OnceLock<RequestError>>,
+}
 
 impl FeedSender {
     pub(super) fn new() -> Self {
-        Self(broadcast::Sender::new(BEHIND))
+        Self { sender: broadcast::Sender::new(BEHIND), cut: CancellationToken::new(), why: Arc::default() }
+    }
+
+    /// Ends it for all who watch, before a new one begins.
+    pub(super) fn cut(&self, why: RequestError) {
+        // Once is enough.
+        let _ = self.why.set(why);
+        self.cut.cancel();
     }
 
     /// The Changes of one commit.
     pub(super) fn changes(&self, changes: &[Arc<Change>]) {
-        if !changes.is_empty() && self.0.receiver_count() > 0 {
+        if !changes.is_empty() && self.sender.receiver_count() > 0 {
             // Fails only when the last watcher left just now.
-            let _ = self.0.send(changes.iter().map(|change| FeedItem::Change(Arc::clone(change))).collect());
+            let _ =
+                self.sender.send(changes.iter().map(|change| FeedItem::Change(Arc::clone(change))).collect());
         }
     }
 
     /// Something that is not history.
     pub(super) fn pass_by(&self, item: FeedItem) {
-        let _ = self.0.send(Arc::new([item]));
+        let _ = self.sender.send(Arc::new([item]));
     }
 
     /// Everything from now on. Ends with an error when the watcher was too slow or the manager went away.
     pub(super) fn watch(&self) -> impl Stream<Item = Result<FeedItem, RequestError>> + Send + 'static {
-        let cut = stream::once(std::future::ready(Err(RequestError::Unreachable(
-            "the manager has stopped or started anew".to_owned(),
-        ))));
-        BroadcastStream::new(self.0.subscribe())
+        let why = Arc::clone(&self.why);
+        let cut = stream::once(async move {
+            let anew = || RequestError::Unreachable("the manager has stopped or started anew".to_owned());
+            Err(why.get().cloned().unwrap_or_else(anew))
+        });
+        BroadcastStream::new(self.sender.subscribe())
             .flat_map(|batch| {
                 let items: Vec<_> = match batch {
                     Ok(batch) => batch.iter().cloned().map(Ok).collect(),
@@ -58,6 +73,7 @@ impl FeedSender {
                 };
                 stream::iter(items)
             })
+            .take_until(self.cut.clone().cancelled_owned())
             .chain(cut)
     }
 }
@@ -76,10 +92,11 @@ impl Pages {
         });
         let receiver = pages.subscribe();
         if Arc::strong_count(&pages) == 1 {
-            tokio::spawn(write(feed.0.subscribe(), pages));
+            tokio::spawn(write(feed.sender.subscribe(), pages));
         }
         BroadcastStream::new(receiver)
             .take_while(|page| std::future::ready(page.is_ok()))
+            .take_until(feed.cut.clone().cancelled_owned())
             .filter_map(|page| std::future::ready(page.ok()))
     }
 }
@@ -213,7 +230,7 @@ mod tests {
         let mut pages = Pages::default();
         drop(pages.read(&feed));
         feed.changes(&[change(1)]);
-        while feed.0.receiver_count() > 0 {
+        while feed.sender.receiver_count() > 0 {
             tokio::task::yield_now().await;
         }
         let mut again = Box::pin(pages.read(&feed));

@@ -66,14 +66,14 @@ impl Handle {
 
     /// The cluster as it is now.
     pub async fn snapshot(&self) -> Result<Cluster, RequestError> {
-        self.ask(Message::Snapshot).await
+        self.ask(Message::Snapshot).await?
     }
 
     /// The cluster as it is now, and everything after it.
     pub async fn watch(
         &self,
     ) -> Result<(Cluster, BoxStream<'static, Result<FeedItem, RequestError>>), RequestError> {
-        match self.ask(|reply| Message::Watch { since: None, reply }).await? {
+        match self.ask(|reply| Message::Watch { since: None, reply }).await?? {
             Watched::Anew(cluster, stream) => Ok((*cluster, stream.0)),
             Watched::Since(..) => Err(gone()),
         }
@@ -81,7 +81,7 @@ impl Handle {
 
     /// Everything after `mark`, or the whole again where that is no longer kept.
     pub async fn resume(&self, mark: Mark) -> Result<Resumed, RequestError> {
-        match self.ask(|reply| Message::Watch { since: Some(mark), reply }).await? {
+        match self.ask(|reply| Message::Watch { since: Some(mark), reply }).await?? {
             Watched::Anew(cluster, stream) => Ok(Resumed::Anew(cluster, stream.0)),
             Watched::Since(missed, stream) => {
                 let missed = missed.into_iter().map(|change| Ok(FeedItem::Change(change)));
@@ -125,5 +125,5 @@ impl Handle {
 }
 
 fn gone() -> RequestError {
-    RequestError::Unreachable("the manager has stopped, or its store is out of order".to_owned())
+    RequestError::Unreachable("the manager has stopped".to_owned())
 }

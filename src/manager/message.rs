@@ -43,14 +43,14 @@ pub(super) enum Message {
     },
     Watch {
         since: Option<Mark>,
-        reply: oneshot::Sender<Watched>,
+        reply: oneshot::Sender<Result<Watched, RequestError>>,
     },
     Pages {
         since: Mark,
         reply: oneshot::Sender<Option<Pages>>,
     },
     Read(Question),
-    Snapshot(oneshot::Sender<Cluster>),
+    Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
     /// Where these tasks are to be found; `None` for one that is unknown.
     Places(Vec<TaskId>, oneshot::Sender<Vec<Option<Place>>>),
     /// What happens from now on.

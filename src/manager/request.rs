@@ -108,6 +108,9 @@ pub enum RequestError {
     /// The store can't hold more (HTTP 507 or 503).
     #[error("not stored: {0}")]
     Store(String),
+    /// The store takes nothing for now, so that the manager can't say how things stand either (HTTP 503).
+    #[error("the manager's store is out of order ({0}); it tries again every second, and heals by itself")]
+    OutOfOrder(String),
     /// The manager can't be reached, or went away.
     #[error("{0}")]
     Unreachable(String),
@@ -116,9 +119,17 @@ pub enum RequestError {
 /// How a `Store` begins in words, and so how it is known again in a manager's answer.
 const NOT_STORED: &str = "not stored: ";
 
+/// The same of an `OutOfOrder`: before and after the reason.
+const OUT_OF_ORDER: (&str, &str) =
+    ("the manager's store is out of order (", "); it tries again every second, and heals by itself");
+
 impl RequestError {
     /// What a manager that could not store something answered.
     pub fn from_answer(message: &str) -> Self {
+        let out_of_order = message.strip_prefix(OUT_OF_ORDER.0);
+        if let Some(why) = out_of_order.and_then(|rest| rest.strip_suffix(OUT_OF_ORDER.1)) {
+            return Self::OutOfOrder(why.to_owned());
+        }
         Self::Store(message.strip_prefix(NOT_STORED).unwrap_or(message).to_owned())
     }
 
@@ -126,7 +137,7 @@ impl RequestError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => false,
-            Self::TooManyWaiting(_) | Self::Store(_) | Self::Unreachable(_) => true,
+            Self::TooManyWaiting(_) | Self::Store(_) | Self::OutOfOrder(_) | Self::Unreachable(_) => true,
         }
     }
 }
@@ -138,6 +149,8 @@ mod tests {
     #[test]
     fn a_store_error_says_so_once_also_from_a_manager_elsewhere() {
         let error = RequestError::Store("the disk is full".to_owned());
+        assert_eq!(RequestError::from_answer(&error.to_string()), error);
+        let error = RequestError::OutOfOrder("the disk (/srv) is full".to_owned());
         assert_eq!(RequestError::from_answer(&error.to_string()), error);
         assert_eq!(RequestError::from_answer("busy").to_string(), "not stored: busy");
     }

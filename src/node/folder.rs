@@ -31,13 +31,35 @@ pub enum Claim {
     Theirs(Holder),
 }
 
+impl Holder {
+    /// Whom the lock file in `folder` names. It may have ended since: only a claim tells.
+    pub fn last_of(folder: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(lock_of(folder)).ok()?).ok()
+    }
+
+    /// Whether the process of that number is the one that holds `folder`, and not a stranger with the same number: the
+    /// holder may live where processes are counted anew, as in a container.
+    pub fn is_here(&self, folder: &Path) -> bool {
+        let Ok(lock) = fs::canonicalize(lock_of(folder)) else { return false };
+        let Ok(open) = fs::read_dir(format!("/proc/{}/fd", self.pid)) else {
+            // Without a /proc there is nothing to compare.
+            return !Path::new("/proc/self/fd").exists();
+        };
+        open.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to == lock))
+    }
+}
+
+fn lock_of(folder: &Path) -> PathBuf {
+    folder.join("manager.lock")
+}
+
 impl Folder {
     /// Claims `path`, which is made if it is missing.
     pub fn claim(path: &Path) -> io::Result<Claim> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut lock = options.open(path.join("manager.lock"))?;
+        let mut lock = options.open(lock_of(path))?;
         match lock.try_lock() {
             Ok(()) => {
                 let mut folder = Self { path: path.to_owned(), lock };

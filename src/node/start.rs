@@ -159,6 +159,11 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
 }
 
 impl Node {
+    /// Whether it remembers nothing.
+    pub fn is_ephemeral(&self) -> bool {
+        self.folder.is_none()
+    }
+
     /// Stops: no new requests, what was accepted is stored, the worker drains. Containers keep running, unless
     /// nobody would remember them. Tells what went wrong with that.
     pub async fn stop(self) -> Result<(), worker::WorkerError> {

@@ -9,6 +9,8 @@ use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId};
 use crate::worker::runtime::LogsQuery;
 
+use super::model::Title;
+
 /// What the model is told.
 #[derive(Debug)]
 pub enum Event {
@@ -24,6 +26,8 @@ pub enum Event {
     Focus {
         is_focused: bool,
     },
+    /// What this is a dashboard of is known now.
+    Opened(Title),
     /// A watch began: the mirror starts over from here.
     Watching(Box<Cluster>),
     Feed(FeedItem),
@@ -80,4 +84,6 @@ pub enum Action {
     Suspend,
     /// Finish what was asked for before, then end.
     Quit,
+    /// The same, but the manager in this process is to go on without it.
+    LeaveRunning,
 }

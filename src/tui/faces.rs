@@ -6,8 +6,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::event::Event;
-use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press};
-use super::model::Model;
+use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press, say};
+use super::model::{Model, OwnManager, Title};
 use super::update::update;
 use super::view::draw;
 use crate::cluster::What;
@@ -104,6 +104,24 @@ fn overlays() {
 }
 
 #[test]
+fn quit_face() {
+    check("overlay_quit", |width, height| {
+        let mut model = busy(width, height);
+        let title = Title { own: Some(OwnManager { local_worker: None }), ..Title::default() };
+        update(&mut model, Event::Opened(title));
+        let mut log = Log { revision: model.cluster.revision(), now: model.now };
+        let mut once = log.submit(11, "once", "shop/etl:2");
+        if let What::Submitted { task, .. } = &mut Arc::make_mut(&mut once).what {
+            Arc::make_mut(&mut task.spec).exclusive = true;
+        }
+        feed(&mut model, once);
+        feed(&mut model, log.schedule(11, "worker-2:5555"));
+        press(&mut model, "q");
+        model
+    });
+}
+
+#[test]
 fn health_checks() {
     for (name, keys) in [("tasks", "3z/ap<Enter>"), ("detail", "3z/apse<Enter><Enter>")] {
         check(&format!("health_{name}"), |width, height| {
@@ -137,6 +155,36 @@ fn sick(model: &mut Model) {
         }
         feed(model, running);
     }
+}
+
+#[test]
+fn logs() {
+    for (name, keys) in [
+        ("follow", ""),
+        ("scrolled", "kkkkkk"),
+        ("search", "/error<Enter>N"),
+        ("typing", "/err"),
+        ("wrap", "WT"),
+        ("range", "2"),
+    ] {
+        check(&format!("logs_{name}"), |width, height| {
+            let mut model = busy(width, height);
+            press(&mut model, "  l");
+            say(&mut model, 60);
+            press(&mut model, keys);
+            if name == "scrolled" {
+                say(&mut model, 3);
+            }
+            model
+        });
+    }
+    check("logs_cut", |width, height| {
+        let mut model = busy(width, height);
+        press(&mut model, "l");
+        let reason = "cannot reach the manager at 127.0.0.1:5556 (refused)".into();
+        update(&mut model, Event::LogsCut { request: 1, reason });
+        model
+    });
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(super) enum Context {
     Detail,
     Help,
     Confirm,
+    /// The question before a manager of ours ends.
+    Quit,
     /// The form of a new task.
     Form,
     /// The filter is being typed.
@@ -55,6 +57,7 @@ pub(super) enum Command {
     Shell,
     Help,
     Quit,
+    LeaveRunning,
     Interrupt,
     Suspend,
     // In a dialog or a form.
@@ -73,6 +76,13 @@ pub(super) enum Command {
     Times,
     /// From when on: a row of [`super::logs::RANGES`].
     Since(usize),
+}
+
+impl Command {
+    /// Whether it asks the manager for something.
+    pub(super) fn changes_cluster(self) -> bool {
+        matches!(self, Self::Stop | Self::Restart | Self::Submit | Self::Yes)
+    }
 }
 
 /// A row of the table.
@@ -171,6 +181,9 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
     row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
+    row(Context::Quit, Command::Quit, &[key(KeyCode::Enter), char('q'), char('y')], ("Enter", "quit"), NONE),
+    row(Context::Quit, Command::LeaveRunning, &[char('b')], ("b", "leave it running"), ("q b", "quit, and leave this manager running in the background")),
+    row(Context::Quit, Command::Back, &[key(KeyCode::Esc), char('n')], ("Esc", "stay"), NONE),
     row(Context::Form, Command::Submit, &[key(KeyCode::F(2)), ctrl('s')], ("F2/^S", "submit"), ("F2 ^S", "in the form: submit")),
     row(Context::Form, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "next"), NONE),
     row(Context::Form, Command::NextField, &[key(KeyCode::Tab), key(KeyCode::Down)], ("Tab", "next field"), ("Tab S-Tab", "in the form: next, previous field")),
@@ -202,7 +215,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Logs, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
     row(Context::LogSearch, Command::Enter, &[key(KeyCode::Enter)], ("Enter", "find"), NONE),
     row(Context::LogSearch, Command::Back, &[key(KeyCode::Esc)], ("Esc", "as before"), NONE),
-    row(Context::Everywhere, Command::Interrupt, &[ctrl('c')], NONE, ("^C", "quit, from anywhere")),
+    row(Context::Everywhere, Command::Interrupt, &[ctrl('c')], NONE, ("^C", "quit at once, from anywhere")),
     row(Context::Everywhere, Command::Suspend, &[ctrl('z')], NONE, ("^Z", "suspend; `fg` brings it back")),
 ];
 

@@ -20,12 +20,10 @@ use super::theme::Theme;
 /// How long a confirmed stop can be taken back.
 pub(super) const TAKE_BACK: SignedDuration = SignedDuration::from_secs(5);
 
+const CUT_OF_A_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+
 /// The dashboard's state.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own: any of them may be on with any other"
-)]
 pub struct Model {
     pub(super) now: Timestamp,
     pub(super) zone: TimeZone,
@@ -62,8 +60,6 @@ pub struct Model {
     /// The mirror's revision when the terminal lost the focus.
     pub(super) looked_away_at: Option<Revision>,
     pub(super) needs_draw: bool,
-    /// What quitting would stop was told: the next time it quits.
-    pub(super) was_warned: bool,
 }
 
 /// Words that the starter of the dashboard knows.
@@ -73,20 +69,20 @@ pub struct Title {
     pub cluster: String,
     /// What happens to the containers on quit, in a few words.
     pub on_quit: String,
-    /// The manager ends with the dashboard. Then workers in other processes stop their Exclusive tasks.
-    pub has_manager: bool,
-    /// The worker in this process, whose tasks run on.
+    /// The manager is in this process, and may go on without it: `q` asks.
+    pub own: Option<OwnManager>,
+}
+
+/// A manager that ends with the dashboard, or is left running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnManager {
+    /// The worker that ends with it; its containers run on.
     pub local_worker: Option<WorkerId>,
 }
 
 impl Default for Title {
     fn default() -> Self {
-        Self {
-            cluster: "local".to_owned(),
-            on_quit: "containers keep running".to_owned(),
-            has_manager: false,
-            local_worker: None,
-        }
+        Self { cluster: "local".to_owned(), on_quit: "containers keep running".to_owned(), own: None }
     }
 }
 
@@ -132,6 +128,7 @@ pub(super) enum Overlay {
     Help { scroll: usize },
     Detail(Detail),
     Confirm(Confirm),
+    Quit(QuitQuestion),
     Form(Box<SubmitForm>),
     Logs(Box<Logs>),
 }
@@ -161,6 +158,13 @@ pub(super) struct Confirm {
 pub(super) enum Wish {
     Stop,
     Restart,
+}
+
+/// The question before a manager of ours ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct QuitQuestion {
+    /// Exclusive tasks of workers in other processes, which stop them when no manager renews their lease.
+    pub(super) exclusive_elsewhere: Vec<TaskId>,
 }
 
 /// A confirmed stop that is not sent yet.
@@ -207,7 +211,6 @@ impl Model {
             is_focused: true,
             looked_away_at: None,
             needs_draw: true,
-            was_warned: false,
         }
     }
 
@@ -231,6 +234,17 @@ impl Model {
         let message = self.message.as_ref().map(|message| message.until);
         let countdown = self.countdown.as_ref().map(|countdown| countdown.until);
         [ticks.then(next_second), message, countdown].into_iter().flatten().min()
+    }
+
+    /// Why nothing can be changed now. A cut of a moment is none: what is asked for waits that long anyway.
+    pub(super) fn obstacle(&self) -> Option<String> {
+        let why = match &self.link {
+            Link::Live | Link::Connecting(None) => return None,
+            Link::Cut { since, .. } if self.now.duration_since(*since) < CUT_OF_A_MOMENT => return None,
+            Link::Cut { reason, .. } => format!("cut off from the manager ({reason})"),
+            Link::Connecting(Some(reason)) => format!("no manager yet ({reason})"),
+        };
+        Some(format!("{why}; nothing was sent, ask again once it says LIVE"))
     }
 
     pub(super) fn layout(&self) -> Layout {

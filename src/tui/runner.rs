@@ -50,7 +50,7 @@ const TASK_FILE_LIMIT: u64 = 16 << 20;
 /// What a dashboard needs to run.
 pub struct Options {
     /// Resolves to the manager to show. The first frame does not wait for it.
-    pub manager: BoxFuture<'static, anyhow::Result<ManagerHandle>>,
+    pub manager: BoxFuture<'static, anyhow::Result<Opened>>,
     pub theme: Theme,
     pub title: Title,
     /// What `~/` means in the path of a task file.
@@ -60,6 +60,14 @@ pub struct Options {
     pub shutdown: CancellationToken,
     /// What is said at the bottom, and the way to say it from outside.
     pub notices: (mpsc::Sender<String>, mpsc::Receiver<String>),
+}
+
+/// The manager to show, once it is there.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub manager: ManagerHandle,
+    /// What it is called, if that was not known before.
+    pub title: Option<Title>,
 }
 
 impl std::fmt::Debug for Options {
@@ -74,11 +82,11 @@ impl std::fmt::Debug for Options {
 impl Options {
     /// The defaults around a manager that is there already.
     pub fn new(manager: ManagerHandle) -> Self {
-        Self::opening(std::future::ready(Ok(manager)))
+        Self::opening(std::future::ready(Ok(Opened { manager, title: None })))
     }
 
     /// The defaults around a manager that is still starting.
-    pub fn opening(manager: impl Future<Output = anyhow::Result<ManagerHandle>> + Send + 'static) -> Self {
+    pub fn opening(manager: impl Future<Output = anyhow::Result<Opened>> + Send + 'static) -> Self {
         Self {
             manager: manager.boxed(),
             theme: Theme { color: true },
@@ -96,6 +104,8 @@ impl Options {
 pub enum Outcome {
     /// Somebody quit.
     Quit,
+    /// Somebody quit, and the manager in this process is to go on.
+    LeftRunning,
     /// SIGTERM, SIGHUP or the shutdown token.
     Terminated,
 }
@@ -183,7 +193,7 @@ impl Signals {
 enum Woken {
     Event(Event),
     Terminal(Option<io::Result<TerminalEvent>>),
-    Manager(anyhow::Result<ManagerHandle>),
+    Manager(anyhow::Result<Opened>),
     Stop,
     GoOn,
     Time,
@@ -193,7 +203,7 @@ impl Runner {
     /// The loop: wait, drain, fold, draw.
     async fn turn_until_quit(
         &mut self,
-        mut opening: BoxFuture<'static, anyhow::Result<ManagerHandle>>,
+        mut opening: BoxFuture<'static, anyhow::Result<Opened>>,
         shutdown: CancellationToken,
         mut events: mpsc::Receiver<Event>,
         sender: mpsc::Sender<Event>,
@@ -227,8 +237,11 @@ impl Runner {
             match woken {
                 Woken::Event(event) => self.fold(event)?,
                 Woken::Terminal(event) => self.terminal_event(event)?,
-                Woken::Manager(manager) => {
-                    let manager = manager?;
+                Woken::Manager(opened) => {
+                    let Opened { manager, title } = opened?;
+                    if let Some(title) = title {
+                        self.fold(Event::Opened(title))?;
+                    }
                     if let Some(sender) = sender.take() {
                         pumps.spawn(pump(manager.clone(), sender, cancel.clone()));
                     }
@@ -317,6 +330,7 @@ impl Runner {
                 Action::Quit => {
                     self.outcome = Some(if is_signal { Outcome::Terminated } else { Outcome::Quit });
                 }
+                Action::LeaveRunning => self.outcome = Some(Outcome::LeftRunning),
             }
         }
         Ok(())

@@ -79,14 +79,18 @@ fn health(model: &Model) -> (&'static str, Tone) {
 
 /// The time and how live the picture is, at the right end; returns how many cells that takes.
 fn clock_and_link(model: &Model, area: Rect, buffer: &mut Buffer) -> usize {
-    let (word, tone) = match &model.link {
-        Link::Connecting(_) => ("connecting".to_owned(), Tone::Busy),
-        Link::Live => ("LIVE".to_owned(), Tone::Good),
-        Link::Cut { since, .. } => (format!("CUT OFF {}", age(*since, model.now)), Tone::Bad),
+    let now = clock(model.now, &model.zone);
+    let (time, word, tone) = match &model.link {
+        Link::Connecting(_) => (now, "connecting".to_owned(), Tone::Busy),
+        Link::Live => (now, "LIVE".to_owned(), Tone::Good),
+        // The time is that of the picture.
+        Link::Cut { since, .. } => {
+            (clock(*since, &model.zone), format!("CUT {} ago", age(*since, model.now)), Tone::Bad)
+        }
     };
     let cells = width(&word) + 11;
     let mut row = Row::new(buffer, model.theme, area, 0);
-    row.leave(cells).skip(1).text(&clock(model.now, &model.zone), Tone::Plain).skip(1).text(&word, tone);
+    row.leave(cells).skip(1).text(&time, Tone::Plain).skip(1).text(&word, tone);
     cells
 }
 
@@ -142,6 +146,11 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
 
     let mut row = Row::new(buffer, model.theme, area, 1);
     row.skip(1);
+    if let Some(cut) = cut_words(model) {
+        // Loads of before would look like those of now.
+        row.text(&cut, Tone::Bad);
+        return;
+    }
     for (name, share) in [
         ("cpu", cpu(model)),
         ("mem", mean(model, |sample| Some(loads::memory(sample)))),
@@ -159,6 +168,13 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
         None => "queue empty".to_owned(),
     };
     row.text(&queue, Tone::Plain);
+}
+
+/// Since when and why the picture stands still.
+fn cut_words(model: &Model) -> Option<String> {
+    let Link::Cut { reason, since } = &model.link else { return None };
+    let (ago, as_of) = (age(*since, model.now), clock(*since, &model.zone));
+    Some(format!("! cut {ago} ago, trying again; what you see is as of {as_of}: {reason}"))
 }
 
 fn ready_of_all(model: &Model) -> String {
@@ -228,17 +244,17 @@ fn status(model: &Model, area: Rect, buffer: &mut Buffer) -> bool {
         row.column(&text, room.max(24), Tone::Warn).skip(1).text(&keys, Tone::Strong);
         return true;
     }
-    match (&model.message, &model.link) {
-        (Some(message), _) if message.is_error => row.text("! ", Tone::Bad).text(&message.text, Tone::Bad),
-        (Some(message), _) => row.text(&message.text, Tone::Plain),
-        (None, Link::Cut { reason, .. }) => {
-            row.text(&format!("! cut off, what you see is old: {reason}; trying again"), Tone::Bad)
-        }
-        (None, Link::Connecting(Some(reason))) => {
-            row.text(&format!("! no manager yet: {reason}; trying again"), Tone::Bad)
-        }
-        (None, Link::Connecting(None) | Link::Live) => return false,
-    };
+    if let Some(message) = &model.message {
+        let tone = if message.is_error { Tone::Bad } else { Tone::Plain };
+        row.text(if message.is_error { "! " } else { "" }, tone).text(&message.text, tone);
+    } else if let Some(cut) = cut_words(model).filter(|_| model.layout().shape != Shape::Wide) {
+        // A wide header has it already.
+        row.text(&cut, Tone::Bad);
+    } else if let Link::Connecting(Some(reason)) = &model.link {
+        row.text(&format!("! no manager yet: {reason}; trying again"), Tone::Bad);
+    } else {
+        return false;
+    }
     true
 }
 

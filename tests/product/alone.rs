@@ -29,7 +29,7 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn trial<F, R>(name: &'static str, test: F) -> Trial
+pub fn trial<F, R>(name: &'static str, test: F) -> Trial
 where
     F: FnOnce() -> R + Send + 'static,
     R: Future<Output = ()>,
@@ -43,7 +43,7 @@ where
     Trial::test(name, move || run().map(|_| ()))
 }
 
-const ALONE: &str = "--no-ui --output json --data-dir data --no-local-worker";
+pub const ALONE: &str = "--no-ui --output json --data-dir data --no-local-worker";
 
 async fn port_in_use() {
     let home = Home::without_engine();

@@ -36,10 +36,13 @@ mod support;
 
 mod alone;
 mod api;
+mod attach;
+mod commands;
 mod containers;
 mod demo;
 mod floods;
 mod kill;
+mod logs;
 mod stage;
 mod submit;
 mod workers;
@@ -49,9 +52,12 @@ fn main() {
         alone::tests(),
         api::tests(),
         floods::tests(),
+        attach::tests(),
+        commands::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
+        logs::tests(),
         workers::tests(),
         demo::tests(),
     ];

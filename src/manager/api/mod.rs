@@ -86,7 +86,7 @@ impl From<RequestError> for Refusal {
             RequestError::UnknownTask(_) => 404,
             RequestError::DifferentSpec(_) => 409,
             RequestError::TooManyWaiting(_) => 429,
-            RequestError::Store(_) | RequestError::Unreachable(_) => 503,
+            RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => 503,
         };
         let refusal = Self::new(status, error.to_string());
         if status == 429 { refusal.retry_after(TRY_LATER) } else { refusal }

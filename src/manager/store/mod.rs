@@ -11,6 +11,7 @@ mod fold;
 mod guard;
 mod memory;
 mod migrate;
+mod presence;
 mod read_tasks;
 mod redb;
 mod retention;
@@ -37,6 +38,11 @@ pub trait Store: Send + 'static {
 
     /// Adds Changes at the end: all of them, durably, or none.
     fn append(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError>;
+
+    /// Makes sure that what was appended will be found by the next start.
+    fn look_after(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Whether there is work that was put off until nothing waits for a commit.
     fn has_put_off(&self) -> bool {

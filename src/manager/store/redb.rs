@@ -15,6 +15,7 @@ use super::Store;
 use super::error::{Blame, StoreError};
 use super::file::{Create, StoreFile};
 use super::guard::guarded;
+use super::presence::{Found, Presence};
 use super::retention::Retention;
 use crate::cluster::{Change, Cluster};
 
@@ -26,6 +27,7 @@ const CACHE: usize = 8 << 20;
 pub struct RedbStore {
     /// `None` after a failed write, until the next `load`: redb takes nothing more in an open file that failed once.
     file: Option<StoreFile>,
+    presence: Presence,
     path: PathBuf,
     create: Create,
     retention: Retention,
@@ -43,27 +45,28 @@ impl RedbStore {
     }
 
     pub(super) fn open_with(path: &Path, create: Create, retention: Retention) -> Result<Self, StoreError> {
-        let mut store = Self { file: None, path: path.to_owned(), create, retention };
-        store.file = Some(store.caught(|| StoreFile::open(path, create, &retention))?);
-        Ok(store)
+        let file = caught(path, || StoreFile::open(path, create, &retention))?;
+        let presence = Presence::of(path).map_err(|why| Blame(path).open(why))?;
+        Ok(Self { file: Some(file), presence, path: path.to_owned(), create, retention })
     }
 
     fn write(
         &mut self,
         run: impl FnOnce(&mut StoreFile, &Retention) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.look_after()?;
         let Some(mut file) = self.file.take() else {
             return Err(Blame(&self.path).write("an earlier write failed; it is yet to be read again"));
         };
-        let file = self.caught(|| run(&mut file, &self.retention).map(|()| file))?;
+        let file = caught(&self.path, || run(&mut file, &self.retention).map(|()| file))?;
         self.file = Some(file);
         Ok(())
     }
+}
 
-    /// A panic of redb is damage that it did not expect.
-    fn caught<T>(&self, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        guarded(run).unwrap_or_else(|why| Err(Blame(&self.path).damaged("the file", why)))
-    }
+/// A panic of redb is damage that it did not expect.
+fn caught<T>(path: &Path, run: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    guarded(run).unwrap_or_else(|why| Err(Blame(path).damaged("the file", why)))
 }
 
 fn create(path: &Path) -> Result<Database, DatabaseError> {
@@ -75,8 +78,9 @@ fn create(path: &Path) -> Result<Database, DatabaseError> {
 
 impl Store for RedbStore {
     fn load(&mut self) -> Result<Cluster, StoreError> {
+        self.look_after()?;
         let file = self.file.take();
-        let (file, cluster) = self.caught(|| {
+        let (file, cluster) = caught(&self.path, || {
             let mut file =
                 file.map_or_else(|| StoreFile::open(&self.path, self.create, &self.retention), Ok)?;
             let cluster = file.load()?;
@@ -88,6 +92,23 @@ impl Store for RedbStore {
 
     fn append(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
         self.write(|file, retention| file.append(changes, retention))
+    }
+
+    fn look_after(&mut self) -> Result<(), StoreError> {
+        match self.presence.look_after() {
+            Ok(Found::InPlace) => return Ok(()),
+            Ok(Found::PutBack) => {}
+            Err(why) => return Err(Blame(&self.path).write(why)),
+        }
+        tracing::warn!(
+            "the store {} was deleted while it was in use; it is put back, whole",
+            self.path.display()
+        );
+        // The open one is the deleted one.
+        self.file = None;
+        let file = caught(&self.path, || StoreFile::open(&self.path, self.create, &self.retention))?;
+        self.file = Some(file);
+        Ok(())
     }
 
     fn has_put_off(&self) -> bool {

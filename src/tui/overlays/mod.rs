@@ -5,6 +5,7 @@ mod detail;
 mod form;
 mod help;
 pub(super) mod logs;
+mod quit;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -21,6 +22,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Pos
         Overlay::Help { scroll } => help::draw(model, *scroll, area, buffer),
         Overlay::Detail(detail) => detail::draw(model, detail, area, buffer),
         Overlay::Confirm(confirm) => confirm::draw(model, confirm, area, buffer),
+        Overlay::Quit(question) => quit::draw(model, question, area, buffer),
         Overlay::Form(form) => return form::draw(model, form, area, buffer),
         Overlay::Logs(logs) => return logs::draw(model, logs, area, buffer),
     }
@@ -37,7 +39,9 @@ pub(super) fn lines(model: &Model) -> usize {
             let inside = detail::inside(model.area);
             (detail::lines(model, detail, inside.width.into()).len(), inside.height)
         }
-        Some(Overlay::Confirm(_) | Overlay::Form(_) | Overlay::Logs(_)) | None => return 0,
+        Some(Overlay::Confirm(_) | Overlay::Quit(_) | Overlay::Form(_) | Overlay::Logs(_)) | None => {
+            return 0;
+        }
     };
     lines.saturating_sub(room.into())
 }

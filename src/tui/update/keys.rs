@@ -12,17 +12,19 @@ use crate::tui::layout::Pane;
 use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
 use super::moves::{Move, go};
-use super::{logs, quit, quit_if_warned, restart, stop, submit};
+use super::{logs, quit, restart, stop, submit};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
     match command(contexts, key) {
-        Some(Command::Interrupt) => quit(model, actions),
+        Some(Command::Interrupt) => quit::quit(model, actions),
         Some(Command::Suspend) => actions.push(Action::Suspend),
+        Some(command) if command.changes_cluster() && model.obstacle().is_some() => refuse(model),
         Some(command) => match contexts[0] {
             Context::Detail => detail(model, command, actions),
             Context::Help => help(model, command),
             Context::Confirm => confirm(model, command, actions),
+            Context::Quit => quit::answered(model, command, actions),
             Context::Form => form(model, command, actions),
             Context::Filter => filter(model, command),
             Context::Logs => logs::key(model, command, actions),
@@ -33,12 +35,22 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     }
 }
 
+/// Says why nothing can be changed. What was typed stays.
+fn refuse(model: &mut Model) {
+    let Some(why) = model.obstacle() else { return };
+    match &mut model.overlay {
+        Some(Overlay::Form(form)) => form.problem = Some(why),
+        _ => model.say_error(why),
+    }
+}
+
 /// What has the keys, the first first.
 pub(crate) fn contexts(model: &Model) -> &'static [Context] {
     match &model.overlay {
         Some(Overlay::Help { .. }) => &[Context::Help, Context::Everywhere],
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
+        Some(Overlay::Quit(_)) => &[Context::Quit, Context::Everywhere],
         Some(Overlay::Form(_)) => &[Context::Form, Context::Everywhere],
         Some(Overlay::Logs(logs)) if logs.input.is_some() => &[Context::LogSearch, Context::Everywhere],
         Some(Overlay::Logs(_)) => &[Context::Logs, Context::Everywhere],
@@ -78,7 +90,7 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         Command::Logs => logs::open(model, model.task_at_hand(), actions),
         Command::Shell => logs::shell(model, model.task_at_hand(), actions),
         Command::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
-        Command::Quit => quit_if_warned(model, actions),
+        Command::Quit => quit::ask(model, actions),
         _ => {}
     }
 }

@@ -1,9 +1,12 @@
 //! `update`: folds one Event into the Model and says what is to be done. Pure: no clock, no IO.
 
+#[cfg(test)]
+mod cut_tests;
 mod feed;
 mod keys;
 mod logs;
 mod moves;
+mod quit;
 mod restart;
 mod stop;
 mod submit;
@@ -15,8 +18,6 @@ use super::event::{Action, Event};
 use super::layout::Pane;
 use super::model::{Link, Model, Overlay};
 use super::submit_form::paste;
-use crate::cluster::TaskRecord;
-use crate::task::{State, TaskId};
 
 /// Folds `event` into `model`; the Actions are to be carried out in order.
 pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
@@ -48,6 +49,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             model.needs_draw = true;
         }
         Event::Focus { is_focused } => focus(model, is_focused),
+        Event::Opened(title) => {
+            model.title = title;
+            model.needs_draw = true;
+        }
         Event::Watching(cluster) => feed::watching(model, *cluster),
         Event::Resumed => feed::resumed(model),
         Event::Feed(item) => feed::item(model, &item),
@@ -63,44 +68,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             model.say_error(text);
             model.needs_draw = true;
         }
-        Event::Terminate => quit(model, &mut actions),
+        Event::Terminate => quit::quit(model, &mut actions),
     }
     moves::settle(model);
     actions
-}
-
-/// Quits, unless that would stop something: then it says what, and the next time quits.
-fn quit_if_warned(model: &mut Model, actions: &mut Vec<Action>) {
-    let left = if model.title.has_manager && !model.was_warned { left_without_lease(model) } else { vec![] };
-    if left.is_empty() {
-        return quit(model, actions);
-    }
-    model.was_warned = true;
-    let names: Vec<_> = left.iter().take(NAMED).map(|task| model.name_of(*task)).collect();
-    let more = if left.len() > NAMED { " and others" } else { "" };
-    model.say_error(format!(
-        "q again quits: 5 s later their workers stop what is Exclusive: {}{more} (the next start brings it back)",
-        names.join(" ")
-    ));
-}
-
-/// The Exclusive tasks that workers in other processes stop when no manager renews their lease.
-fn left_without_lease(model: &Model) -> Vec<TaskId> {
-    let cluster = &model.cluster;
-    let is_left = |record: &&TaskRecord| {
-        let home = cluster.worker_of(record.task.id);
-        record.task.spec.exclusive
-            && matches!(record.state(), State::Scheduled | State::Running)
-            && home.is_some()
-            && home != model.title.local_worker.as_ref()
-    };
-    cluster.task_db().filter(is_left).map(|record| record.task.id).collect()
-}
-
-/// A confirmed stop was meant: it is sent before the end, not forgotten.
-fn quit(model: &mut Model, actions: &mut Vec<Action>) {
-    stop::send_now(model, actions);
-    actions.push(Action::Quit);
 }
 
 fn clock(model: &mut Model, now: jiff::Timestamp, actions: &mut Vec<Action>) {

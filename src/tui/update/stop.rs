@@ -65,6 +65,11 @@ pub(super) fn take_back(model: &mut Model) {
 /// Sends what is counting down.
 pub(super) fn send_now(model: &mut Model, actions: &mut Vec<Action>) {
     if let Some(countdown) = model.countdown.take() {
+        if let Some(why) = model.obstacle() {
+            model.say_error(format!("{} not stopped: {why}", countdown.names));
+            model.needs_draw = true;
+            return;
+        }
         model.say(format!("asking for the stop of {}…", count(countdown.tasks.len(), "task")));
         model.needs_draw = true;
         actions.push(Action::Stop(countdown.tasks));
