@@ -77,7 +77,10 @@ async fn at_rest() {
     let home = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_cube-tui"));
-    command.args(["--ephemeral"]);
+    let policy = home.path().join("policy.toml");
+    std::fs::write(&policy, "host_network = true\n").unwrap();
+    command.args(["--ephemeral", "--policy"]);
+    command.arg(&policy);
     command.env("HOME", home.path());
     command.env("TERM", "xterm-256color");
     command.env("CUBE_PORT", "0");

@@ -249,6 +249,7 @@ async fn idle() {
     };
     let image = Image::build(&docker).await;
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("policy.toml"), "host_network = true\n").unwrap();
     let port = free_port();
     let mut pty = dashboard(folder.path(), port);
     pty.until_text("LIVE");

@@ -27,6 +27,7 @@
 //! | [`manager`] | decide (pure) · driver · committer and store · a link to each worker · API |
 //! | [`worker`] | core (pure) · driver · API and its client · stats · runtimes: Docker, process, fake |
 //! | [`http`] | what both APIs share, at either end: serving, bounds, the door against browsers, refusals, the one client |
+//! | [`tls`] | certificates of the cluster's own authority: who is there, and how that is proved |
 //! | [`scheduler`] | where a task runs, or every worker's reason why not there (pure) |
 //! | [`cluster`] | Cluster, Change, the fold (pure) |
 //! | [`task`] | Task, TaskEvent, State, task files, the JSON of the book's peers (pure) |
@@ -64,5 +65,6 @@ pub mod manager;
 pub mod node;
 pub mod scheduler;
 pub mod task;
+pub mod tls;
 pub mod tui;
 pub mod worker;

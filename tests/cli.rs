@@ -59,9 +59,10 @@ fn bad_input_is_2_names_the_place_and_starts_nothing() {
 #[test]
 fn a_worker_beyond_this_machine_is_2_and_names_both_ways_out() {
     let home = home();
-    let parts = ["10.0.0.2:5555 is not on this machine", "ssh -N -L", "--insecure-worker 10.0.0.2:5555"];
+    let parts =
+        ["10.0.0.2:5555 is not on this machine", "cube-tui invite", "--insecure-worker 10.0.0.2:5555"];
     ends(home.path(), "--no-ui --worker 10.0.0.2:5555", 2, &parts);
-    ends(home.path(), "worker --listen 0.0.0.0:0", 2, &["beyond loopback"]);
+    ends(home.path(), "worker --listen 0.0.0.0:0", 2, &["beyond loopback", "cube-tui invite"]);
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn completions_are_scripts_that_their_shells_take_and_know_every_command() {
     let home = home();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = ends(home.path(), &format!("completions {shell}"), 0, &[]);
-        for word in ["restart", "--insecure-worker", "inspect"] {
+        for word in ["restart", "insecure-worker", "inspect"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
         fs::write(home.path().join(shell), script).expect("it is ours");
@@ -118,7 +119,7 @@ fn completions_are_scripts_that_their_shells_take_and_know_every_command() {
 fn there_is_a_manual_page_and_one_for_each_command() {
     let home = home();
     let page = ends(home.path(), "man", 0, &[]);
-    for part in [".TH cube\\-tui 1", "Exit codes", "restart"] {
+    for part in [".TH cube-tui 1", "Exit codes", "restart"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert_eq!(ends(home.path(), "man --dir pages", 0, &[]), "");

@@ -8,7 +8,7 @@ use cube_tui::cluster::{Cause, Change, Cluster};
 use cube_tui::http::http_client;
 use cube_tui::manager::request::RequestError;
 use cube_tui::manager::store::{MemoryStore, Store, StoreError};
-use cube_tui::manager::{self, Config, Handle};
+use cube_tui::manager::{self, Handle, Workers};
 use cube_tui::task::{Task, TaskEvent, TaskId, TaskSpec};
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -64,8 +64,8 @@ async fn a_full_disk_fails_submits_with_its_reason_loses_nothing_and_heals() {
     let is_full = Arc::new(AtomicBool::new(false));
     let disk = Disk { kept: MemoryStore::default(), is_full: Arc::clone(&is_full) };
     let cancel = CancellationToken::new();
-    let config = Config { workers: vec![], http: http_client() };
-    let started = manager::start(config, Box::new(disk), &cancel).expect("it starts");
+    let started =
+        manager::start(Workers::new(vec![], http_client()), Box::new(disk), &cancel).expect("it starts");
     let handle = started.handle.clone();
     let before = submit(&handle).await.expect("there is room");
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cube_tui::client::http_client;
 use cube_tui::cluster::{Cause, FeedItem, What, WorkerRecord};
 use cube_tui::http;
-use cube_tui::manager::{self, Handle, WorkerAddress, store::RedbStore};
+use cube_tui::manager::{self, Handle, WorkerAddress, Workers, store::RedbStore};
 use cube_tui::task::{State, Task, TaskEvent, TaskId, TaskSpec};
 use cube_tui::worker::{self, Config, Limits, runtime::Runtime};
 use futures_util::StreamExt as _;
@@ -31,7 +31,7 @@ impl Worker {
     pub async fn start(runtime: impl Runtime, identity: Uuid, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let token = CancellationToken::new();
-        let config = Config { identity, limits, ephemeral: true };
+        let config = Config { limits, ephemeral: true, ..Config::new(identity) };
         let started = worker::start(config, runtime, listener, token.clone()).await.unwrap();
         Self { started, token }
     }
@@ -65,11 +65,11 @@ impl Product {
         let cancel = CancellationToken::new();
         let addresses: Vec<WorkerAddress> = workers.iter().map(Worker::address).collect();
         let http = http_client();
-        let config = manager::Config { workers: addresses.clone(), http: http.clone() };
-        let manager = manager::start(config, Box::new(store), &cancel).unwrap();
+        let addresses = Workers::new(addresses, http);
+        let manager = manager::start(addresses.clone(), Box::new(store), &cancel).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = manager::api::router(manager.handle.clone(), addresses, http, cancel.clone());
+        let router = manager::api::router(manager.handle.clone(), addresses, None, cancel.clone());
         let serving = tokio::spawn(http::serve(listener, router, cancel.clone()));
         let handle = manager.handle.clone();
         let product = Self { handle, url, workers, manager, serving, cancel, _folder: folder };

@@ -58,11 +58,11 @@ pub fn loopback_worker(text: &str) -> Result<Address, String> {
     if address.is_loopback() {
         return Ok(address);
     }
-    let Address { host, port } = &address;
+    let host = &address.host;
     Err(format!(
         "{address} is not on this machine, and over plain HTTP everyone on the way could run containers there. \
-         Bring it here with `ssh -N -L 5560:localhost:{port} {host}` and use --worker localhost:5560, \
-         or, on a network that you trust as a whole, --insecure-worker {address}"
+         Join it with TLS instead: `cube-tui invite` here, and what it prints on {host}. For a worker of the book, on a \
+         network that you trust as a whole, there is --insecure-worker {address}"
     ))
 }
 
@@ -89,7 +89,7 @@ mod tests {
         for text in ["10.0.0.2:5555", "0.0.0.0:5555", "worker:5555", "localhost.evil:1"] {
             let error = loopback_worker(text).unwrap_err();
             assert!(error.contains(&format!("--insecure-worker {text}")), "{error}");
-            assert!(error.contains("ssh -N -L"), "{error}");
+            assert!(error.contains("cube-tui invite"), "{error}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub async fn answer<T>(
         return answer;
     }
     let place = match manager {
-        ManagerHandle::Remote(client) => format!(" at {}", client.base()),
+        ManagerHandle::Remote(client) => format!(" at {}", client.shown()),
         ManagerHandle::Embedded(_) => String::new(),
     };
     Printer::new(Output::Text).remark(&format!("waiting for the manager{place}"));

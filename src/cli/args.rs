@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::address::{Address, loopback_worker};
 use super::background::Ports;
 use super::events::{After, since};
+use super::member_args::{InviteArgs, JoinArgs, TokenCommand, manager_url, member_name};
 use super::ps::Filter;
 use super::run::RunArgs;
 use crate::demo::{COMMAND as DEMO_TASK, Program};
@@ -70,6 +71,13 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Take over what the workers run after the store was lost or damaged
     Recover(RecoverArgs),
+    /// Print the line with which another host joins
+    Invite(InviteArgs),
+    /// Use a manager on another host from here
+    Join(JoinArgs),
+    /// Who has joined, and who may
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// End the manager that runs on this machine, in the background too; containers keep running
     Shutdown(ShutdownArgs),
     /// Print what a shell needs to complete this command line
@@ -95,6 +103,7 @@ pub struct OutputArgs {
 }
 
 #[derive(Args, Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct RootArgs {
     /// Run without a dashboard: print what happens until SIGINT or SIGTERM
     #[arg(long)]
@@ -113,12 +122,18 @@ pub struct RootArgs {
     pub output: Output,
     #[command(flatten)]
     pub node: NodeArgs,
+    /// What tasks may do on the local worker [default: policy.toml in the data folder]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_local_worker")]
+    pub policy: Option<PathBuf>,
+    /// Leave the TLS listener closed that an earlier `cube-tui invite` opened
+    #[arg(long)]
+    pub no_listen: bool,
     /// Keep nothing: a cluster of its own in memory, whose containers go with it
     #[arg(long, conflicts_with = "data_dir")]
     pub ephemeral: bool,
     /// Show the manager at URL instead of starting one
     #[arg(long, value_name = "URL", value_parser = manager_url,
-          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "data_dir", "ephemeral", "scheduler"])]
+          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "policy", "no_listen", "data_dir", "ephemeral", "scheduler"])]
     pub attach: Option<String>,
     /// How a worker is selected
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
@@ -165,10 +180,20 @@ pub enum Scheduler {
 
 #[derive(Args, Debug)]
 pub struct WorkerArgs {
-    /// Where its API listens; port 0 picks a free one [default: CUBE_HOST:CUBE_PORT, localhost:5555]
+    /// Where its API listens; port 0 picks a free one [default: CUBE_HOST:CUBE_PORT, localhost:5555; on every address
+    /// once it has joined]
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<Address>,
-    /// Keep its ids here instead of in the user's state folder
+    /// Join the cluster of this line of `cube-tui invite` (`-`: read it from stdin); later starts need it no more
+    #[arg(long, value_name = "LINE")]
+    pub join: Option<String>,
+    /// What it is called in the cluster [default: this host's name]
+    #[arg(long, requires = "join", value_parser = member_name)]
+    pub name: Option<String>,
+    /// What tasks may do here [default: policy.toml in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Keep its ids and its membership here instead of in the user's state folder
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -403,27 +428,6 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
-fn manager_url(text: &str) -> Result<String, String> {
-    let example = "a manager's URL looks like http://localhost:5556";
-    let rest = match text.split_once("://") {
-        None => text,
-        Some(("http", rest)) => rest,
-        Some((scheme, _)) => return Err(format!("{scheme}:// is not understood; {example}")),
-    };
-    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if !path.is_empty() {
-        return Err(format!("/{path} is too much: give the address alone; {example}"));
-    }
-    match address.parse::<Address>() {
-        Ok(address) if address.port > 0 => Ok(format!("http://{address}")),
-        Ok(_) => Err(format!("nobody listens on port 0; {example}")),
-        Err(_) if !address.is_empty() && !address.contains(':') => {
-            Err(format!("the port is missing; http://{address}:5556 unless the manager has another one"))
-        }
-        Err(error) => Err(format!("{error}; {example}")),
-    }
-}
-
 fn picture(text: &str) -> Result<(Size, Format), String> {
     match text.strip_suffix(".svg") {
         Some(size) => Ok((size.parse()?, Format::Svg)),
@@ -457,6 +461,15 @@ mod tests {
             "--no-ui --attach localhost:5556",
             "--snapshot 120x36",
             "worker --listen localhost:0",
+            "worker --join cube-join:x --name box --policy p.toml",
+            "invite",
+            "invite --role viewer --ttl 1h --listen 10.0.0.1:5557 --address box --output json",
+            "invite --close",
+            "join cube-join:x --name me",
+            "token list",
+            "token rotate --output json",
+            "token revoke box",
+            "--attach https://box:5557 --no-ui",
             "demo",
             "submit a.json b.json --wait --timeout 5m --output json",
             "run alpine --wait -- sh -c exit",
@@ -521,6 +534,14 @@ mod tests {
             "restart web --timeout 5s",
             "completions tcsh",
             "frobnicate",
+            "worker --name box",
+            "worker --join x --name ../x",
+            "invite --role manager",
+            "invite --close --ttl 1m",
+            "token",
+            "token revoke",
+            "join",
+            "--attach ftp://box:1",
         ] {
             let error = parse(line).expect_err(line);
             assert_ne!(error.kind(), ErrorKind::DisplayHelp);

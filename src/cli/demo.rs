@@ -18,6 +18,7 @@ use super::signals::StopSignals;
 use crate::client::ManagerHandle;
 use crate::cluster::Cause;
 use crate::demo::{self, DemoImage};
+use crate::manager::trust::CERTIFICATE_LIFE;
 use crate::node::{self, Engine, Node};
 use crate::tui::Title;
 
@@ -131,6 +132,8 @@ async fn start(environment: &Environment, image: Option<&DemoImage>) -> Result<N
         manager: manager_listener(&environment),
         local_worker: Some(local_worker(&environment, engine)),
         workers: Vec::new(),
+        listens: false,
+        certificate_life: CERTIFICATE_LIFE,
     };
     match node::start(config).await? {
         node::Begun::Node(node) => Ok(node),

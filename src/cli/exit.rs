@@ -13,6 +13,8 @@ pub enum Exit {
     TimedOut,
     /// Manager, worker or engine can't be reached.
     Unreachable,
+    /// Refused: not authorised.
+    Refused,
     Interrupted,
     /// `run --wait`: the task's own code.
     OfTask(u8),
@@ -28,6 +30,7 @@ impl Exit {
             Self::Usage => 2,
             Self::TimedOut => 3,
             Self::Unreachable => 4,
+            Self::Refused => 5,
             Self::Interrupted => 130,
             Self::OfTask(code) => code,
             Self::RunFailed => 125,
@@ -80,6 +83,7 @@ impl From<RequestError> for CliError {
             }
             // As a task that could not be placed: later it may be.
             RequestError::TooManyWaiting(_) => Exit::TaskFailed,
+            RequestError::NotAuthorised(_) => Exit::Refused,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
                 Exit::Unreachable
             }

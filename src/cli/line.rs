@@ -29,7 +29,7 @@ pub struct Line<'a> {
     /// Only of a task that is held back after it crashed several times in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     crash_loop: Option<CrashLoop<'a>>,
-    /// Where a manager or worker listens.
+    /// Where a manager or worker listens; of workers, those that have joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ impl<'a> Line<'a> {
             exit_code: None,
             stopping: false,
             crash_loop: None,
-            address: None,
+            address: worker.joined.as_ref().map(|joined| &*joined.address),
             task: None,
         }
     }

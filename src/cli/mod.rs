@@ -20,16 +20,20 @@ mod follow;
 mod forget;
 mod input;
 mod inspect;
+mod invite;
+mod join;
 mod line;
 mod live;
 mod loads;
 mod logging;
 mod logs;
+mod member_args;
 mod no_ui;
 mod node;
 mod print;
 mod progress;
 mod ps;
+mod reach;
 mod recover;
 mod resolve;
 mod restart;
@@ -39,6 +43,7 @@ mod signals;
 mod stop;
 mod submit;
 mod table;
+mod token;
 mod top;
 mod wait;
 mod watch_lines;
@@ -53,8 +58,7 @@ use args::{Cli, Command};
 use config_file::ConfigFile;
 use environment::Environment;
 use exit::CliError;
-
-use crate::client::{ManagerClient, ManagerHandle, http_client};
+use reach::manager;
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
@@ -148,28 +152,27 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Worker(args)) => worker::worker(&args, &environment).await,
         Some(Command::Demo(args)) => demo::demo(&args, &environment).await,
         Some(Command::DemoTask(args)) => return demo::task(args).await,
-        Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment)).await,
-        Some(Command::Run(args)) => run::run(&args, &manager(&environment), environment.color).await,
-        Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment)).await,
+        Some(Command::Submit(args)) => submit::submit(&args, &manager(&environment).await?).await,
+        Some(Command::Run(args)) => run::run(&args, &manager(&environment).await?, environment.color).await,
+        Some(Command::Ps(args)) => ps::ps(&args, &manager(&environment).await?).await,
         Some(Command::Recover(args)) => recover::recover(&args, &environment).await,
+        Some(Command::Logs(args)) => {
+            logs::logs(&args, &manager(&environment).await?, environment.color).await
+        }
+        Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment).await?).await,
+        Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment).await?).await,
+        Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment).await?).await,
+        Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment).await?).await,
+        Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment).await?).await,
+        Some(Command::Events(args)) => events::events(&args, &manager(&environment).await?).await,
+        Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment).await?).await,
+        Some(Command::Top(args)) => top::top(&args, &manager(&environment).await?).await,
         Some(Command::Shutdown(args)) => shutdown::shutdown(&args, &environment).await,
-        Some(Command::Logs(args)) => logs::logs(&args, &manager(&environment), environment.color).await,
-        Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment)).await,
-        Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment)).await,
-        Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment)).await,
-        Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment)).await,
-        Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment)).await,
-        Some(Command::Events(args)) => events::events(&args, &manager(&environment)).await,
-        Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment)).await,
-        Some(Command::Top(args)) => top::top(&args, &manager(&environment)).await,
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),
+        Some(Command::Invite(args)) => invite::invite(&args, &environment).await,
+        Some(Command::Join(args)) => join::join(&args).await,
+        Some(Command::Token(command)) => token::token(&command, &environment).await,
     };
     exit.map(ExitCode::from)
-}
-
-/// The manager that commands talk to.
-fn manager(environment: &Environment) -> ManagerHandle {
-    let base = format!("http://{}", environment.manager);
-    ManagerHandle::Remote(ManagerClient::new(http_client(), &base))
 }

@@ -1,7 +1,7 @@
 //! The root command: starts a node, or attaches to the one that is there; the dashboard or `--no-ui` on it; stops
 //! it again. Turns arguments into configurations and decides nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,12 +16,15 @@ use super::input::task_events;
 use super::line::Line;
 use super::no_ui::no_ui;
 use super::print::Printer;
+use super::reach::at_url;
 use crate::client::{ManagerClient, ManagerHandle, http_client};
-use crate::cluster::Cause;
+use crate::cluster::{Allows, Cause};
 use crate::manager::WorkerAddress;
+use crate::manager::trust::CERTIFICATE_LIFE;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
 use crate::task::{TaskEvent, WorkerId};
 use crate::tui::{Outcome, OwnManager, Title};
+use crate::worker::{POLICY, read_policy};
 
 /// What the local worker is called when its port is not known before it listens.
 const LOCAL_WORKER: &str = "local";
@@ -99,15 +102,11 @@ fn own_title(is_ephemeral: bool) -> Title {
 }
 
 fn attached_to(url: &str) -> Title {
-    let cluster = url.strip_prefix("http://").unwrap_or(url).to_owned();
+    let cluster = url.split_once("://").map_or(url, |(_, address)| address).to_owned();
     Title { cluster, on_quit: ON_QUIT_ATTACHED.to_owned(), own: None }
 }
 
 const ON_QUIT_ATTACHED: &str = "the manager goes on";
-
-fn remote(url: &str) -> ManagerClient {
-    ManagerClient::new(http_client(), url)
-}
 
 /// A manager to work with.
 pub(super) enum Begun {
@@ -146,8 +145,8 @@ fn title_of(begun: &Begun) -> Option<Title> {
 }
 
 impl Begun {
-    fn elsewhere(url: String, note: Option<String>) -> Self {
-        Self::Elsewhere { manager: ManagerHandle::Remote(remote(&url)), url, note }
+    fn elsewhere(url: String, manager: ManagerClient, note: Option<String>) -> Self {
+        Self::Elsewhere { manager: ManagerHandle::Remote(manager), url, note }
     }
 
     /// Stops what runs here.
@@ -162,8 +161,9 @@ impl Begun {
 /// Starts a node, unless another process has the data folder and a manager that can be asked instead.
 pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<Begun, CliError> {
     if let Some(url) = &args.attach {
-        remote(url).identify().await?;
-        return Ok(Begun::elsewhere(url.clone(), None));
+        let manager = at_url(url).await?;
+        manager.identify().await?;
+        return Ok(Begun::elsewhere(url.clone(), manager, None));
     }
     let patience = if args.background.is_some() { HANDED_OVER_WITHIN } else { ANNOUNCED_WITHIN };
     let give_up = tokio::time::Instant::now() + patience;
@@ -196,7 +196,8 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
 async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, CliError> {
     let Holder { pid, api: Some(api) } = holder else { return Ok(None) };
     let url = format!("http://{api}");
-    if !remote(&url).is_there().await {
+    let manager = ManagerClient::new(http_client(), &url);
+    if !manager.is_there().await {
         return Ok(None);
     }
     if !(args.node.worker.is_empty() && args.node.insecure_worker.is_empty()) {
@@ -207,7 +208,7 @@ async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, Cl
         return Err(CliError::usage(message));
     }
     let note = format!("another cube-tui (pid {pid}) has this data folder; attached to it at {api}");
-    Ok(Some(Begun::elsewhere(url, Some(note))))
+    Ok(Some(Begun::elsewhere(url, manager, Some(note))))
 }
 
 /// Where this start remembers, if it does.
@@ -221,8 +222,11 @@ pub fn folder(args: &RootArgs, environment: &Environment) -> Result<Option<PathB
 
 fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, CliError> {
     let folder = folder(args, environment)?;
-    let local_worker = (!args.node.no_local_worker)
+    let mut local_worker = (!args.node.no_local_worker)
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
+    if let Some(local_worker) = &mut local_worker {
+        local_worker.allows = policy(args.policy.as_deref(), folder.as_deref())?;
+    }
     let worker = |address: &Address, insecure| {
         let address = address.to_string();
         WorkerAddress { id: address.as_str().into(), address: address.as_str().into(), insecure }
@@ -230,11 +234,27 @@ fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, Cl
     let workers = args.node.worker.iter().map(|address| worker(address, false));
     let insecure_workers = args.node.insecure_worker.iter().map(|address| worker(address, true));
     let mut manager = manager_listener(environment);
-    let mut local_worker = local_worker;
     if let Some(ports) = args.background {
         ports.apply(&mut manager, local_worker.as_mut());
     }
-    Ok(node::Config { folder, manager, local_worker, workers: workers.chain(insecure_workers).collect() })
+    Ok(node::Config {
+        folder,
+        manager,
+        local_worker,
+        workers: workers.chain(insecure_workers).collect(),
+        listens: !args.no_listen,
+        certificate_life: CERTIFICATE_LIFE,
+    })
+}
+
+/// What tasks may do here: as `file` says or, without one, the policy of the data folder.
+pub fn policy(file: Option<&Path>, folder: Option<&Path>) -> Result<Allows, CliError> {
+    let read = match (file, folder) {
+        (Some(file), _) => read_policy(file, true),
+        (None, Some(folder)) => read_policy(&folder.join(POLICY), false),
+        (None, None) => Ok(Allows::default()),
+    };
+    read.map_err(|error| CliError::usage(error.to_string()))
 }
 
 pub fn manager_listener(environment: &Environment) -> node::Address {
@@ -256,7 +276,7 @@ fn local_worker_id(environment: &Environment) -> WorkerId {
 
 pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
     let id = local_worker_id(environment);
-    LocalWorker { id, address: worker_listener(&environment.worker), engine }
+    LocalWorker { id, address: worker_listener(&environment.worker), engine, allows: Allows::default() }
 }
 
 /// Tells where this node can be asked: with port 0 nobody could know.

@@ -1,17 +1,22 @@
 //! `worker`: a worker alone, for a manager elsewhere, until a signal comes. Its containers keep running.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::address::Address;
 use super::args::WorkerArgs;
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
+use super::join::{host_name, join_line};
 use super::line::Line;
-use super::node::worker_listener;
+use super::node::{policy, worker_listener};
 use super::print::Printer;
 use super::signals::StopSignals;
-use crate::node::{Claim, Folder, StartError, listen};
-use crate::worker::{self, runtime::Docker};
+use crate::node::{Claim, Folder, Keeper, Membership, StartError, listen, listen_anywhere};
+use crate::tls::Role;
+use crate::worker::{self, Limits, runtime::Docker};
 
 /// The part of the user's state folder that a worker alone has, beside that of a manager on the same machine.
 const FOLDER: &str = "worker";
@@ -35,25 +40,56 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     };
     let (cluster_id, identity) =
         (folder.id("cluster-id").map_err(in_folder)?, folder.id("worker-id").map_err(in_folder)?);
-    let address = args.listen.as_ref().unwrap_or(&environment.worker);
+    let allows = policy(args.policy.as_deref(), Some(&path))?;
+    let membership = membership(args, &path).await?;
     let mut signals = StopSignals::new()?;
-    let listener = listen(&worker_listener(address)).await.map_err(StartError::from)?;
+    let (address, name, tls, keeper) = match membership {
+        Some(membership) => {
+            let name = membership.identity().name.clone();
+            let (door, keeper) = membership.into_worker()?;
+            let anywhere = || Address::new("0.0.0.0", environment.worker.port);
+            (args.listen.clone().unwrap_or_else(anywhere), Some(name), Some(door), Some(keeper))
+        }
+        None => (args.listen.clone().unwrap_or_else(|| environment.worker.clone()), None, None, None),
+    };
+    let listener = match &tls {
+        Some(_) => listen_anywhere(&worker_listener(&address)).await,
+        None => listen(&worker_listener(&address)).await,
+    };
+    let listener = listener.map_err(StartError::from)?;
     let token = CancellationToken::new();
     let docker = Docker::new(&environment.docker_host, cluster_id, identity);
     let cannot_serve = |error| CliError::unreachable(format!("cannot serve at {address}: {error}"));
-    let started = worker::start(worker::Config::new(identity), docker, listener, token.clone())
-        .await
-        .map_err(cannot_serve)?;
-    let here = super::address::Address::new(&address.host, started.addr.port()).to_string();
+    let limits = Limits { allows, ..Limits::default() };
+    let config = worker::Config { limits, tls, ..worker::Config::new(identity) };
+    let started = worker::start(config, docker, listener, token.clone()).await.map_err(cannot_serve)?;
+    let here = Address::new(&address.host, started.addr.port()).to_string();
     folder.announce(Some(here.clone())).map_err(in_folder)?;
-    let said =
-        Printer::new(args.output.output).line(&Line::of_worker_listening(&here, &here, Timestamp::now()));
+    let keeping = keeper.map(|keeper: Keeper| tokio::spawn(keeper.keep(started.addr.port(), token.clone())));
+    let line = Line::of_worker_listening(name.as_deref().unwrap_or(&here), &here, Timestamp::now());
+    let said = Printer::new(args.output.output).line(&line);
     if said.is_ok() {
         signals.received().await;
     }
     token.cancel();
     let ended = started.join().await;
+    if let Some(keeping) = keeping {
+        let _ = keeping.await;
+    }
     said?;
     ended.map_err(|error| CliError::unreachable(error.to_string()))?;
     Ok(Exit::Done)
+}
+
+/// What the line brings, or an earlier one has brought.
+async fn membership(args: &WorkerArgs, folder: &Path) -> Result<Option<Membership>, CliError> {
+    let path = Membership::path_in(folder);
+    let Some(line) = &args.join else { return Ok(Membership::read(&path)?) };
+    let line = join_line(line)?;
+    if line.role != Role::Worker {
+        let why = format!("this line invites a {}: use `cube-tui join LINE`", line.role.name());
+        return Err(CliError::usage(why));
+    }
+    let name = args.name.clone().unwrap_or_else(host_name);
+    Ok(Some(Membership::join(&path, &line, &name).await?))
 }

@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 use super::watchdog::watched;
 use super::{Resume, Watch};
 use crate::cluster::{Cause, Cluster, FeedItem, Mark, Snapshot};
-use crate::http::{ClientError, checked, read_lines};
+use crate::http::{ClientError, checked, https_client, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
 use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
 use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::tls::Identity;
 use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::upgraded;
 
@@ -24,17 +25,29 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 pub struct ManagerClient {
     pub(super) http: reqwest::Client,
     pub(super) base: String,
+    /// Where that is, for people.
+    pub(super) shown: String,
 }
 
 impl ManagerClient {
     /// A client of the manager at `base`, such as `http://localhost:5556`.
     pub fn new(http: reqwest::Client, base: &str) -> Self {
-        Self { http, base: base.trim_end_matches('/').to_owned() }
+        let base = base.trim_end_matches('/').to_owned();
+        Self { http, shown: base.clone(), base }
+    }
+
+    /// A client of a cluster's manager as a member of it, or as somebody who wants to be one.
+    pub(super) fn over_tls(config: rustls::ClientConfig, addresses: &[String]) -> Self {
+        let parts: Vec<_> = addresses.iter().filter_map(|address| address.rsplit_once(':')).collect();
+        let hosts = parts.iter().map(|(host, _)| host.trim_matches(['[', ']']).to_owned()).collect();
+        let port = parts.first().map_or("5557", |(_, port)| port);
+        let base = format!("https://{}:{port}", Identity::MANAGER_HOST);
+        Self { http: https_client(config, hosts), base, shown: format!("https://{}", addresses.join(",")) }
     }
 
     /// Where it looks for the manager.
-    pub fn base(&self) -> &str {
-        &self.base
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 
     pub async fn submit(&self, events: &[TaskEvent], cause: Cause) -> Result<Vec<Submitted>, RequestError> {
@@ -55,6 +68,10 @@ impl ManagerClient {
 
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         self.post("recover", cause, &()).await
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, RequestError> {
+        self.read(self.http.get(format!("{}/v1/{route}", self.base)).timeout(ANSWER_WITHIN)).await
     }
 
     /// The whole cluster.
@@ -131,7 +148,7 @@ impl ManagerClient {
         Ok(watched(items, self.clone()))
     }
 
-    async fn post<T: DeserializeOwned>(
+    pub(super) async fn post<T: DeserializeOwned>(
         &self,
         route: &str,
         cause: Cause,
@@ -145,7 +162,10 @@ impl ManagerClient {
         self.read(self.http.post(url).json(body).timeout(ANSWER_WITHIN)).await
     }
 
-    async fn read<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, RequestError> {
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, RequestError> {
         let response = request.send().await.map_err(|error| self.error(error.into()))?;
         let response = checked(response).await.map_err(|error| self.error(error))?;
         response.json().await.map_err(|error| self.error(error.into()))
@@ -154,6 +174,7 @@ impl ManagerClient {
     pub(super) fn error(&self, error: ClientError) -> RequestError {
         match error {
             ClientError::Refused { status: 429, message } => RequestError::TooManyWaiting(message),
+            ClientError::Refused { status: 401 | 403, message } => RequestError::NotAuthorised(message),
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
             ClientError::Refused { message, .. } => RequestError::from_answer(&message),
             ClientError::Unreachable { reason, .. } => self.unreachable(&reason),
@@ -163,7 +184,7 @@ impl ManagerClient {
     pub(super) fn unreachable(&self, reason: &str) -> RequestError {
         RequestError::Unreachable(format!(
             "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
-            self.base
+            self.shown
         ))
     }
 }

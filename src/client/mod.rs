@@ -3,11 +3,13 @@
 
 mod handle;
 mod manager;
+mod members;
 mod probe;
 mod watchdog;
 
 pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
+pub use members::join;
 
 pub use crate::http::{ClientError, http_client};
 pub use crate::worker::WorkerClient;

@@ -47,7 +47,7 @@ impl ManagerClient {
     }
 
     fn no_manager(&self, why: &str) -> RequestError {
-        RequestError::Unreachable(format!("{} is no manager: {why}", self.base))
+        RequestError::Unreachable(format!("{} is no manager: {why}", self.shown))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Cluster: what a manager knows. Changed by `apply` alone (`fold.rs`); decides nothing, knows no IO.
 
+mod allows;
 mod change;
 mod crashes;
 mod ended;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use allows::{Allows, Denied};
 pub use change::{Cause, Change, Revision, What};
 pub use crashes::Crashes;
 pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
@@ -30,7 +32,7 @@ pub use moves::Moves;
 pub use part::{ClusterHead, Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
 pub use snapshot::Snapshot;
-pub use worker_record::{Capacity, Peer, WorkerHealth, WorkerRecord};
+pub use worker_record::{Capacity, Joined, Peer, WorkerHealth, WorkerRecord};
 
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 

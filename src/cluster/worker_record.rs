@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use super::Allows;
 use crate::task::WorkerId;
 
 /// A worker as the manager sees it.
@@ -25,6 +27,21 @@ pub struct WorkerRecord {
     /// Tasks that live there and are not in the store: `recover` takes them over.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_tasks: usize,
+    /// Set for one that came by an invite: where it is, also after the manager's next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Joined>,
+    /// What its own policy lets tasks do; `None` until it said so, and of a worker of the book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allows: Option<Allows>,
+}
+
+/// A worker that has joined, and how it is known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Joined {
+    /// `host:port`, where it listens with TLS.
+    pub address: String,
+    /// What its certificate has to say.
+    pub member: Uuid,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -44,6 +61,8 @@ impl WorkerRecord {
             runtime_problem: String::new(),
             insecure,
             unknown_tasks: 0,
+            joined: None,
+            allows: None,
         }
     }
 

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Refusal;
+use super::{Caller, Refusal};
 
 /// The largest body that is read: some ten thousand tasks in one request.
 pub const LARGEST_BODY: usize = 16 << 20;
@@ -39,6 +39,11 @@ static LARGE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 pub(super) async fn read_first(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
+    }
+    // Who may do no more than join has not much to say.
+    let is_known = matches!(request.extensions().get(), Some(Caller::Local | Caller::Known { .. }));
+    if !is_known && request.body().size_hint().upper().is_none_or(|most| most > SMALL_BODY as u64) {
+        return Refusal::new(401, "a stranger's request is short, and says how long it is").into_response();
     }
     let (parts, body) = request.into_parts();
     // The turn lasts until there is an answer.

@@ -1,8 +1,10 @@
 //! Why a request over HTTP failed, in words for people. Knows no route.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::Deserialize;
 
 /// Connecting to a living host takes milliseconds, even far away.
@@ -19,14 +21,47 @@ const IDLE_FOR: Duration = Duration::from_secs(10);
 pub fn http_client() -> reqwest::Client {
     // Fails where it was done before.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    builder().build().expect("a client of fixed parts has nothing that can fail")
+}
+
+/// A client of whoever proves itself by `config` at one of `hosts`: the host name in a URL says who is meant, and its port
+/// where it listens there.
+///
+/// # Panics
+/// Never in practice, as the other.
+pub fn https_client(config: rustls::ClientConfig, hosts: Vec<String>) -> reqwest::Client {
+    builder()
+        .https_only(true)
+        .tls_backend_preconfigured(config)
+        .dns_resolver(Arc::new(At(hosts)))
+        .build()
+        .expect("a client of fixed parts has nothing that can fail")
+}
+
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(IDLE_FOR)
         .tcp_keepalive(Duration::from_secs(30))
         // The cluster's own addresses never lie behind a proxy of the user's.
         .no_proxy()
-        .build()
-        .expect("a client of fixed parts has nothing that can fail")
+}
+
+/// Finds every name at the same hosts.
+struct At(Vec<String>);
+
+impl Resolve for At {
+    fn resolve(&self, _: Name) -> Resolving {
+        let hosts = self.0.clone();
+        Box::pin(async move {
+            let mut found = Vec::new();
+            for host in hosts {
+                // The port is the URL's.
+                found.extend(tokio::net::lookup_host((host, 0)).await?);
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// Why there is no good answer.

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, on};
 
 /// Who may use a route, where its listener asks for a credential.
@@ -9,6 +10,10 @@ use axum::routing::{MethodFilter, on};
 pub enum Access {
     /// Anybody: it tells nothing about the cluster.
     Anyone,
+    /// Whoever has a certificate of the cluster's, whatever their role.
+    Member,
+    /// A worker that has joined.
+    Worker,
     /// Whoever may look.
     Viewer,
     /// Whoever may change the cluster.
@@ -61,7 +66,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         handler: impl Handler<T, S>,
     ) -> Self {
         self.list.push(Route { method, path, access });
-        self.router = self.router.route(path, on(filter, handler));
+        let judge = from_fn(move |request, next| super::caller::judge(access, request, next));
+        self.router = self.router.route(path, on(filter, handler).route_layer(judge));
         self
     }
 

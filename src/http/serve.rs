@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Caller;
 use super::patience::Patient;
 
 /// Connections at a time, where the process may have that many files; whoever comes then waits for one to end. Some
@@ -36,13 +37,27 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves `router` on a loopback `listener` until `cancel`.
 pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
-    let router = super::guarded(router);
+    let router = super::guarded(router)
+        .layer(axum::middleware::from_fn(super::door::keep_browsers_out))
+        .layer(axum::Extension(Caller::Local));
+    let connection = |stream| serve_connection(stream, router.clone(), cancel.clone());
+    serve_each(listener, connection, &cancel).await;
+}
+
+/// Has `serve` serve each connection of `listener`, many at a time, until `cancel`.
+pub(super) async fn serve_each<F>(
+    listener: TcpListener,
+    serve: impl Fn(TcpStream) -> F,
+    cancel: &CancellationToken,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(most_connections()));
     while let Some((stream, place)) = cancel.run_until_cancelled(accept(&listener, &room)).await {
-        let (router, cancel) = (router.clone(), cancel.clone());
+        let connection = serve(stream);
         connections.spawn(async move {
-            serve_connection(stream, router, cancel).await;
+            connection.await;
             drop(place);
         });
     }

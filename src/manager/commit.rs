@@ -34,6 +34,8 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Batch {
     pub(super) changes: Vec<Arc<Change>>,
     pub(super) work: Vec<Work>,
+    /// Links that began and ended meanwhile, before any of this work.
+    pub(super) links: Vec<(WorkerId, Option<mpsc::Sender<Parcel>>)>,
 }
 
 /// What is done once the Changes are durable.
@@ -77,7 +79,7 @@ impl Committer {
 
     /// False when the thread is gone.
     pub(super) async fn commit(&self, batch: Batch) -> bool {
-        if batch.changes.is_empty() && batch.work.is_empty() {
+        if batch.changes.is_empty() && batch.work.is_empty() && batch.links.is_empty() {
             return true;
         }
         self.0.send(Order::Commit(batch)).await.is_ok()
@@ -140,6 +142,9 @@ fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mps
         for order in orders.drain(..) {
             match order {
                 Order::Commit(batch) => {
+                    if let Some((_, outboxes)) = &mut target {
+                        relink(outboxes, batch.links);
+                    }
                     changes.extend(batch.changes);
                     work.extend(batch.work);
                 }
@@ -205,6 +210,15 @@ fn settle(
         }
     }
     changes.clear();
+}
+
+fn relink(outboxes: &mut Outboxes, links: Vec<(WorkerId, Option<mpsc::Sender<Parcel>>)>) {
+    for (worker, outbox) in links {
+        match outbox {
+            Some(outbox) => _ = outboxes.insert(worker, outbox),
+            None => _ = outboxes.remove(&worker),
+        }
+    }
 }
 
 fn release(work: Work, outboxes: &Outboxes) {

@@ -11,13 +11,14 @@ use tokio_util::task::TaskTracker;
 use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
 use super::feed::{self, FeedSender};
-use super::link;
+use super::link::{self, Parcel};
 use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Pages, Reply, Watched};
 use super::metrics::Metrics;
 use super::request::RequestError;
 use super::store::{Store, StoreError};
-use crate::cluster::Peer;
+use super::workers::Workers;
+use crate::cluster::{Joined, Peer};
 use crate::task::{TaskId, WorkerId};
 use crate::worker::WorkerClient;
 
@@ -29,22 +30,6 @@ const MESSAGES_A_TURN: usize = 512;
 
 /// After the store refused a write, before it is tried again: somebody has to make room first.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-
-/// What a manager needs to know at its start.
-#[derive(Debug)]
-pub struct Config {
-    pub workers: Vec<WorkerAddress>,
-    pub http: reqwest::Client,
-}
-
-/// A worker and where its API answers, which for one on a free port is only known once it listens.
-#[derive(Clone, Debug)]
-pub struct WorkerAddress {
-    pub id: WorkerId,
-    /// `host:port`.
-    pub address: WorkerId,
-    pub insecure: bool,
-}
 
 /// A manager at work.
 #[derive(Debug)]
@@ -63,7 +48,7 @@ impl Started {
 
 /// Reads the store and starts to manage. Needs a tokio runtime.
 pub fn start(
-    config: Config,
+    workers: Workers,
     mut store: Box<dyn Store>,
     cancel: &CancellationToken,
 ) -> Result<Started, StoreError> {
@@ -74,11 +59,12 @@ pub fn start(
     let driver = Driver {
         manager: Manager::new(cluster),
         clock: Clock(Instant::now()),
-        config,
+        workers,
         sender: sender.clone(),
         replies: HashMap::new(),
         next_request: 0,
         links: None,
+        joined: HashMap::new(),
         cancel: cancel.clone(),
         tracker: tracker.clone(),
         pages: feed::Pages::default(),
@@ -105,12 +91,14 @@ impl Clock {
 struct Driver {
     manager: Manager,
     clock: Clock,
-    config: Config,
+    workers: Workers,
     sender: mpsc::Sender<Message>,
     replies: HashMap<RequestId, Reply>,
     next_request: RequestId,
     /// Ends the links of this run of the manager.
     links: Option<CancellationToken>,
+    /// Ends the link to one worker that has joined.
+    joined: HashMap<WorkerId, CancellationToken>,
     cancel: CancellationToken,
     tracker: TaskTracker,
     pages: feed::Pages,
@@ -182,27 +170,65 @@ impl Driver {
         let links = self.cancel.child_token();
         let mut outboxes = HashMap::new();
         let mut workers = Vec::new();
-        for worker in &self.config.workers {
-            let client = WorkerClient::new(self.config.http.clone(), &worker.address);
-            let outbox = link::spawn(
-                &self.tracker,
-                worker.id.clone(),
-                client,
-                self.sender.clone(),
-                feed.clone(),
-                links.clone(),
-                self.metrics.clone(),
-            );
+        for worker in self.workers.named() {
+            let client = self.workers.client_of_named(worker);
+            let outbox = self.link(&feed, worker.id.clone(), client, links.clone());
             outboxes.insert(worker.id.clone(), outbox);
             workers.push(ConfiguredWorker { id: worker.id.clone(), insecure: worker.insecure });
         }
         self.links = Some(links);
+        self.joined.clear();
         committer.begin(feed.clone(), outboxes).await;
         let mut batch = Batch::default();
+        let joined = self.manager.cluster().workers().iter();
+        let joined: Vec<_> =
+            joined.filter_map(|worker| Some((worker.id.clone(), worker.joined.clone()?))).collect();
+        for (worker, joined) in joined {
+            self.link_joined(&feed, worker, &joined, &mut batch);
+        }
         let decision = self.manager.handle(self.clock.now(), Input::Started { workers });
-        self.hand_over(decision, &mut batch);
+        self.hand_over(decision, &mut batch, &feed);
         committer.commit(batch).await;
         feed
+    }
+
+    fn link(
+        &self,
+        feed: &FeedSender,
+        worker: WorkerId,
+        client: WorkerClient,
+        cancel: CancellationToken,
+    ) -> mpsc::Sender<Parcel> {
+        link::spawn(
+            &self.tracker,
+            worker,
+            client,
+            self.sender.clone(),
+            feed.clone(),
+            cancel,
+            self.metrics.clone(),
+        )
+    }
+
+    /// Starts a link to a worker that has joined, in the place of one to where it was before.
+    fn link_joined(&mut self, feed: &FeedSender, worker: WorkerId, joined: &Joined, batch: &mut Batch) {
+        self.unlink(worker.clone(), batch);
+        let Some(client) = self.workers.client_of_joined(joined) else {
+            // It stays silent, and is lost soon.
+            return tracing::warn!("the certificate of {worker} does not count any more: it is not asked");
+        };
+        let Some(links) = &self.links else { return };
+        let cancel = links.child_token();
+        let outbox = self.link(feed, worker.clone(), client, cancel.clone());
+        self.joined.insert(worker.clone(), cancel);
+        batch.links.push((worker, Some(outbox)));
+    }
+
+    fn unlink(&mut self, worker: WorkerId, batch: &mut Batch) {
+        if let Some(link) = self.joined.remove(&worker) {
+            link.cancel();
+            batch.links.push((worker, None));
+        }
     }
 
     fn take(&mut self, message: Message, batch: &mut Batch, feed: &FeedSender) {
@@ -221,6 +247,12 @@ impl Driver {
                 Input::Forget { request: self.expect(reply), cause, worker }
             }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
+            Message::Joined { worker, joined, cause, reply } => {
+                Input::WorkerJoined { request: self.expect(reply), cause, worker, joined }
+            }
+            Message::Left { worker, cause, reply } => {
+                Input::WorkerLeft { request: self.expect(reply), cause, worker }
+            }
             Message::Watch { since, reply } => {
                 let cluster = self.manager.cluster();
                 let stream = FeedStream(Box::pin(feed.watch()));
@@ -259,7 +291,7 @@ impl Driver {
         };
         self.metrics.input(&input);
         let decision = self.manager.handle(self.clock.now(), input);
-        self.hand_over(decision, batch);
+        self.hand_over(decision, batch, feed);
     }
 
     /// Where a task's container is to be found.
@@ -275,8 +307,7 @@ impl Driver {
 
     /// The one way to a worker's API; `None` for one that this start does not know.
     fn client_of(&self, id: &WorkerId) -> Option<WorkerClient> {
-        let worker = self.config.workers.iter().find(|worker| worker.id == *id)?;
-        Some(WorkerClient::new(self.config.http.clone(), &worker.address))
+        self.workers.client(self.manager.cluster().worker(id)?).map(|(client, _)| client)
     }
 
     fn expect(&mut self, reply: Reply) -> RequestId {
@@ -286,7 +317,7 @@ impl Driver {
     }
 
     /// Adds a decision to what is committed next, with the replies that its answers go to.
-    fn hand_over(&mut self, decision: Decision, batch: &mut Batch) {
+    fn hand_over(&mut self, decision: Decision, batch: &mut Batch, feed: &FeedSender) {
         batch.changes.extend(decision.changes);
         for effect in decision.effects {
             match effect {
@@ -294,6 +325,8 @@ impl Driver {
                 Effect::RenewLease { worker, since_boot_ms } => {
                     batch.work.push(Work::RenewLease { worker, since_boot_ms });
                 }
+                Effect::Link { worker, joined } => self.link_joined(feed, worker, &joined, batch),
+                Effect::Unlink { worker } => self.unlink(worker, batch),
                 Effect::Answer { request, answer } => {
                     if let Some(reply) = self.replies.remove(&request) {
                         batch.work.push(Work::Answer { reply, answer });
@@ -322,7 +355,9 @@ fn refuse(message: Message, why: &str) {
         | Message::Stop { reply, .. }
         | Message::Restart { reply, .. }
         | Message::Forget { reply, .. }
-        | Message::Recover { reply, .. } => {
+        | Message::Recover { reply, .. }
+        | Message::Joined { reply, .. }
+        | Message::Left { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
         Message::Watch { reply, .. } => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),

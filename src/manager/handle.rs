@@ -9,7 +9,7 @@ use super::logs::Place;
 use super::message::{FeedStream, Message, Pages, Question, Watched};
 use super::metrics::Metrics;
 use super::request::{Forgotten, Recovered, RequestError, Restarted, Resumed, Stopping, Submitted};
-use crate::cluster::{Cause, Cluster, FeedItem, Mark};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined, Mark};
 use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// A way to the driver. Cheap to clone.
@@ -62,6 +62,21 @@ impl Handle {
             Answer::Recovered(recovered) => Ok(recovered),
             _ => Err(gone()),
         }
+    }
+
+    /// A worker that has joined is where `joined` says. Returns when that is durable.
+    pub async fn worker_joined(
+        &self,
+        worker: WorkerId,
+        joined: Joined,
+        cause: Cause,
+    ) -> Result<(), RequestError> {
+        self.ask(|reply| Message::Joined { worker, joined, cause, reply }).await?.map(drop)
+    }
+
+    /// A worker was thrown out. Returns when that is durable.
+    pub async fn worker_left(&self, worker: WorkerId, cause: Cause) -> Result<(), RequestError> {
+        self.ask(|reply| Message::Left { worker, cause, reply }).await?.map(drop)
     }
 
     /// The cluster as it is now.

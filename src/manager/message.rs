@@ -10,7 +10,7 @@ use super::decide::{Answer, Input};
 use super::feed::Page;
 use super::logs::Place;
 use super::request::RequestError;
-use crate::cluster::{Cause, Change, Cluster, FeedItem, Mark, Revision};
+use crate::cluster::{Cause, Change, Cluster, FeedItem, Joined, Mark, Revision};
 use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
@@ -38,6 +38,17 @@ pub(super) enum Message {
         reply: Reply,
     },
     Recover {
+        cause: Cause,
+        reply: Reply,
+    },
+    Joined {
+        worker: WorkerId,
+        joined: Joined,
+        cause: Cause,
+        reply: Reply,
+    },
+    Left {
+        worker: WorkerId,
         cause: Cause,
         reply: Reply,
     },

@@ -14,6 +14,9 @@ mod metrics;
 mod process;
 pub mod request;
 pub mod store;
+pub mod trust;
+mod workers;
 
-pub use driver::{Config, Started, WorkerAddress, start};
+pub use driver::{Started, start};
 pub use handle::Handle;
+pub use workers::{WorkerAddress, Workers};

@@ -94,6 +94,9 @@ pub enum RequestError {
     /// The request itself is at fault (HTTP 400).
     #[error("{0}")]
     Invalid(String),
+    /// Who asks may not do that (HTTP 401, 403).
+    #[error("{0}")]
+    NotAuthorised(String),
     /// No such task (HTTP 404).
     #[error("no task {0} here; `cube-tui ps` lists what there is")]
     UnknownTask(TaskId),
@@ -136,7 +139,9 @@ impl RequestError {
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => false,
+            Self::Invalid(_) | Self::NotAuthorised(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => {
+                false
+            }
             Self::TooManyWaiting(_) | Self::Store(_) | Self::OutOfOrder(_) | Self::Unreachable(_) => true,
         }
     }

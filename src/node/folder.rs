@@ -85,6 +85,10 @@ impl Folder {
         self.lock.write_all(text.as_bytes())
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The store's file.
     pub fn store(&self) -> PathBuf {
         self.path.join("changes.redb")

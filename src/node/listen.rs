@@ -9,11 +9,11 @@ use tokio::net::{TcpListener, lookup_host};
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error(
-        "the {what} cannot listen at {address}: that is beyond loopback, and this version has neither TLS nor \
-         logins to keep strangers out. Listen on localhost, and reach it from elsewhere through an SSH tunnel: \
-         ssh -L {port}:localhost:{port} THIS_HOST"
+        "the {what} cannot listen at {address}: that is beyond loopback, where it would take anybody's word over plain \
+         HTTP. Leave it on localhost: `cube-tui invite`, while the manager runs, opens a second listener with TLS and \
+         prints the one line with which another host joins (`cube-tui worker --join LINE`, `cube-tui join LINE`)"
     )]
-    BeyondLoopback { what: &'static str, address: String, port: u16 },
+    BeyondLoopback { what: &'static str, address: String },
     #[error(
         "the {what} cannot listen at {address}: another program is using it. Stop that program, or choose another \
          port with {variable}=PORT (0 takes a free one)"
@@ -35,19 +35,42 @@ pub struct Address {
 
 /// Listens at `address`, which must be this host's loopback.
 pub async fn listen(address: &Address) -> Result<TcpListener, ListenError> {
-    let Address { what, host, port, variable } = address.clone();
-    let shown = format!("{host}:{port}");
-    let other = |error| ListenError::Other { what, address: shown.clone(), variable, error };
-    let mut found: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await.map_err(other)?.collect();
+    let found = look_up(address).await?;
+    if found.iter().any(|found| !found.ip().is_loopback()) {
+        return Err(ListenError::BeyondLoopback { what: address.what, address: shown(address) });
+    }
+    bind(address, &found).await
+}
+
+/// Listens at `address`, wherever that is: for a listener that asks everyone for a certificate.
+pub async fn listen_anywhere(address: &Address) -> Result<TcpListener, ListenError> {
+    let found = look_up(address).await?;
+    bind(address, &found).await
+}
+
+fn shown(Address { host, port, .. }: &Address) -> String {
+    format!("{host}:{port}")
+}
+
+fn other(address: &Address, error: io::Error) -> ListenError {
+    ListenError::Other { what: address.what, address: shown(address), variable: address.variable, error }
+}
+
+async fn look_up(address: &Address) -> Result<Vec<SocketAddr>, ListenError> {
+    let found = lookup_host((address.host.as_str(), address.port)).await;
+    let mut found: Vec<SocketAddr> = found.map_err(|error| other(address, error))?.collect();
     // IPv4 first: that is where the book's peers look for localhost.
     found.sort_by_key(SocketAddr::is_ipv6);
-    if found.iter().any(|found| !found.ip().is_loopback()) {
-        return Err(ListenError::BeyondLoopback { what, address: shown, port });
-    }
-    let first = *found.first().ok_or_else(|| other(io::Error::other("no such host")))?;
+    Ok(found)
+}
+
+async fn bind(address: &Address, found: &[SocketAddr]) -> Result<TcpListener, ListenError> {
+    let first = found.first().ok_or_else(|| other(address, io::Error::other("no such host")))?;
     TcpListener::bind(first).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => ListenError::InUse { what, address: shown.clone(), variable },
-        _ => other(error),
+        io::ErrorKind::AddrInUse => {
+            ListenError::InUse { what: address.what, address: shown(address), variable: address.variable }
+        }
+        _ => other(address, error),
     })
 }
 

@@ -3,10 +3,12 @@
 
 mod folder;
 mod listen;
+mod member;
 mod mend;
 mod start;
 
 pub use folder::{Claim, Folder, Holder};
-pub use listen::{Address, ListenError, listen};
+pub use listen::{Address, ListenError, listen, listen_anywhere};
+pub use member::{Keeper, MemberError, Membership};
 pub use mend::{Mended, mend};
 pub use start::{Begun, Config, Engine, LocalWorker, Node, StartError, start};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,9 +12,12 @@ use uuid::Uuid;
 use super::folder::{Claim, Folder, Holder};
 use super::listen::{Address, ListenError, listen};
 use crate::client::{ManagerHandle, http_client};
+use crate::cluster::Allows;
 use crate::http;
+use crate::manager::api::{Door, Gate};
 use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
-use crate::manager::{self, WorkerAddress};
+use crate::manager::trust::{Trust, TrustError};
+use crate::manager::{self, WorkerAddress, Workers};
 use crate::task::WorkerId;
 use crate::worker::{self, runtime};
 
@@ -26,6 +30,10 @@ pub struct Config {
     pub local_worker: Option<LocalWorker>,
     /// Workers elsewhere.
     pub workers: Vec<WorkerAddress>,
+    /// Whether the TLS listener is opened again if it was open before.
+    pub listens: bool,
+    /// How long the certificates are good that members get.
+    pub certificate_life: Duration,
 }
 
 /// The worker in the manager's own process.
@@ -34,6 +42,8 @@ pub struct LocalWorker {
     pub id: WorkerId,
     pub address: Address,
     pub engine: Engine,
+    /// What tasks may do on it.
+    pub allows: Allows,
 }
 
 /// What runs its containers.
@@ -54,6 +64,8 @@ pub enum StartError {
     Listen(#[from] ListenError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 /// What a start led to.
@@ -113,7 +125,9 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
             WorkerAddress { id: local.id.clone(), address: address.as_str().into(), insecure: false },
         );
         local_worker = Some((local.id, address));
-        let config = worker::Config { ephemeral: is_ephemeral, ..worker::Config::new(worker_identity) };
+        let limits = worker::Limits { allows: local.allows, ..worker::Limits::default() };
+        let config =
+            worker::Config { ephemeral: is_ephemeral, limits, ..worker::Config::new(worker_identity) };
         let token = worker_cancel.clone();
         worker = Some(tokio::spawn(async move {
             let started = match local.engine {
@@ -133,16 +147,22 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         Some(folder) => Box::new(RedbStore::open(&folder.store())?),
         None => Box::new(MemoryStore::default()),
     };
-    let http = http_client();
-    let manager_config = manager::Config { workers: workers.clone(), http: http.clone() };
-    let manager = manager::start(manager_config, store, &cancel)?;
+    let trust = Trust::open(folder.as_ref().map(|folder| folder.path().to_owned()), config.certificate_life)?;
+    let workers = Workers::new(workers, http_client()).with(trust.clone());
+    let manager = manager::start(workers.clone(), store, &cancel)?;
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
         let announced = folder.announce(Some(manager_address.clone()));
         announced.map_err(|error| StartError::Folder { path, error })?;
     }
     let serving = TaskTracker::new();
-    let router = manager::api::router(manager.handle.clone(), workers, http, cancel.clone());
+    let (door, orders) = Door::new();
+    let gate = Gate { trust: trust.clone(), door: door.clone() };
+    let router = manager::api::router(manager.handle.clone(), workers, Some(gate), cancel.clone());
+    serving.spawn(orders.carry_out(router.clone(), trust.clone(), cancel.clone()));
     serving.spawn(http::serve(listener, router, cancel.clone()));
+    if let Some(listen) = trust.listen().await?.filter(|_| config.listens) {
+        door.open(Some(listen)).await?;
+    }
     let handle = ManagerHandle::Embedded(manager.handle.clone());
     let node = Node {
         handle,

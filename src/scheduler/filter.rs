@@ -4,7 +4,7 @@ use std::fmt;
 
 use humansize::{BINARY, format_size};
 
-use crate::cluster::{Peer, WorkerHealth, WorkerRecord};
+use crate::cluster::{Denied, Peer, WorkerHealth, WorkerRecord};
 use crate::task::{TaskSpec, WorkerId};
 
 /// Why a worker can't take a task.
@@ -29,6 +29,10 @@ pub enum Rejection {
     },
     /// The task is Exclusive, and the worker, one of the book's, knows no lease that would keep it from running twice.
     NoLease,
+    /// The worker's own policy does not let tasks do what it asks for.
+    NotAllowed {
+        denied: Denied,
+    },
     /// It was sent there before and could not be started: it is not tried there again before its next restart.
     Refused {
         why: String,
@@ -42,7 +46,11 @@ impl Rejection {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::NotReady { .. } | Self::RuntimeUnhealthy { .. } | Self::Busy => true,
-            Self::Cpu { .. } | Self::Memory { .. } | Self::NoLease | Self::Refused { .. } => false,
+            Self::Cpu { .. }
+            | Self::Memory { .. }
+            | Self::NoLease
+            | Self::NotAllowed { .. }
+            | Self::Refused { .. } => false,
         }
     }
 }
@@ -64,6 +72,9 @@ impl fmt::Display for Rejection {
             }
             Self::NoLease => {
                 f.write_str("is one of the book's and can't keep an Exclusive task from running twice")
+            }
+            Self::NotAllowed { denied: Denied { what, line } } => {
+                write!(f, "does not allow {what} (`{line}` in its policy.toml does)")
             }
             Self::Refused { why } => write!(f, "could not start it ({why})"),
             Self::Busy => f.write_str("has yet to answer for earlier work"),
@@ -99,6 +110,7 @@ impl NoWorker {
             | Rejection::Cpu { .. }
             | Rejection::Memory { .. }
             | Rejection::NoLease
+            | Rejection::NotAllowed { .. }
             | Rejection::Refused { .. } => false,
         })
     }
@@ -151,6 +163,10 @@ pub(super) fn check(spec: &TaskSpec, worker: &WorkerRecord) -> Result<(), Reject
     }
     if spec.exclusive && worker.peer == Peer::Book {
         return Err(Rejection::NoLease);
+    }
+    // What it has not said is not held against it; the worker itself looks again.
+    if let Some(Err(denied)) = worker.allows.map(|allows| allows.check(spec)) {
+        return Err(Rejection::NotAllowed { denied });
     }
     let has = worker.capacity;
     // A worker that never said what it has (the book's don't) is not judged by it.

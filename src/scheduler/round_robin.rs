@@ -89,6 +89,21 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_whose_policy_does_not_allow_it_is_passed_over_and_says_which_line_would() {
+        let mut workers = [worker("a"), worker("b")];
+        workers[0].allows = Some(crate::cluster::Allows::default());
+        workers[1].allows = Some(crate::cluster::Allows::ALL);
+        let on_host = TaskSpec { network_mode: crate::task::NetworkMode::Host, ..TaskSpec::default() };
+        assert_eq!(select_worker(&on_host, &workers, None, |_| None), Ok(1));
+        assert_eq!(select_worker(&TaskSpec::default(), &workers, None, |_| None), Ok(0));
+        let error = select_worker(&on_host, &workers[..1], None, |_| None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "never fits: a does not allow the host's network (`host_network = true` in its policy.toml does)"
+        );
+    }
+
+    #[test]
     fn a_busy_worker_is_passed_over_and_said_to_be_only_busy() {
         let workers = [worker("a"), worker("b")];
         let only_a = |worker: &WorkerRecord| (worker.id.as_str() == "a").then_some(Rejection::Busy);

@@ -4,6 +4,7 @@ use super::{
     core::{Effect, Entry, Wish, Worker},
     report::EventAnswer,
 };
+use crate::cluster::Denied;
 use crate::task::{State, Task, TaskEvent, TaskId, TaskStatus};
 
 impl EventAnswer {
@@ -60,6 +61,10 @@ impl Worker {
             // The sender of a repeat, or of news that were overtaken, has nothing left to do.
             Some(Age::Same | Age::Older) => return EventAnswer::accepted(),
             Some(Age::Newer(_)) | None => {}
+        }
+        if let Err(Denied { what, line }) = self.limits.allows.check(&task.spec) {
+            let why = format!("this worker does not allow {what}; `{line}` in its policy.toml does");
+            return EventAnswer::refused(403, why);
         }
         if !self.runtime_problem.is_empty() {
             return EventAnswer::refused(503, self.runtime_problem.clone());

@@ -27,7 +27,7 @@ use super::{
     report_stream, stats,
 };
 use crate::{
-    http::{Access, Refusal, Routes, read_array},
+    http::{Access, Refusal, Route, Routes, read_array},
     task::{State, TaskEvent, TaskId, parse_task_event},
 };
 
@@ -46,6 +46,11 @@ pub(super) struct Api {
 /// Every route of the worker.
 pub(super) fn router(api: Api) -> Router {
     routes().into_router(api)
+}
+
+/// Every route, for whoever wants to knock at each.
+pub fn route_list() -> Vec<Route> {
+    routes().list().to_vec()
 }
 
 /// Each with who may use it; a worker's admin is its manager.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use reqwest::header;
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 use super::api::Renewal;
 use super::exec::EXEC_PROTOCOL;
@@ -14,6 +15,7 @@ use super::report::{EventAnswer, Report};
 use super::runtime::{Exec, LogsQuery};
 use crate::http::{CONNECT_WITHIN, ClientError, checked, read_lines};
 use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
+use crate::tls::Identity;
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
@@ -26,12 +28,24 @@ const ENGINE_WITHIN: Duration = Duration::from_secs(15);
 pub struct WorkerClient {
     http: reqwest::Client,
     base: String,
+    /// Where it listens, `host:port`.
+    address: String,
 }
 
 impl WorkerClient {
     /// A client of the worker at `address` (`host:port`).
     pub fn new(http: reqwest::Client, address: &WorkerId) -> Self {
-        Self { http, base: format!("http://{address}") }
+        Self { http, base: format!("http://{address}"), address: address.to_string() }
+    }
+
+    /// A client of the worker that joined as `member` and listens at `address`, on `port`. `http` finds it there, and
+    /// talks to nobody else.
+    pub fn of_member(http: reqwest::Client, member: Uuid, address: &str, port: &str) -> Self {
+        Self {
+            http,
+            base: format!("https://{}:{port}", Identity::host_of(member)),
+            address: address.to_owned(),
+        }
     }
 
     /// Our own stream of reports; a 404 says that it is a peer of the book.
@@ -47,8 +61,7 @@ impl WorkerClient {
     /// Whether the worker's host takes a connection, or says that nobody is there to take it: then it runs, and so may
     /// its containers.
     pub async fn host_is_there(&self) -> bool {
-        let address = self.base.trim_start_matches("http://");
-        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
+        match tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(&*self.address)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => error.kind() == ErrorKind::ConnectionRefused,
             Err(_) => false,

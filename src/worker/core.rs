@@ -15,7 +15,7 @@ use super::{
     report::{EventAnswer, Report},
     runtime::{Exit, Found, Probed, Run, RuntimeError, Sign, Started},
 };
-use crate::cluster::{ENDED_KEPT_FOR, ENDED_TASKS};
+use crate::cluster::{Allows, ENDED_KEPT_FOR, ENDED_TASKS};
 use crate::task::{Probe, State, Task, TaskEvent, TaskId, Verdict};
 
 /// What a worker hears.
@@ -160,6 +160,8 @@ pub struct Limits {
     pub tasks_kept_for: Duration,
     /// Starts that may wait; beyond it the answer is 503.
     pub queue: usize,
+    /// What tasks may do here.
+    pub allows: Allows,
 }
 
 impl Default for Limits {
@@ -175,6 +177,7 @@ impl Default for Limits {
             ended_tasks: ENDED_TASKS,
             tasks_kept_for: ENDED_KEPT_FOR,
             queue: 100_000,
+            allows: Allows::default(),
         }
     }
 }

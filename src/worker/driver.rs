@@ -106,7 +106,12 @@ impl<R: Runtime> Driver<R> {
         Self {
             core: Worker::new(config.limits),
             runtime,
-            hello: Hello { identity: config.identity, capacity, runtime_problem: String::new() },
+            hello: Hello {
+                identity: config.identity,
+                capacity,
+                runtime_problem: String::new(),
+                allows: config.limits.allows,
+            },
             is_ephemeral: config.ephemeral,
             lines: broadcast::channel(LINES).0,
             work: JoinSet::new(),

@@ -14,6 +14,7 @@ mod kept;
 mod lease;
 mod logs;
 mod observe;
+mod policy;
 pub mod report;
 mod report_stream;
 mod run_task;
@@ -23,9 +24,11 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use api::route_list;
 pub use client::{WorkerClient, upgraded};
 pub use containers::NewestContainer;
 pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
 pub use exec::{EXEC_PROTOCOL, Frame, FrameReader, FrameWriter, Upgrade, frames, switching};
 pub use logs::WorkerLog;
+pub use policy::{POLICY, PolicyError, read_policy};
 pub use start::{Config, Started, WorkerError, start};

@@ -30,11 +30,13 @@ pub struct Config {
     pub limits: Limits,
     /// Stop and remove every container of this identity at the end: nobody would remember them.
     pub ephemeral: bool,
+    /// For a worker that has joined: it takes nobody's word but its manager's.
+    pub tls: Option<http::TlsDoor>,
 }
 
 impl Config {
     pub fn new(identity: Uuid) -> Self {
-        Self { identity, limits: Limits::default(), ephemeral: false }
+        Self { identity, limits: Limits::default(), ephemeral: false, tls: None }
     }
 }
 
@@ -94,7 +96,10 @@ pub async fn start<R: Runtime>(
     let api = api::Api { commands, containers: runtime, execs: execs.clone(), token: token.clone() };
     let router = api::router(api);
     let join = tokio::spawn(async move {
-        http::serve(listener, router, token).await;
+        match config.tls {
+            Some(door) => http::serve_tls(listener, door, router, token).await,
+            None => http::serve(listener, router, token).await,
+        }
         execs.close();
         execs.wait().await;
         driver_token.cancel();

@@ -1,7 +1,7 @@
 //! Our manager drives the book's workers, over real sockets.
 
 use cube_tui::{
-    cluster::{Capacity, Peer, TaskRecord},
+    cluster::{Allows, Capacity, Peer, TaskRecord},
     manager::{self, WorkerAddress, store::MemoryStore},
     task::{State, TaskId, WorkerId},
     worker::{
@@ -40,10 +40,10 @@ impl OurManager {
             .map(|id| WorkerAddress { id: id.clone(), address: id.clone(), insecure: false })
             .collect();
         let http = cube_tui::client::http_client();
-        let config = manager::Config { workers: workers.clone(), http: http.clone() };
-        let started = manager::start(config, Box::new(MemoryStore::default()), &token).unwrap();
+        let workers = manager::Workers::new(workers, http);
+        let started = manager::start(workers.clone(), Box::new(MemoryStore::default()), &token).unwrap();
         let handle = started.handle.clone();
-        let router = manager::api::router(handle.clone(), workers, http, token.clone());
+        let router = manager::api::router(handle.clone(), workers, None, token.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let served = tokio::spawn(cube_tui::http::serve(listener, router, token.clone()));
@@ -265,8 +265,12 @@ async fn a_404_to_a_batch_says_nothing_of_its_tasks() {
     let token = CancellationToken::new();
     let _guard = token.clone().drop_guard();
     tokio::spawn(token.run_until_cancelled_owned(async move {
-        let hello =
-            Hello { identity: Uuid::new_v4(), capacity: Capacity::default(), runtime_problem: String::new() };
+        let hello = Hello {
+            identity: Uuid::new_v4(),
+            capacity: Capacity::default(),
+            runtime_problem: String::new(),
+            allows: Allows::default(),
+        };
         let hello = serde_json::to_string(&Report::Hello(hello)).unwrap();
         let mut held = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {

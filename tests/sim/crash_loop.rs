@@ -65,6 +65,7 @@ impl World {
         };
         world.manage(Input::Started { workers: vec![ConfiguredWorker { id: id(), insecure: false }] });
         let up = Input::WorkerUp {
+            allows: None,
             worker: id(),
             peer: Peer::Cube,
             capacity: Capacity::default(),

@@ -105,6 +105,8 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Answer { answer, .. } => answers.push(answer),
+                // Who joins comes over HTTP, which there is none of here.
+                Effect::Link { .. } | Effect::Unlink { .. } => {}
                 Effect::RenewLease { worker, since_boot_ms } => self.renew(&worker, since_boot_ms),
                 Effect::Send { worker, wish, task } => self.send(&worker, wish, &task),
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cube_tui::cluster::{Capacity, Peer};
+use cube_tui::cluster::{Allows, Capacity, Peer};
 use cube_tui::manager::decide::{Input, SendOutcome, Wish};
 use cube_tui::task::{EventId, State, Task, TaskEvent, WorkerId};
 use cube_tui::worker;
@@ -201,6 +201,7 @@ impl World {
         };
         let runtime_problem = host.core.as_ref().map(|core| core.runtime_problem().to_owned());
         let hello = Hello {
+            allows: Allows::default(),
             identity: Uuid::nil(),
             capacity: Capacity::default(),
             runtime_problem: runtime_problem.unwrap_or_default(),
@@ -237,6 +238,7 @@ impl World {
         let worker = self.workers[from].id.clone();
         let input = match report {
             Report::Hello(hello) => Input::WorkerUp {
+                allows: Some(hello.allows),
                 worker,
                 peer: Peer::Cube,
                 capacity: hello.capacity,

@@ -6,8 +6,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use cube_tui::{
     client::WorkerClient,
+    cluster::Allows,
     task::{State, Task, TaskEvent, TaskId, TaskSpec, WorkerId},
-    worker::{self, Config, Started, runtime::Runtime},
+    worker::{self, Config, Limits, Started, runtime::Runtime},
 };
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -31,7 +32,8 @@ pub struct TestWorker {
 
 impl TestWorker {
     pub async fn start(runtime: impl Runtime, identity: Uuid) -> Self {
-        Self::with(runtime, Config::new(identity)).await
+        let limits = Limits { allows: Allows::ALL, ..Limits::default() };
+        Self::with(runtime, Config { limits, ..Config::new(identity) }).await
     }
 
     pub async fn with(runtime: impl Runtime, config: Config) -> Self {

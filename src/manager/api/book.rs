@@ -12,7 +12,6 @@ use super::openapi::Refusals;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
 use crate::task::{ErrorBody, Node, Task, TaskEvent, TaskId, parse_task_event};
-use crate::worker::WorkerClient;
 
 /// Submits one TaskEvent
 ///
@@ -80,18 +79,15 @@ pub(super) async fn delete_task(
     responses((status = 200, description = "All workers", body = Vec<Node>), Refusals)
 )]
 pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Node>>, Refusal> {
-    let workers: Vec<_> = api.workers.iter().map(|worker| worker.id.clone()).collect();
-    let counts = api
-        .handle
-        .read(move |cluster| workers.iter().map(|worker| cluster.tasks_of_len(worker)).collect::<Vec<_>>());
-    let counts = counts.await?;
-    let nodes = api.workers.iter().zip(counts).map(|(worker, task_count)| {
-        let client = WorkerClient::new(api.http.clone(), &worker.address);
+    let cluster = api.handle.snapshot().await?;
+    let reached = cluster.workers().iter().filter_map(|worker| Some((worker, api.workers.client(worker)?)));
+    let nodes = reached.map(|(worker, (client, address))| {
+        let task_count = cluster.tasks_of_len(&worker.id);
         async move {
             let stats = client.stats().await.unwrap_or_default();
             Node {
                 name: worker.id.to_string(),
-                api: format!("http://{}", worker.address),
+                api: address,
                 memory: signed(stats.mem_stats.mem_total),
                 disk: signed(stats.disk_stats.all),
                 stats,

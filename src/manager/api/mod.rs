@@ -3,7 +3,9 @@
 
 mod book;
 mod changes;
+mod door;
 mod look;
+mod members;
 mod metrics;
 mod openapi;
 mod streams;
@@ -17,9 +19,13 @@ use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Handle, WorkerAddress};
-use crate::http::{Access, Refusal, Routes};
+use super::trust::{Trust, TrustError};
+use super::{Handle, Workers};
+use crate::http::{Access, Refusal, Route, Routes};
 use crate::manager::request::RequestError;
+
+pub use door::{Door, DoorOrders};
+pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
 
 /// When fewer tasks may wait again: a worker takes some thousand a second, containers far fewer.
 const TRY_LATER: Duration = Duration::from_secs(5);
@@ -28,30 +34,37 @@ const TRY_LATER: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 struct Api {
     handle: Handle,
-    workers: Vec<WorkerAddress>,
-    http: reqwest::Client,
+    workers: Workers,
+    gate: Option<Gate>,
     cancel: CancellationToken,
     /// One at a time has the turn to look at all tasks, however many ask: each takes time of the driver's, and memory.
     whole: Arc<Semaphore>,
 }
 
-/// Every route of the manager.
-pub fn router(
-    handle: Handle,
-    workers: Vec<WorkerAddress>,
-    http: reqwest::Client,
-    cancel: CancellationToken,
-) -> Router {
+/// How others get in.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    pub trust: Trust,
+    pub door: Door,
+}
+
+/// Every route of the manager. Without a gate nobody can join.
+pub fn router(handle: Handle, workers: Workers, gate: Option<Gate>, cancel: CancellationToken) -> Router {
     let counting = handle.metrics.clone();
     let whole = Arc::new(Semaphore::new(1));
     routes()
-        .into_router(Api { handle, workers, http, cancel, whole })
+        .into_router(Api { handle, workers, gate, cancel, whole })
         .layer(from_fn_with_state(counting, metrics::count))
+}
+
+/// Every route, for whoever wants to knock at each.
+pub fn route_list() -> Vec<Route> {
+    routes().list().to_vec()
 }
 
 /// Each with who may use it.
 fn routes() -> Routes<Api> {
-    use Access::{Admin, Anyone, Viewer};
+    use Access::{Admin, Anyone, Member, Viewer, Worker};
     Routes::default()
         .get(Viewer, "/tasks", book::list_tasks)
         .get(Viewer, "/tasks/", book::list_tasks)
@@ -72,6 +85,14 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/restart", v1::restart)
         .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
+        .post(Admin, "/v1/invites", members::invite)
+        .post(Admin, "/v1/listen", members::listen)
+        .post(Anyone, "/v1/join", members::join)
+        .post(Member, "/v1/renew", members::renew)
+        .post(Worker, "/v1/announce", members::announce)
+        .get(Admin, "/v1/tokens", members::list)
+        .post(Admin, "/v1/tokens/rotate", members::rotate)
+        .post(Admin, "/v1/tokens/revoke", members::revoke)
         .get(Viewer, "/v1/logs", streams::logs)
         .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Viewer, "/metrics", metrics::metrics)
@@ -83,6 +104,7 @@ impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         let status = match &error {
             RequestError::Invalid(_) => 400,
+            RequestError::NotAuthorised(_) => 403,
             RequestError::UnknownTask(_) => 404,
             RequestError::DifferentSpec(_) => 409,
             RequestError::TooManyWaiting(_) => 429,
@@ -90,5 +112,18 @@ impl From<RequestError> for Refusal {
         };
         let refusal = Self::new(status, error.to_string());
         if status == 429 { refusal.retry_after(TRY_LATER) } else { refusal }
+    }
+}
+
+impl From<TrustError> for Refusal {
+    fn from(error: TrustError) -> Self {
+        let status = match &error {
+            TrustError::Invalid(_) => 400,
+            TrustError::NotInvited => 401,
+            TrustError::Unknown(_) => 404,
+            TrustError::NameTaken(..) => 409,
+            TrustError::Failed(_) => 503,
+        };
+        Self::new(status, error.to_string())
     }
 }

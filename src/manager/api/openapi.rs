@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{book, changes, look, metrics, streams, v1};
+use super::{book, changes, look, members, metrics, streams, v1};
 use crate::task::ErrorBody;
 
 /// Every route. A test compares it with the router's list.
@@ -23,6 +23,7 @@ use crate::task::ErrorBody;
     tags(
         (name = "tasks", description = "Submit, stop, look"),
         (name = "cluster", description = "Snapshot, changes, workers, events"),
+        (name = "members", description = "Who may come, and who is let go"),
         (name = "book", description = "What the book's managers and CLI speak"),
         (name = "about", description = "The manager itself")
     ),
@@ -45,6 +46,14 @@ use crate::task::ErrorBody;
         v1::recover,
         streams::logs,
         streams::exec,
+        members::invite,
+        members::listen,
+        members::join,
+        members::renew,
+        members::announce,
+        members::list,
+        members::rotate,
+        members::revoke,
         metrics::metrics,
         openapi,
         healthz,

@@ -79,7 +79,7 @@ pub(super) async fn submit(
     Ok(Json(api.handle.submit(events, asking.cause).await?))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))
 }
 

@@ -5,6 +5,7 @@ mod add_task;
 mod busy;
 mod collect;
 mod forget;
+mod join;
 mod lease;
 mod moves;
 mod recover;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
-use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
+use crate::cluster::{Allows, Capacity, Cause, Change, Cluster, Joined, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
 pub use add_task::MOST_WAITING;
@@ -82,6 +83,19 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
     },
+    /// A worker that has joined says where it is.
+    WorkerJoined {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+        joined: Joined,
+    },
+    /// A worker was thrown out.
+    WorkerLeft {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+    },
     /// What became of an [`Effect::Send`].
     Sent {
         worker: WorkerId,
@@ -96,6 +110,8 @@ pub enum Input {
         peer: Peer,
         capacity: Capacity,
         runtime_problem: String,
+        /// What its policy lets tasks do; `None` of a worker of the book.
+        allows: Option<Allows>,
     },
     /// Everything a worker has: what is not listed, it does not know.
     WorkerTasks {
@@ -151,6 +167,15 @@ pub enum Effect {
         worker: WorkerId,
         since_boot_ms: u64,
     },
+    /// Begin to talk to a worker that has joined; a link to it that is there ends.
+    Link {
+        worker: WorkerId,
+        joined: Joined,
+    },
+    /// Talk to it no more.
+    Unlink {
+        worker: WorkerId,
+    },
     Answer {
         request: RequestId,
         answer: Result<Answer, RequestError>,
@@ -174,6 +199,8 @@ pub enum Answer {
     Restarted(Vec<Restarted>),
     Forgotten(Forgotten),
     Recovered(Recovered),
+    /// That it is so now is all there is to say.
+    Done,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,11 +304,17 @@ impl Manager {
             Input::Restart { request, cause, tasks } => self.restart(&mut turn, request, cause, &tasks),
             Input::Forget { request, cause, worker } => self.forget(&mut turn, request, cause, &worker),
             Input::Recover { request, cause } => self.recover(&mut turn, request, cause),
+            Input::WorkerJoined { request, cause, worker, joined } => {
+                self.worker_joined(&mut turn, request, cause, worker, joined);
+            }
+            Input::WorkerLeft { request, cause, worker } => {
+                self.worker_left(&mut turn, request, cause, &worker);
+            }
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
-            Input::WorkerUp { worker, peer, capacity, runtime_problem } => {
-                self.worker_up(&mut turn, &worker, peer, capacity, runtime_problem);
+            Input::WorkerUp { worker, peer, capacity, runtime_problem, allows } => {
+                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem);
             }
             Input::WorkerTasks { worker, tasks } => self.worker_tasks(&mut turn, &worker, tasks),
             Input::WorkerTask { worker, task } => self.update_task(&mut turn, &worker, task),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::watch::FLAPPING;
 use super::{ConfiguredWorker, Manager, Now, Timer, Turn};
-use crate::cluster::{Capacity, Cause, Peer, What, WorkerHealth, WorkerRecord};
+use crate::cluster::{Allows, Capacity, Cause, Peer, What, WorkerHealth, WorkerRecord};
 use crate::task::WorkerId;
 
 /// No word for this long: stale. Two and a half heartbeats, so that one may be lost.
@@ -26,11 +26,19 @@ impl Manager {
     pub(super) fn configure(&mut self, turn: &mut Turn, workers: Vec<ConfiguredWorker>) {
         let known: Vec<WorkerRecord> = self.cluster.workers().to_vec();
         self.configured = workers.iter().map(|worker| worker.id.clone()).collect();
+        let joined = known.iter().filter(|known| known.joined.is_some()).map(|known| known.id.clone());
+        // Nobody has to name them again.
+        let joined: Vec<_> = joined.filter(|id| !self.configured.contains(id)).collect();
+        self.configured.extend(joined.iter().cloned());
+        let joined = joined.into_iter().map(|id| ConfiguredWorker { id, insecure: false });
+        let workers = workers.into_iter().chain(joined);
         for ConfiguredWorker { id, insecure } in workers {
             let mut record = WorkerRecord::new(id, insecure, turn.now.wall);
             if let Some(known) = known.iter().find(|known| known.id == record.id) {
                 record.peer = known.peer;
                 record.capacity = known.capacity;
+                record.allows = known.allows;
+                record.joined.clone_from(&known.joined);
             }
             self.watch_health(turn, &record.id);
             self.set_worker(turn, Cause::Manager, record);
@@ -51,7 +59,7 @@ impl Manager {
         turn: &mut Turn,
         worker: &WorkerId,
         peer: Peer,
-        capacity: Capacity,
+        (capacity, allows): (Capacity, Option<Allows>),
         runtime_problem: String,
     ) {
         self.seen(turn, worker);
@@ -59,6 +67,7 @@ impl Manager {
             self.count_on(turn.now, &mut record);
             record.peer = peer;
             record.capacity = capacity;
+            record.allows = allows;
             record.runtime_problem = runtime_problem;
             self.set_worker(turn, Cause::WorkerLink, record);
         }
@@ -199,7 +208,7 @@ impl Manager {
     }
 
     /// From now on its silence counts.
-    fn watch_health(&mut self, turn: &Turn, worker: &WorkerId) {
+    pub(super) fn watch_health(&mut self, turn: &Turn, worker: &WorkerId) {
         let watch = self.watches.entry(worker.clone()).or_default();
         watch.last_seen = Some(turn.now.since_start);
         self.wake_after(turn.now, STALE_AFTER, Timer::Health(worker.clone()));

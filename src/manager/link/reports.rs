@@ -82,8 +82,9 @@ async fn stream(
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         let input = match report {
-            Report::Hello(Hello { identity: _, capacity, runtime_problem }) => {
-                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem }
+            Report::Hello(Hello { identity: _, capacity, runtime_problem, allows }) => {
+                let allows = Some(allows);
+                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, allows }
             }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
@@ -120,6 +121,7 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
                 peer: Peer::Book,
                 capacity: Capacity::default(),
                 runtime_problem: String::new(),
+                allows: None,
             };
             if !link.tell(up).await {
                 return End::DriverGone;

@@ -90,7 +90,11 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
         (glyph, "ready", _) if worker.insecure => (glyph, "insecure", Tone::Warn),
         face => face,
     };
-    row.column(worker.id.as_str(), columns.name, Tone::Plain).column(&format!("{glyph} {word}"), 12, tone);
+    row.column(&name_of(worker, columns.name), columns.name, Tone::Plain).column(
+        &format!("{glyph} {word}"),
+        12,
+        tone,
+    );
     let sample = model.loads.last(&worker.id);
     let share = sample.and_then(|sample| sample.cpu_percent);
     if !worker.runtime_problem.is_empty() && columns.bar > 0 {
@@ -120,6 +124,15 @@ fn worker_row(model: &Model, worker: &WorkerRecord, columns: &Columns, row: &mut
     row.number(&heard, 4, Tone::Dim);
     if worker.peer == Peer::Book {
         row.text("book", Tone::Dim);
+    }
+}
+
+/// With the address of one that has joined, where there is room.
+fn name_of(worker: &WorkerRecord, room: usize) -> String {
+    let name = worker.id.to_string();
+    match &worker.joined {
+        Some(joined) if name.len() + 1 + joined.address.len() <= room => format!("{name} {}", joined.address),
+        _ => name,
     }
 }
 

@@ -14,6 +14,7 @@ fn desk() -> Desk {
     let mut desk = Desk::with(&[]);
     desk.start(&["b"]);
     desk.give(Input::WorkerUp {
+        allows: None,
         worker: id("b"),
         peer: Peer::Book,
         capacity: Capacity::default(),

@@ -151,6 +151,7 @@ fn one_that_its_worker_stopped_for_the_lease_starts_again_uncounted_whatever_its
 fn a_worker_of_the_book_gets_no_exclusive_task() {
     let mut desk = Desk::with(&["a"]);
     desk.give(Input::WorkerUp {
+        allows: None,
         worker: id("a"),
         peer: Peer::Book,
         capacity: Capacity::default(),

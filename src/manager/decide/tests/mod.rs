@@ -4,6 +4,7 @@ mod book;
 mod collect;
 mod flapping;
 mod forget;
+mod join;
 mod lease;
 mod moves;
 mod recover;
@@ -161,7 +162,7 @@ impl Desk {
 
 fn up(worker: &str) -> Input {
     let (worker, capacity) = (id(worker), Capacity::default());
-    Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new() }
+    Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new(), allows: None }
 }
 
 pub(super) fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {

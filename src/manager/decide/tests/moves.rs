@@ -242,7 +242,13 @@ fn a_move_that_was_stored_and_never_sent_is_sent_after_the_restart() {
 fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
     let mut desk = Desk::with(&["a", "b"]);
     let (worker, capacity) = (id("a"), Capacity::default());
-    desk.give(Input::WorkerUp { worker, peer: Peer::Book, capacity, runtime_problem: String::new() });
+    desk.give(Input::WorkerUp {
+        worker,
+        peer: Peer::Book,
+        capacity,
+        runtime_problem: String::new(),
+        allows: None,
+    });
     let task = desk.runs_on("a", TaskSpec::default());
     desk.hears(&["b"], LOST_AFTER);
     desk.report("b", task, State::Running);
@@ -250,7 +256,13 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
     let effects = desk.give(Input::WorkerTask { worker: id("a"), task: report }).effects;
     assert!(effects.is_empty(), "nothing is sent to a lost worker");
     let worker = id("a");
-    desk.give(Input::WorkerUp { worker, peer: Peer::Book, capacity, runtime_problem: String::new() });
+    desk.give(Input::WorkerUp {
+        worker,
+        peer: Peer::Book,
+        capacity,
+        runtime_problem: String::new(),
+        allows: None,
+    });
     let mut listed = desk.task(task).task.clone();
     listed.status = crate::task::TaskStatus { state: State::Running, ..Default::default() };
     let effects = desk.give(Input::WorkerTasks { worker: id("a"), tasks: vec![listed] }).effects;

@@ -209,6 +209,7 @@ fn a_workers_of_the_book_says_so_by_a_failure_without_a_container() {
     for (container_id, expected) in [("", State::Scheduled), ("c0ffee", State::Failed)] {
         let mut desk = Desk::with(&["a", "b"]);
         desk.give(Input::WorkerUp {
+            allows: None,
             worker: id("a"),
             peer: Peer::Book,
             capacity: Capacity::default(),

@@ -1,0 +1,61 @@
+//! Workers that come and go at run time: one that joined says where it is, one that was thrown out is lost. Knows no
+//! certificate.
+
+use super::{Answer, Effect, Manager, RequestError, RequestId, Turn};
+use crate::cluster::{Cause, Joined, WorkerHealth, WorkerRecord};
+use crate::task::WorkerId;
+
+impl Manager {
+    /// A worker says where it is: at its start, and now and then. Only news change anything.
+    pub(super) fn worker_joined(
+        &mut self,
+        turn: &mut Turn,
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+        joined: Joined,
+    ) {
+        let known = self.cluster.worker(&worker);
+        let is_of_this_run = self.configured.contains(&worker);
+        if is_of_this_run && known.is_some_and(|known| known.joined.is_none()) {
+            let why =
+                format!("the manager has a worker {worker} of its own; join under another name with --name");
+            let answer = Err(RequestError::Invalid(why));
+            return turn.effect(Effect::Answer { request, answer });
+        }
+        if known.is_none_or(|known| known.joined.as_ref() != Some(&joined)) {
+            let mut record = WorkerRecord::new(worker.clone(), false, turn.now.wall);
+            if let Some(known) = known {
+                record.capacity = known.capacity;
+                record.allows = known.allows;
+            }
+            record.joined = Some(joined.clone());
+            self.configured.insert(worker.clone());
+            self.watch_health(turn, &worker);
+            self.set_worker(turn, cause, record);
+            turn.effect(Effect::Link { worker, joined });
+        }
+        turn.effect(Effect::Answer { request, answer: Ok(Answer::Done) });
+    }
+
+    /// Nobody talks to it any more: its tasks go elsewhere, as those of a lost worker do.
+    pub(super) fn worker_left(
+        &mut self,
+        turn: &mut Turn,
+        request: RequestId,
+        cause: Cause,
+        worker: &WorkerId,
+    ) {
+        if let Some(record) = self.cluster.worker(worker).filter(|record| record.joined.is_some()) {
+            let mut record = record.clone();
+            record.joined = None;
+            record.health = WorkerHealth::Lost;
+            "its certificate was revoked".clone_into(&mut record.reason);
+            self.configured.remove(worker);
+            self.set_worker(turn, cause, record);
+            turn.effect(Effect::Unlink { worker: worker.clone() });
+            self.leave(turn, worker);
+        }
+        turn.effect(Effect::Answer { request, answer: Ok(Answer::Done) });
+    }
+}

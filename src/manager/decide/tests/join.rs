@@ -1,0 +1,90 @@
+//! Workers that join and are let go at run time.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::cluster::Joined;
+
+fn place(address: &str) -> Joined {
+    Joined { address: address.to_owned(), member: Uuid::nil() }
+}
+
+fn join(desk: &mut Desk, worker: &str, address: &str) -> Decision {
+    desk.give(Input::WorkerJoined {
+        request: 1,
+        cause: Cause::WorkerLink,
+        worker: id(worker),
+        joined: place(address),
+    })
+}
+
+fn let_go(desk: &mut Desk, worker: &str) -> Decision {
+    desk.give(Input::WorkerLeft { request: 2, cause: Cause::Command, worker: id(worker) })
+}
+
+fn is_done(decision: &Decision) -> bool {
+    decision.effects.iter().any(|effect| matches!(effect, Effect::Answer { answer: Ok(Answer::Done), .. }))
+}
+
+#[test]
+fn a_worker_that_joins_is_talked_to_once_and_where_it_is_is_told_only_as_news() {
+    let mut desk = Desk::with(&["a"]);
+    let link = |address| Effect::Link { worker: id("box"), joined: place(address) };
+    let joined = join(&mut desk, "box", "10.0.0.2:5555");
+    assert!(is_done(&joined) && joined.effects.contains(&link("10.0.0.2:5555")), "{joined:?}");
+    desk.up("box");
+    assert!(desk.manager.cluster().worker(&id("box")).unwrap().takes_work());
+    let again = join(&mut desk, "box", "10.0.0.2:5555");
+    assert!(is_done(&again) && again.changes.is_empty() && again.effects.len() == 1, "{again:?}");
+    let elsewhere = join(&mut desk, "box", "10.0.0.3:5555");
+    assert!(elsewhere.effects.contains(&link("10.0.0.3:5555")), "{elsewhere:?}");
+}
+
+#[test]
+fn a_worker_cannot_take_the_name_of_one_that_was_named_at_the_start() {
+    let mut desk = Desk::with(&["local"]);
+    let refused = join(&mut desk, "local", "10.0.0.2:5555");
+    assert!(refused.changes.is_empty());
+    assert!(matches!(&*refused.effects, [Effect::Answer { answer: Err(RequestError::Invalid(_)), .. }]));
+}
+
+#[test]
+fn after_a_restart_who_has_joined_is_waited_for_and_who_was_let_go_is_not() {
+    let mut desk = Desk::with(&["a"]);
+    join(&mut desk, "box", "10.0.0.2:5555");
+    join(&mut desk, "gone", "10.0.0.3:5555");
+    let_go(&mut desk, "gone");
+    let mut desk = Desk { manager: Manager::new(desk.manager.cluster().clone()), ..desk };
+    desk.start(&["a"]);
+    let cluster = desk.manager.cluster();
+    let health = |worker| cluster.worker(&id(worker)).unwrap().health;
+    assert_eq!(health("box"), WorkerHealth::Connecting);
+    assert_eq!(cluster.worker(&id("box")).unwrap().joined, Some(place("10.0.0.2:5555")));
+    assert_eq!(health("gone"), WorkerHealth::Lost);
+}
+
+#[test]
+fn the_tasks_of_a_worker_that_is_let_go_move_at_once() {
+    let mut desk = Desk::default_with_joined();
+    let submitted = event(TaskSpec::default());
+    let task = submitted.task.id;
+    desk.give(Input::Submit { request: 3, cause: Cause::Api, events: vec![submitted] });
+    assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("box")));
+    desk.up("a");
+    let left = let_go(&mut desk, "box");
+    assert!(left.effects.contains(&Effect::Unlink { worker: id("box") }), "{left:?}");
+    assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("a")));
+    assert_eq!(desk.manager.cluster().task(task).unwrap().status().generation, 1);
+    assert!(let_go(&mut desk, "box").changes.is_empty(), "once");
+}
+
+impl Desk {
+    /// One worker that was named and is not up yet, and one that has joined and is.
+    fn default_with_joined() -> Self {
+        let mut desk = Self { manager: Manager::default(), since_start: Duration::ZERO, log: vec![] };
+        desk.start(&["a"]);
+        join(&mut desk, "box", "10.0.0.2:5555");
+        desk.up("box");
+        desk
+    }
+}

@@ -1,0 +1,116 @@
+//! Joining: a wrong pin, a used, expired or voided invite, one worker in the place of another.
+
+use std::time::Duration;
+
+use cube_tui::client::join;
+use cube_tui::cluster::{WorkerHealth, WorkerRecord};
+use cube_tui::manager::request::RequestError;
+use cube_tui::manager::trust::JoinLine;
+use cube_tui::tls::{Authority, Credential, Current, Request, Role, server};
+use jiff::Timestamp;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::cluster::{Cluster, Worker};
+
+/// The manager of another cluster, who would like to know a secret: hands out what it was sent after the handshake.
+async fn impostor() -> (String, tokio::task::JoinHandle<Vec<u8>>) {
+    let authority = Authority::make(Timestamp::now()).unwrap();
+    let request = Request::make().unwrap();
+    let who = (Role::Manager, "manager", Uuid::new_v4());
+    let life = Duration::from_mins(1);
+    let certificate = authority.issue(&request.pem().unwrap(), who, Timestamp::now(), life).unwrap();
+    let credential =
+        Credential { manager: vec![], invite: String::new(), certificate, key: request.key_pem() };
+    let current = Current::fixed(credential.certified_key().unwrap());
+    let config = server(authority.certificate(), current, true).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let heard = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        if let Ok(mut stream) = tokio_rustls::TlsAcceptor::from(config).accept(stream).await {
+            let _ = stream.read_to_end(&mut heard).await;
+        }
+        heard
+    });
+    (address, heard)
+}
+
+#[tokio::test]
+async fn a_wrong_pin_ends_it_before_the_secret_is_sent() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    let (address, heard) = impostor().await;
+    let error = join(&JoinLine { addresses: vec![address], ..line.clone() }, "box").await.unwrap_err();
+    assert!(matches!(error, RequestError::Unreachable(_)), "{error}");
+    assert_eq!(heard.await.unwrap(), b"", "nothing was sent");
+    join(&line, "box").await.expect("the invite is as good as before");
+}
+
+fn is_unauthorised<T>(outcome: &Result<T, RequestError>) -> bool {
+    matches!(outcome, Err(RequestError::NotAuthorised(_)))
+}
+
+#[tokio::test]
+async fn an_invite_is_good_once_and_not_after_its_time_nor_after_a_rotation() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    join(&line, "box").await.unwrap();
+    assert!(is_unauthorised(&join(&line, "box-2").await), "used");
+
+    let line = cluster.invite_for(Role::Worker, Duration::from_secs(1)).await;
+    let expired = Timestamp::now() + Duration::from_secs(1);
+    while Timestamp::now() <= expired {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(is_unauthorised(&join(&line, "box-2").await), "expired");
+
+    let line = cluster.invite(Role::Worker).await;
+    cluster.local.rotate_tokens().await.unwrap();
+    assert!(is_unauthorised(&join(&line, "box-2").await), "rotated");
+
+    let line = cluster.invite(Role::Worker).await;
+    let guess = JoinLine { secret: "x".repeat(43), ..line.clone() };
+    assert!(is_unauthorised(&join(&guess, "box-2").await), "guessed");
+    let taken = join(&line, "box").await.unwrap_err();
+    assert!(taken.to_string().contains("token revoke box"), "{taken}");
+    // An invite outlives its manager's end.
+    let cluster = cluster.again().await;
+    join(&line, "box-2").await.unwrap();
+    assert_eq!(cluster.local.tokens().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn one_worker_cannot_stand_in_for_another() {
+    let cluster = Cluster::start().await;
+    let b = cluster.worker("b").await;
+    cluster.until_worker("b", "is ready", WorkerRecord::takes_work).await;
+    // Says that it is where the other one listens.
+    let a = cluster.member(Role::Worker, "a").await;
+    a.client(Duration::from_hours(24)).await.unwrap().announce(b.port).await.unwrap();
+    cluster.until_worker("a", "is not taken for b", |worker| worker.health == WorkerHealth::Lost).await;
+    let snapshot = cluster.local.snapshot().await.unwrap();
+    let reason = &snapshot.worker(&"a".into()).unwrap().reason;
+    assert!(reason.contains("certificate"), "{reason}");
+    assert!(snapshot.worker(&"b".into()).unwrap().takes_work());
+}
+
+#[tokio::test]
+async fn a_worker_that_has_joined_is_there_again_after_the_managers_next_start_until_it_is_revoked() {
+    let cluster = Cluster::start().await;
+    let _worker = cluster.worker("box").await;
+    cluster.until_worker("box", "is ready", WorkerRecord::takes_work).await;
+    let cluster = cluster.again().await;
+    cluster.until_worker("box", "is ready again", WorkerRecord::takes_work).await;
+    cluster.local.revoke_token("box").await.unwrap();
+    let is_gone = |worker: &WorkerRecord| worker.health == WorkerHealth::Lost && worker.joined.is_none();
+    cluster.until_worker("box", "is gone", is_gone).await;
+    // It still says where it is, and nobody listens.
+    let cluster = cluster.again().await;
+    cluster.until_worker("box", "stays gone", is_gone).await;
+    // Another one may be called so now.
+    let _other: Worker = cluster.worker("box").await;
+    cluster.until_worker("box", "is another one", WorkerRecord::takes_work).await;
+}
