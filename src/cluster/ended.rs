@@ -22,7 +22,7 @@ impl Cluster {
     /// Lets go of ended tasks. What lives is never let go, whatever the Change says.
     pub(super) fn collected(&mut self, tasks: &[TaskId]) {
         for task in tasks {
-            if self.task_db.get(task).is_none_or(|record| !record.state().has_ended()) {
+            if self.task_db.get(*task).is_none_or(|row| !row.state().has_ended()) {
                 continue;
             }
             if let Some(record) = self.take(*task) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Change, Cluster, Moves, Queued, Refusal, Revision, TaskRecord, What, WorkerRecord};
+use super::{Change, Cluster, Moves, Queued, Refusal, Revision, TaskRecord, TaskRow, What, WorkerRecord};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 impl Cluster {
@@ -204,72 +204,85 @@ impl Cluster {
 
     /// Changes a row, and keeps the counts and the order of the ended right.
     fn update(&mut self, task: TaskId, now: Timestamp, change: impl FnOnce(&mut TaskRecord)) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
+        let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
+        // The spec may be named like another task's: it does not change.
+        let mut record = row.record(Arc::clone(row.spec()), &self.worker_task_map);
         self.counts[usize::from(record.state().number())] -= 1;
         if record.state().has_ended() {
             self.ended.remove(&(record.changed, task));
         }
-        change(record);
+        change(&mut record);
         record.changed = now;
         self.counts[usize::from(record.state().number())] += 1;
         if record.state().has_ended() {
             self.ended.insert((now, task));
         }
+        row.set(record, &mut self.worker_task_map);
     }
 
     /// Adds a row as it was folded elsewhere; it must not be here yet.
     pub(super) fn insert(&mut self, record: TaskRecord) {
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
-            self.ended.insert((record.changed, record.task.id));
+        let (id, state, changed, queued) = (record.task.id, record.state(), record.changed, record.queued);
+        let spec = self.specs.shared(&record.task.spec);
+        let row = TaskRow::new(record, spec, &mut self.worker_task_map);
+        let Some(slot) = self.task_db.insert(row) else { return };
+        self.counts[usize::from(state.number())] += 1;
+        if state.has_ended() {
+            self.ended.insert((changed, id));
         }
-        if let Some(queued) = record.queued {
-            self.pending.insert(queued.position, record.task.id);
+        if let Some(queued) = queued {
+            self.pending.insert(queued.position, slot);
         }
-        self.task_db.insert(record.task.id, record);
     }
 
     /// Takes a row out, with all that stands elsewhere about it.
     pub(super) fn take(&mut self, task: TaskId) -> Option<TaskRecord> {
         self.unassign(task);
-        let record = self.task_db.remove(&task)?;
-        if let Some(queued) = record.queued {
+        let row = self.task_db.remove(task)?;
+        if let Some(queued) = row.queued() {
             self.pending.remove(&queued.position);
         }
-        self.ended.remove(&(record.changed, task));
-        self.counts[usize::from(record.state().number())] -= 1;
-        Some(record)
+        if row.state().has_ended() {
+            self.ended.remove(&(row.changed(), task));
+        }
+        self.counts[usize::from(row.state().number())] -= 1;
+        Some(self.record(&row))
     }
 
     fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        if let Some(before) = record.queued {
+        let Some(slot) = self.task_db.slot(task) else { return };
+        let Some(row) = self.task_db.at_mut(slot) else { return };
+        if let Some(before) = row.queued() {
             self.pending.remove(&before.position);
         }
-        record.queued = Some(Queued { position, since: now, retry_at });
-        self.pending.insert(position, task);
+        row.set_queued(Some(Queued { position, since: now, retry_at }));
+        self.pending.insert(position, slot);
     }
 
     pub(super) fn dequeue(&mut self, task: TaskId) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        if let Some(queued) = record.queued.take() {
+        let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
+        if let Some(queued) = row.queued() {
+            row.set_queued(None);
             self.pending.remove(&queued.position);
         }
     }
 
     pub(super) fn assign(&mut self, task: TaskId, worker: &WorkerId) {
-        if !self.task_db.contains_key(&task) {
-            return;
-        }
         self.unassign(task);
-        self.task_worker_map.insert(task, worker.clone());
-        self.worker_task_map.entry(worker.clone()).or_default().insert(task);
+        let Some(slot) = self.task_db.slot(task) else { return };
+        let Some(seat) = self.worker_task_map.seat(worker) else { return };
+        let Some(row) = self.task_db.at_mut(slot) else { return };
+        row.worker = Some(seat);
+        row.place = self.worker_task_map.add(seat, slot);
     }
 
     pub(super) fn unassign(&mut self, task: TaskId) {
-        let Some(worker) = self.task_worker_map.remove(&task) else { return };
-        if let Some(tasks) = self.worker_task_map.get_mut(&worker) {
-            tasks.remove(&task);
+        let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
+        let Some(seat) = row.worker.take() else { return };
+        let place = row.place;
+        let moved = self.worker_task_map.remove(seat, place);
+        if let Some(moved) = moved.and_then(|slot| self.task_db.at_mut(slot)) {
+            moved.place = place;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use super::{Change, Cluster, Revision, TaskRecord, TaskRow, WorkerRecord};
 use crate::task::{TaskId, WorkerId};
 
 /// A task's row and where it was sent: all that the fold of a Change about this task looks at.
@@ -46,28 +46,20 @@ impl Part {
     /// Makes room for many tasks at once.
     pub fn reserve(&mut self, tasks: usize) {
         self.0.task_db.reserve(tasks);
-        self.0.task_worker_map.reserve(tasks);
     }
 
     pub fn insert(&mut self, entry: TaskEntry) {
-        let TaskEntry { mut record, worker } = entry;
+        let TaskEntry { record, worker } = entry;
         let id = record.task.id;
-        // One name for all that name the same worker.
-        record.tried = record.tried.map(|worker| self.shared(worker));
         self.0.insert(record);
         if let Some(worker) = worker {
-            let worker = self.shared(worker);
             self.0.assign(id, &worker);
         }
     }
 
-    fn shared(&self, worker: WorkerId) -> WorkerId {
-        self.0.worker(&worker).map_or(worker, |record| record.id.clone())
-    }
-
     /// Takes a task out.
     pub fn remove(&mut self, task: TaskId) -> Option<TaskEntry> {
-        let worker = self.0.task_worker_map.get(&task).cloned();
+        let worker = self.0.worker_of(task).cloned();
         let record = self.0.take(task)?;
         Some(TaskEntry { record, worker })
     }
@@ -80,7 +72,7 @@ impl Part {
 
     /// The tasks that are here, in no order.
     pub fn task_ids(&self) -> Vec<TaskId> {
-        self.0.task_db.keys().copied().collect()
+        self.0.task_db.rows().map(TaskRow::id).collect()
     }
 
     pub fn revision(&self) -> Revision {

@@ -27,16 +27,15 @@ pub struct Snapshot {
 
 impl From<&Cluster> for Snapshot {
     fn from(cluster: &Cluster) -> Self {
-        let mut tasks: Vec<_> = cluster.task_db.values().cloned().collect();
+        let mut tasks: Vec<_> = cluster.task_db().collect();
         tasks.sort_unstable_by_key(|record| record.submitted_at);
         Self {
             revision: cluster.revision,
             tasks,
             workers: cluster.workers.clone(),
             assignments: cluster
-                .task_worker_map
-                .iter()
-                .map(|(task, worker)| (*task, worker.clone()))
+                .rows()
+                .filter_map(|row| Some((row.id(), cluster.worker_task_map.name(row.worker?).clone())))
                 .collect(),
             last_worker: cluster.last_worker,
             first_generation: cluster.first_generation,

@@ -302,7 +302,7 @@ impl Driver {
             let peer = cluster.worker(id).map_or(Peer::Unknown, |worker| worker.peer);
             Some(WorkerPlace { id: id.clone(), peer, client: self.client_of(id)? })
         });
-        Some(Place::of(record, worker))
+        Some(Place::of(&record, worker))
     }
 
     /// The one way to a worker's API; `None` for one that this start does not know.

@@ -268,8 +268,8 @@ impl Model {
 
     /// What people call a task.
     pub(super) fn name_of(&self, task: TaskId) -> String {
-        match self.cluster.task(task) {
-            Some(record) if !record.task.spec.name.is_empty() => record.task.spec.name.clone(),
+        match self.cluster.row(task) {
+            Some(row) if !row.name().is_empty() => row.name().to_owned(),
             _ => task.short(),
         }
     }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::cluster::{Sample, WorkerRecord};
+use crate::cluster::{Sample, TaskRow, WorkerRecord};
 use crate::task::State;
 
 use super::clean::width;
@@ -161,8 +161,8 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
             .skip(1);
         row.column(&share.map_or("-".to_owned(), percent), 4, Tone::Plain).skip(1);
     }
-    let oldest = model.cluster.pending().next().and_then(|task| model.cluster.task(task));
-    let oldest = oldest.and_then(|record| record.queued).map(|queued| age(queued.since, model.now));
+    let oldest = model.cluster.pending().next().and_then(|task| model.cluster.row(task));
+    let oldest = oldest.and_then(TaskRow::queued).map(|queued| age(queued.since, model.now));
     let queue = match oldest {
         Some(oldest) => format!("queue {}, oldest {oldest}", model.cluster.pending_len()),
         None => "queue empty".to_owned(),

@@ -25,8 +25,9 @@ fn what_was_acknowledged_is_stored(world: &World) {
     }
     for task in &world.stopped {
         let record = world.stored.task(*task);
-        let is_stopped =
-            record.is_some_and(|record| record.desired == State::Completed || record.state().has_ended());
+        let is_stopped = record
+            .as_ref()
+            .is_some_and(|record| record.desired == State::Completed || record.state().has_ended());
         assert!(is_stopped, "the stop of {task} is not in the store: {record:?}");
     }
 }
@@ -87,7 +88,8 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
     };
     match &change.what {
         What::Observed { status, .. } => {
-            let ours = record().status();
+            let record = record();
+            let ours = record.status();
             assert!(ours.state.can_become(status.state), "{} before {change:?}", ours.state);
             assert_eq!(ours.generation, status.generation, "another generation's report: {change:?}");
             assert_eq!(ours.restart_count, status.restart_count, "{change:?}");
@@ -98,7 +100,7 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
                 // One that runs although its start was given up is taken back as it is.
                 let is_taken_back = change.cause == Cause::WorkerReport;
                 let expected =
-                    if is_taken_back { record.status().generation } else { next_generation(record, worker) };
+                    if is_taken_back { record.status().generation } else { next_generation(&record, worker) };
                 assert_eq!(*generation, expected, "{change:?}");
             } else {
                 // Its worker goes by another name now.
@@ -231,7 +233,7 @@ pub fn healed(world: &World) -> Result<(), String> {
             // A stop can be done nowhere else; and of an Exclusive task nobody may know whether it runs on.
             continue;
         }
-        has_ended_well(world, record)?;
+        has_ended_well(world, &record)?;
         let running = live.remove(&record.task.id).unwrap_or_default();
         let wanted = match record.state() {
             State::Running => vec![Run::of(&record.task)],

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::openapi::Refusals;
-use crate::cluster::{Change, Cluster, FindError, Revision, TaskRecord, WorkerRecord};
+use crate::cluster::{self, Change, Cluster, FindError, Revision, TaskRecord, WorkerRecord};
 use crate::http::Refusal;
 use crate::task::{ErrorBody, State, TaskId, WorkerId};
 
@@ -63,8 +63,8 @@ pub(super) struct TaskRow {
 }
 
 impl TaskRow {
-    fn of(cluster: &Cluster, record: &TaskRecord) -> Self {
-        Self { record: record.clone(), worker: cluster.worker_of(record.task.id).cloned() }
+    fn of(cluster: &Cluster, record: TaskRecord) -> Self {
+        Self { worker: cluster.worker_of(record.task.id).cloned(), record }
     }
 }
 
@@ -128,27 +128,28 @@ fn limit(wanted: Option<u32>) -> Result<usize, Refusal> {
 }
 
 fn page(cluster: &Cluster, wanted: &Wanted, state: Option<State>, limit: usize) -> TaskList {
-    let fits = |record: &TaskRecord| {
-        record.submitted_at > wanted.after
-            && state.is_none_or(|state| record.state() == state)
-            && wanted.name.as_ref().is_none_or(|name| record.task.spec.name == *name)
+    let fits = |row: &cluster::TaskRow| {
+        row.submitted_at() > wanted.after
+            && state.is_none_or(|state| row.state() == state)
+            && wanted.name.as_ref().is_none_or(|name| row.name() == name)
             && wanted.worker.as_ref().is_none_or(|wanted| {
-                cluster.worker_of(record.task.id).is_some_and(|worker| worker.as_str() == wanted)
+                cluster.worker_of(row.id()).is_some_and(|worker| worker.as_str() == wanted)
             })
     };
     // The first `limit` in order, and one more that tells whether there is a next page.
-    let mut first: BTreeMap<Revision, &TaskRecord> = BTreeMap::new();
-    for record in cluster.task_db() {
-        let is_before_last = first.last_key_value().is_none_or(|(last, _)| record.submitted_at < *last);
-        if (first.len() <= limit || is_before_last) && fits(record) {
-            first.insert(record.submitted_at, record);
+    let mut first: BTreeMap<Revision, &cluster::TaskRow> = BTreeMap::new();
+    for row in cluster.rows() {
+        let is_before_last = first.last_key_value().is_none_or(|(last, _)| row.submitted_at() < *last);
+        if (first.len() <= limit || is_before_last) && fits(row) {
+            first.insert(row.submitted_at(), row);
             if first.len() > limit + 1 {
                 first.pop_last();
             }
         }
     }
     let has_more = first.len() > limit;
-    let tasks: Vec<_> = first.values().take(limit).map(|record| TaskRow::of(cluster, record)).collect();
+    let tasks: Vec<_> =
+        first.values().take(limit).map(|row| TaskRow::of(cluster, cluster.record(row))).collect();
     let next = tasks.last().filter(|_| has_more).map(|last| last.record.submitted_at);
     TaskList { revision: cluster.revision(), tasks, next }
 }

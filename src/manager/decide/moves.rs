@@ -87,8 +87,8 @@ impl Manager {
     pub(super) fn leave(&mut self, turn: &Turn, worker: &WorkerId) {
         let mut later = vec![];
         for task in self.cluster.tasks_of(worker) {
-            let Some(record) = self.cluster.task(task).filter(|record| may_move(record)) else { continue };
-            let lease = self.lease_wait(turn.now, worker, record);
+            let Some(record) = self.cluster.task(task).filter(may_move) else { continue };
+            let lease = self.lease_wait(turn.now, worker, &record);
             match record.moves.and_then(|moves| wait_of(turn.now, moves)).max(lease) {
                 Some(wait) => later.push((wait, task)),
                 None => _ = self.leaving.due.insert(task),
@@ -108,7 +108,7 @@ impl Manager {
                 self.keep_exclusive(turn, task);
                 continue;
             }
-            match self.choose(turn.now, record, None) {
+            match self.choose(turn.now, &record, None) {
                 Ok(worker) => self.move_task(turn, task, &worker),
                 Err(no_worker) if !record.refusals.is_empty() && !no_worker.is_soon_decided() => {
                     self.give_up(turn, task, no_worker);
@@ -149,7 +149,7 @@ impl Manager {
         } else {
             format!("Exclusive: waits until {from} must have stopped it")
         };
-        let wait = self.lease_wait(turn.now, from, record);
+        let wait = self.lease_wait(turn.now, from, &record);
         if record.status().reason != reason {
             self.change(turn, Cause::WorkerLink, What::Waiting { task, reason });
         }
@@ -160,8 +160,8 @@ impl Manager {
     }
 
     /// The lost worker that has `task`, if it is to leave there.
-    fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, &TaskRecord)> {
-        let record = self.cluster.task(task).filter(|record| may_move(record))?;
+    fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, TaskRecord)> {
+        let record = self.cluster.task(task).filter(may_move)?;
         let worker = self.cluster.worker_of(task)?;
         let is_lost = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Lost);
         is_lost.then_some((worker, record))

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{Manager, Now, Place, Timer, Turn};
-use crate::cluster::{Cause, Refusal, TaskRecord, What, WorkerRecord};
+use crate::cluster::{Cause, Refusal, TaskRecord, TaskRow, What, WorkerRecord};
 use crate::scheduler::{NoWorker, Rejection, select_worker};
 use crate::task::{State, TaskId, TaskStatus, WorkerId};
 
@@ -45,7 +45,7 @@ impl Manager {
         task: TaskId,
         mut status: TaskStatus,
     ) {
-        if self.cluster.task(task).is_some_and(TaskRecord::is_stopping) {
+        if self.cluster.row(task).is_some_and(TaskRow::is_stopping) {
             status.state = State::Completed;
             STOPPED_BEFORE.clone_into(&mut status.reason);
         } else {
@@ -63,7 +63,7 @@ impl Manager {
 
     /// By its worker's answer to the start, the task is none for that worker.
     pub(super) fn not_taken(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, message: &str) {
-        let (state, reason) = if self.cluster.task(task).is_some_and(TaskRecord::is_stopping) {
+        let (state, reason) = if self.cluster.row(task).is_some_and(TaskRow::is_stopping) {
             (State::Completed, STOPPED_BEFORE.to_owned())
         } else {
             let refusal = Refusal { worker: worker.clone(), why: message.to_owned() };
@@ -87,7 +87,7 @@ impl Manager {
     ) -> Result<(), NoWorker> {
         let Some(record) = self.cluster.task(task) else { return Ok(()) };
         let generation = record.status().generation + 1;
-        let chosen = self.choose(turn.now, record, Some(&refusal));
+        let chosen = self.choose(turn.now, &record, Some(&refusal));
         let Refusal { worker, why } = refusal;
         let (to, reason) = match chosen {
             Ok(to) => {
@@ -112,7 +112,7 @@ impl Manager {
             return;
         }
         let reason = waiting(no_worker);
-        if self.cluster.task(task).is_some_and(|record| record.status().reason != reason) {
+        if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {
             self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
         }
         self.look_again(turn, task);
@@ -126,7 +126,7 @@ impl Manager {
     }
 
     fn look_again(&mut self, turn: &Turn, task: TaskId) {
-        let Some(queued) = self.cluster.task(task).and_then(|record| record.queued) else { return };
+        let Some(queued) = self.cluster.row(task).and_then(TaskRow::queued) else { return };
         let place = Place { position: queued.position, task };
         self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Retry(place));
     }

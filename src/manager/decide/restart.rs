@@ -42,7 +42,7 @@ impl Manager {
                     self.start_by_hand(turn, cause, task);
                     true
                 }
-                State::Pending if is_held_back(turn.now, record) => {
+                State::Pending if is_held_back(turn.now, &record) => {
                     self.start_by_hand(turn, cause, task);
                     true
                 }
@@ -56,7 +56,7 @@ impl Manager {
 
     /// False if that is under way already.
     fn stop_to_restart(&mut self, turn: &mut Turn, cause: Cause, task: TaskId) -> bool {
-        if self.cluster.task(task).is_none_or(|record| record.restart.is_some()) {
+        if self.cluster.row(task).is_none_or(|row| row.restart().is_some()) {
             return false;
         }
         self.change(turn, cause, What::RestartRequested { task });

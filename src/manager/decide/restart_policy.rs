@@ -107,7 +107,7 @@ impl Manager {
             return;
         }
         let (count, generation) = (status.restart_count.saturating_add(1), status.generation + 1);
-        let crashes = crashes_with_this_end(record);
+        let crashes = crashes_with_this_end(&record);
         let wait = jittered(restart_backoff(crashes.in_a_row), task, generation);
         let what = What::Restarting {
             task,

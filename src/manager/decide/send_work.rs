@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
 use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
-use crate::cluster::{Cause, TaskRecord, What};
+use crate::cluster::{Cause, TaskRecord, TaskRow, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// How long a task waits after its `attempts`-th dispatch in a row that did not arrive: half a second, doubled
@@ -28,11 +28,12 @@ impl Manager {
     pub(super) fn send_work(&mut self, turn: &mut Turn) {
         while let Some(place) = self.ready.pop_front() {
             let task = place.task;
-            let Some(record) = self.cluster.task(task) else { continue };
-            if record.queued.is_none_or(|queued| queued.position != place.position) {
+            let Some(row) = self.cluster.row(task) else { continue };
+            if row.queued().is_none_or(|queued| queued.position != place.position) {
                 continue;
             }
-            match self.choose(turn.now, record, None) {
+            let record = self.cluster.record(row);
+            match self.choose(turn.now, &record, None) {
                 Ok(worker) => self.schedule(turn, &worker, task),
                 Err(no_worker) if !record.refusals.is_empty() => {
                     self.wait_or_give_up(turn, task, no_worker);
@@ -56,7 +57,7 @@ impl Manager {
     pub(super) fn schedule(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
         let Some(record) = self.cluster.task(task) else { return };
         let moves = record.tried.as_ref().is_some_and(|tried| tried != worker);
-        let is_new = moves || must_be_new(record);
+        let is_new = moves || must_be_new(&record);
         let generation = record.status().generation + u32::from(is_new);
         self.change(turn, Cause::Scheduler, What::Scheduled { task, worker: worker.clone(), generation });
         self.send_start(turn, worker, task);
@@ -64,14 +65,14 @@ impl Manager {
 
     /// Sends the start of a task that is assigned to `worker`; again is harmless, the generation is the same.
     pub(super) fn send_start(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
-        let Some(record) = self.cluster.task(task) else { return };
+        let Some(row) = self.cluster.row(task) else { return };
         let status = TaskStatus {
             state: State::Scheduled,
-            generation: record.status().generation,
-            restart_count: record.status().restart_count,
+            generation: row.generation(),
+            restart_count: row.restart_count(),
             ..TaskStatus::default()
         };
-        let task = Task { id: task, spec: record.task.spec.clone(), status };
+        let task = Task { id: task, spec: row.whole_spec(), status };
         if task.spec.exclusive {
             self.renew_before_start(turn, worker);
         }
@@ -95,7 +96,7 @@ impl Manager {
 
     /// Lines a waiting task up: now, or after its backoff.
     pub(super) fn queue(&mut self, now: Now, task: TaskId) {
-        let Some(queued) = self.cluster.task(task).and_then(|record| record.queued) else { return };
+        let Some(queued) = self.cluster.row(task).and_then(TaskRow::queued) else { return };
         let place = Place { position: queued.position, task };
         match queued.retry_at {
             Some(at) if at > now.wall => {

@@ -116,7 +116,7 @@ impl Desk {
         self.give(Input::Stop { request: 2, cause: Cause::Command, tasks: vec![task] }).effects
     }
 
-    pub(super) fn task(&self, task: TaskId) -> &crate::cluster::TaskRecord {
+    pub(super) fn task(&self, task: TaskId) -> crate::cluster::TaskRecord {
         self.manager.cluster().task(task).unwrap()
     }
 
@@ -125,7 +125,7 @@ impl Desk {
     }
 
     pub(super) fn reason(&self, task: TaskId) -> &str {
-        &self.task(task).task.status.reason
+        self.manager.cluster().row(task).unwrap().reason()
     }
 
     fn health(&self, worker: &str) -> WorkerHealth {
