@@ -7,7 +7,7 @@ mod members;
 mod probe;
 mod watchdog;
 
-pub use handle::{ExecConnection, ManagerHandle, Watch};
+pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
 pub use members::join;
 
