@@ -78,6 +78,8 @@ impl From<RequestError> for CliError {
             RequestError::Invalid(_) | RequestError::UnknownTask(_) | RequestError::DifferentSpec(_) => {
                 Exit::Usage
             }
+            // As a task that could not be placed: later it may be.
+            RequestError::TooManyWaiting(_) => Exit::TaskFailed,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
                 Exit::Unreachable
             }

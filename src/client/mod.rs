@@ -6,7 +6,7 @@ mod manager;
 mod probe;
 mod watchdog;
 
-pub use handle::{ExecConnection, ManagerHandle, Watch};
+pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
 
 pub use crate::http::{ClientError, http_client};

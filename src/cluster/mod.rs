@@ -5,6 +5,7 @@ mod crashes;
 mod ended;
 mod event_db;
 mod feed;
+mod find;
 mod fold;
 mod moves;
 mod part;
@@ -17,12 +18,14 @@ use std::ops::RangeBounds;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use change::{Cause, Change, Revision, What};
 pub use crashes::Crashes;
 pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
 pub use event_db::EventDb;
-pub use feed::FeedItem;
+pub use feed::{FeedItem, Mark};
+pub use find::FindError;
 pub use moves::Moves;
 pub use part::{ClusterHead, Part, TaskEntry};
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
@@ -56,12 +59,13 @@ pub struct Cluster {
 }
 
 /// A row of the TaskDb.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskRecord {
     pub task: Task,
     /// The state that somebody wants: Running, or Completed once a stop was asked for.
     pub desired: State,
     /// The revision that brought it in: what "in order of submission" sorts by.
+    #[schema(value_type = u64)]
     pub submitted_at: Revision,
     pub submitted: Timestamp,
     /// When it last changed.
@@ -90,7 +94,7 @@ pub struct TaskRecord {
 }
 
 /// A worker that could not start a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     pub worker: WorkerId,
     /// In its own words: "image x:1 could not be pulled: ..."
@@ -153,9 +157,10 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// A place in `pending`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queued {
     /// Its key in `pending`.
+    #[schema(value_type = u64)]
     pub position: Revision,
     pub since: Timestamp,
     /// Not to be tried before this, after a failure.

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::task::WorkerId;
 
 /// A worker as the manager sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerRecord {
     pub id: WorkerId,
     pub health: WorkerHealth,
@@ -62,7 +63,7 @@ impl WorkerRecord {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerHealth {
     /// Never heard of since the manager's start.
@@ -86,7 +87,7 @@ impl WorkerHealth {
 }
 
 /// Which program answers there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Peer {
     Unknown,
@@ -97,7 +98,7 @@ pub enum Peer {
 }
 
 /// What a host has in all.
-#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Capacity {
     pub cpus: f64,
     pub memory_bytes: u64,

@@ -10,10 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
-use super::feed::FeedSender;
+use super::feed::{self, FeedSender};
 use super::link;
 use super::logs::{Place, WorkerPlace};
-use super::message::{FeedStream, Message, Reply};
+use super::message::{FeedStream, Message, Pages, Reply, Watched};
+use super::metrics::Metrics;
 use super::request::RequestError;
 use super::store::{Store, StoreError};
 use crate::cluster::Peer;
@@ -69,6 +70,7 @@ pub fn start(
     let cluster = store.load()?;
     let tracker = TaskTracker::new();
     let (sender, messages) = mpsc::channel(MESSAGES);
+    let metrics = Metrics::default();
     let driver = Driver {
         manager: Manager::new(cluster),
         clock: Clock(Instant::now()),
@@ -79,9 +81,11 @@ pub fn start(
         links: None,
         cancel: cancel.clone(),
         tracker: tracker.clone(),
+        pages: feed::Pages::default(),
+        metrics: metrics.clone(),
     };
     tracker.spawn(driver.run(messages, store));
-    Ok(Started { handle: super::Handle::new(sender), tracker })
+    Ok(Started { handle: super::Handle::new(sender, metrics), tracker })
 }
 
 /// Tells both times.
@@ -109,11 +113,13 @@ struct Driver {
     links: Option<CancellationToken>,
     cancel: CancellationToken,
     tracker: TaskTracker,
+    pages: feed::Pages,
+    metrics: Metrics,
 }
 
 impl Driver {
     async fn run(mut self, mut messages: mpsc::Receiver<Message>, store: Box<dyn Store>) {
-        let (committer, mut failures) = Committer::spawn(&self.tracker, store);
+        let (committer, mut failures) = Committer::spawn(&self.tracker, store, self.metrics.clone());
         let mut feed = self.begin(&committer).await;
         let mut turn = Vec::with_capacity(MESSAGES_A_TURN);
         let mut failed: Option<StoreFailure> = None;
@@ -172,6 +178,7 @@ impl Driver {
     /// Starts the manager on what was loaded: links to the workers, a feed for new watchers.
     async fn begin(&mut self, committer: &Committer) -> FeedSender {
         let feed = FeedSender::new();
+        self.pages = feed::Pages::default();
         let links = self.cancel.child_token();
         let mut outboxes = HashMap::new();
         let mut workers = Vec::new();
@@ -184,6 +191,7 @@ impl Driver {
                 self.sender.clone(),
                 feed.clone(),
                 links.clone(),
+                self.metrics.clone(),
             );
             outboxes.insert(worker.id.clone(), outbox);
             workers.push(ConfiguredWorker { id: worker.id.clone(), insecure: worker.insecure });
@@ -213,10 +221,27 @@ impl Driver {
                 Input::Forget { request: self.expect(reply), cause, worker }
             }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
-            Message::Watch(reply) => {
+            Message::Watch { since, reply } => {
+                let cluster = self.manager.cluster();
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
-                let _ = reply.send(Ok((self.manager.cluster().clone(), stream)));
+                let _ = reply.send(Ok(match since.and_then(|mark| cluster.since(mark)) {
+                    Some(missed) => Watched::Since(missed, stream),
+                    None => Watched::Anew(Box::new(cluster.clone()), stream),
+                }));
+                return;
+            }
+            Message::Pages { since, reply } => {
+                let cluster = self.manager.cluster();
+                let _ = reply.send(Ok(cluster.since(since).map(|missed| Pages {
+                    missed,
+                    revision: cluster.revision(),
+                    stream: Box::pin(self.pages.read(feed)),
+                })));
+                return;
+            }
+            Message::Read(question) => {
+                (question.0)(Ok(self.manager.cluster()));
                 return;
             }
             Message::Snapshot(reply) => {
@@ -232,6 +257,7 @@ impl Driver {
                 return;
             }
         };
+        self.metrics.input(&input);
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch);
     }
@@ -291,6 +317,7 @@ impl StoreFailure {
 
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
+    let out_of_order = || RequestError::OutOfOrder(why.to_owned());
     match message {
         Message::Submit { reply, .. }
         | Message::Stop { reply, .. }
@@ -299,9 +326,12 @@ fn refuse(message: Message, why: &str) {
         | Message::Recover { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
-        Message::Watch(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
-        Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
-        // The links are being taken down; who followed a task asks again.
+        // What is known may be ahead of what is stored, and would be taken back.
+        Message::Watch { reply, .. } => _ = reply.send(Err(out_of_order())),
+        Message::Pages { reply, .. } => _ = reply.send(Err(out_of_order())),
+        Message::Snapshot(reply) => _ = reply.send(Err(out_of_order())),
+        Message::Read(question) => (question.0)(Err(out_of_order())),
+        // The links are being taken down; who follows a task asks again.
         Message::Input(_) | Message::Places(..) | Message::Feed(_) => {}
     }
 }

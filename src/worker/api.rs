@@ -27,9 +27,12 @@ use super::{
     report_stream, stats,
 };
 use crate::{
-    http::{Access, Refusal, Routes},
+    http::{Access, Refusal, Routes, read_array},
     task::{State, TaskEvent, TaskId, parse_task_event},
 };
+
+/// Events in a request, far more than a manager sends at once.
+const MOST_AT_ONCE: usize = 10_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Api {
@@ -159,14 +162,13 @@ fn check(event: &TaskEvent) -> Result<(), String> {
 async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
     let body = body?;
     // The common case in one pass.
-    if let Ok(events) = serde_json::from_slice::<Vec<TaskEvent>>(&body)
+    if let Ok(events) = read_array::<TaskEvent>(&body, MOST_AT_ONCE)
         && events.iter().all(|event| check(event).is_ok())
     {
         let answers = api.ask(|answer| Command::Events(events, answer)).await?;
         return Ok(Json(answers).into_response());
     }
-    let raw: Vec<&RawValue> = serde_json::from_slice(&body)
-        .map_err(|error| Refusal::new(400, format!("expected a JSON array of TaskEvents: {error}")))?;
+    let raw: Vec<Box<RawValue>> = read_array(&body, MOST_AT_ONCE)?;
     let mut answers = Vec::with_capacity(raw.len());
     for event in raw {
         answers.push(match readable_event(event.get()) {

@@ -35,9 +35,11 @@
 mod support;
 
 mod alone;
+mod api;
 mod attach;
 mod containers;
 mod demo;
+mod floods;
 mod kill;
 mod stage;
 mod submit;
@@ -46,6 +48,8 @@ mod workers;
 fn main() {
     let tests = [
         alone::tests(),
+        api::tests(),
+        floods::tests(),
         attach::tests(),
         submit::tests(),
         containers::tests(),

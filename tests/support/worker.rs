@@ -38,7 +38,7 @@ impl TestWorker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let token = CancellationToken::new();
         let started = worker::start(config, runtime, listener, token.clone()).await.unwrap();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = cube_tui::client::http_client();
         let id = WorkerId::from(started.addr.to_string().as_str());
         let client = WorkerClient::new(http.clone(), &id);
         let guard = token.clone().drop_guard();

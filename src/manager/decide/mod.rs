@@ -27,6 +27,7 @@ use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Su
 use crate::cluster::{Capacity, Cause, Change, Cluster, Peer, Revision, What};
 use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
+pub use add_task::MOST_WAITING;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
 use collect::Kept;

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::decide::{Input, MOST_IN_FLIGHT, Wish};
 use super::feed::FeedSender;
 use super::message::Message;
+use super::metrics::Metrics;
 use crate::cluster::Peer;
 use crate::task::{Task, WorkerId};
 use crate::worker::WorkerClient;
@@ -36,6 +37,7 @@ struct Link {
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Link {
@@ -53,10 +55,11 @@ pub(super) fn spawn(
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
+    metrics: Metrics,
 ) -> mpsc::Sender<Parcel> {
     let (parcels, outbox) = mpsc::channel(OUTBOX);
     let (peer_sender, peer) = tokio::sync::watch::channel(Peer::Unknown);
-    let link = Link { worker, client, driver, feed, cancel };
+    let link = Link { worker, client, driver, feed, cancel, metrics };
     tracker.spawn(outbox::run(link.clone(), outbox, peer));
     tracker.spawn(reports::run(link, peer_sender));
     parcels

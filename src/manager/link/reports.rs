@@ -94,6 +94,7 @@ async fn stream(
                 continue;
             }
             Report::Sample(sample) => {
+                link.metrics.load(&worker, &sample);
                 link.feed.pass_by(FeedItem::Sample(WorkerSample { worker, sample }.into()));
                 continue;
             }
