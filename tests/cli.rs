@@ -80,10 +80,75 @@ fn no_engine_is_4_says_what_to_do_and_submits_nothing() {
 fn no_manager_is_4_and_125_for_a_run_that_waits() {
     let home = home();
     let parts = ["cannot reach the manager at http://localhost:0", "try `cube-tui --no-ui`"];
-    for line in ["ps", "stop web", "submit good.json", "submit good.json --wait", "run alpine"] {
+    for line in [
+        "ps",
+        "ps --watch",
+        "workers",
+        "events --follow",
+        "inspect web",
+        "top --once",
+        "restart web",
+        "forget w",
+        "stop web",
+        "submit good.json",
+        "submit good.json --wait",
+        "run alpine",
+    ] {
         assert_eq!(ends(home.path(), line, 4, &parts), "", "{line}");
     }
     ends(home.path(), "run alpine --wait", 125, &parts);
+}
+
+#[test]
+fn completions_are_scripts_that_their_shells_take_and_know_every_command() {
+    let home = home();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = ends(home.path(), &format!("completions {shell}"), 0, &[]);
+        for word in ["restart", "--insecure-worker", "inspect"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        fs::write(home.path().join(shell), script).expect("it is ours");
+    }
+    let bash = std::process::Command::new("bash").arg("-n").arg(home.path().join("bash")).output();
+    let bash = bash.expect("bash is everywhere that this runs");
+    assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
+}
+
+#[test]
+fn there_is_a_manual_page_and_one_for_each_command() {
+    let home = home();
+    let page = ends(home.path(), "man", 0, &[]);
+    for part in [".TH cube\\-tui 1", "Exit codes", "restart"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert_eq!(ends(home.path(), "man --dir pages", 0, &[]), "");
+    let pages: Vec<_> = fs::read_dir(home.path().join("pages"))
+        .expect("it was made")
+        .map(|page| page.expect("it can be listed").file_name().to_string_lossy().into_owned())
+        .collect();
+    for page in ["cube-tui.1", "cube-tui-ps.1", "cube-tui-restart.1"] {
+        assert!(pages.iter().any(|name| name == page), "{page} in {pages:?}");
+    }
+    assert!(!pages.iter().any(|name| name.contains("demo-task")), "{pages:?}");
+    ends(home.path(), "man --dir good.json", 2, &["cannot write the pages into good.json"]);
+}
+
+#[test]
+fn the_config_file_sets_defaults_and_a_wrong_one_is_2_with_its_line() {
+    let home = home();
+    let folder = home.path().join(".config/cube-tui");
+    fs::create_dir_all(&folder).expect("it is ours");
+    let config = |text: &str| fs::write(folder.join("config.toml"), text).expect("it is ours");
+    config("output = \"json\"\ndata_dir = \"kept-here\"\n");
+    let stdout = ends(home.path(), "--no-ui --submit good.json --wait", 4, &["nothing was submitted"]);
+    assert!(stdout.starts_with("{\"v\":1"), "{stdout}");
+    assert!(home.path().join("kept-here/cluster-id").exists(), "the store lives where the file says");
+    // The environment wins: there port 0 is asked for.
+    config("[manager]\nport = 5556\n");
+    ends(home.path(), "ps", 4, &["http://localhost:0"]);
+    config("color = true\ndata-dir = \"x\"\n");
+    ends(home.path(), "ps", 2, &["config.toml, line 2: unknown field `data-dir`", "^^^^^^^^"]);
+    ends(home.path(), "ps --help", 0, &[]);
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn main() {
         plain("the_form_says_what_is_wrong_and_submits_a_file", form_and_file),
         plain("without_a_terminal_the_dashboard_says_what_else_there_is", no_terminal),
         with_engine("a_task_from_the_form_runs_is_shown_and_is_stopped", submit_and_stop),
+        with_engine("logs_are_shown_and_a_command_gets_the_terminal_and_its_size", logs_and_exec),
         with_engine("containers_outlive_the_dashboard_and_the_next_one_shows_them", outlive),
         with_engine("a_dashboard_can_be_left_while_the_engine_is_away_or_hangs", engine_away),
         with_engine("a_demo_on_an_engine_that_is_left_at_once_leaves_no_image", demo_left_at_once),
@@ -360,6 +361,41 @@ async fn submit_and_stop(docker: Docker) {
     terminal.line(&["web", "Completed"]);
     assert_eq!(containers_with(&docker, &stage.label).await, [""; 0]);
     terminal.keys("q\r");
+    assert_eq!(terminal.ended(), 0);
+    terminal.is_given_back();
+}
+
+async fn logs_and_exec(docker: Docker) {
+    let stage = Stage::new(&docker, &support::docker_host()).await;
+    let mut terminal = stage.start();
+    terminal.shows(&["LIVE", "1/1 ready"]);
+    stage.submit(&mut terminal, "talks", "say 100000 100", "");
+    terminal.line(&["talks", "Running"]);
+    terminal.keys("l");
+    terminal.shows(&["logs talks", "FOLLOW", "out 3", "err 3"]);
+    terminal.keys("/err 2\r");
+    terminal.shows(&["SCROLLED", "1 of 1"]);
+    terminal.keys("\x1b");
+    terminal.until("the logs are closed", |screen| !screen.contents().contains("SCROLLED"));
+    // The image has no shell: the terminal comes back, and it is said.
+    terminal.keys("x");
+    terminal.shows(&["LIVE", "no /bin/sh"]);
+    terminal.is_taken();
+
+    let holder: serde_json::Value = serde_json::from_str(&stage.home.read("data/manager.lock")).unwrap();
+    let port = holder["api"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let mut exec = CommandBuilder::new("/bin/sh");
+    let line = format!("CUBE_MANAGER_PORT={port} exec {PROGRAM} exec -it talks -- /fixture size");
+    exec.args(["-c", &line]);
+    let mut other = Terminal::run(&stage.home, exec, (90, 30));
+    other.shows(&["size 90x30"]);
+    other.resize((70, 20));
+    other.shows(&["size 70x20"]);
+    // ^C is a key of the command's.
+    other.keys("\x03");
+    assert_eq!(other.ended(), 130);
+    other.is_given_back();
+    terminal.keys("q");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();
 }

@@ -8,8 +8,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use cube_tui::{
     task::{HealthCheck, Probe, State, Task, TaskSpec, Verdict},
-    worker::runtime::{Docker, Fake, Process, Runtime, Script},
+    worker::{
+        Frame, WorkerLog, frames,
+        runtime::{Docker, Exec, Fake, LogsQuery, OutputStream, Process, Runtime, Script},
+    },
 };
+use futures_util::StreamExt as _;
 use libtest_mimic::{Completion, Trial};
 use support::worker::{TestWorker, task};
 use support::{Image, block_on, remove_containers, with_engine};
@@ -21,6 +25,9 @@ fn main() {
             let runtime = Fake::default();
             runtime.script("exit0", Script { exit: Some(0), ..Script::default() });
             runtime.script("exit3", Script { exit: Some(3), ..Script::default() });
+            let says =
+                vec![(OutputStream::Stdout, "out 0".to_owned()), (OutputStream::Stderr, "err 0".to_owned())];
+            runtime.script("says", Script { exit: Some(0), says, ..Script::default() });
             let refuse = Some("image absent not found: fake".to_owned());
             runtime.script("absent", Script { refuse, ..Script::default() });
             let fail_probe = Some("it is sick".to_owned());
@@ -30,7 +37,7 @@ fn main() {
                 "well" | "sick" => checked(task(kind, kind, &[]), "tcp:8080".parse().unwrap()),
                 kind => task(kind, kind, &[]),
             };
-            contract(runtime, Uuid::new_v4(), make).await;
+            contract(runtime, Uuid::new_v4(), make, ["any", "3", ""]).await;
             Ok(Completion::Completed)
         })
         .map(drop)
@@ -40,7 +47,7 @@ fn main() {
             let program = support::fixture().to_str().unwrap().to_owned();
             let runtime = Process::new(BTreeMap::from([("fixture".to_owned(), vec![program.clone()])]));
             let failing = [program.as_str(), "exit", "3"];
-            contract(runtime, Uuid::new_v4(), |kind| kind_of("fixture", kind, "", failing)).await;
+            contract(runtime, Uuid::new_v4(), |kind| kind_of("fixture", kind, "", failing), failing).await;
             Ok(Completion::Completed)
         })
         .map(drop)
@@ -49,8 +56,8 @@ fn main() {
         let identity = Uuid::new_v4();
         let image = Image::build(&docker).await;
         let runtime = Docker::new(&support::docker_host(), Uuid::new_v4(), identity);
-        contract(runtime, identity, |kind| kind_of(&image.name, kind, "8080", ["/fixture", "exit", "3"]))
-            .await;
+        let failing = ["/fixture", "exit", "3"];
+        contract(runtime, identity, |kind| kind_of(&image.name, kind, "8080", failing), failing).await;
         remove_containers(&docker, &format!("cube.worker={identity}")).await;
         image.remove(&docker).await;
     });
@@ -69,6 +76,7 @@ fn kind_of(image: &str, kind: &str, port: &str, failing: [&str; 3]) -> Task {
     match kind {
         "sleep" => task(kind, image, &["sleep"]),
         "exit0" => task(kind, image, &["exit", "0"]),
+        "says" => task(kind, image, &["say", "1"]),
         "exit3" => task(kind, image, &["exit", "3"]),
         // The process runtime says in PORT where it shall listen.
         "well" => checked(task(kind, image, &["http", port]), "/health".parse().unwrap()),
@@ -83,7 +91,25 @@ fn kind_of(image: &str, kind: &str, port: &str, failing: [&str; 3]) -> Task {
     }
 }
 
-async fn contract(runtime: impl Runtime, identity: Uuid, make: impl Fn(&str) -> Task) {
+/// What the worker gives out, in the order of the streams: two streams are two pipes.
+async fn logs(worker: &TestWorker, task: &Task) -> Vec<(OutputStream, String)> {
+    let query = LogsQuery { follow: true, ..LogsQuery::default() };
+    let all: Vec<_> = worker.client.logs(task.id, query).await.unwrap().collect().await;
+    let all: Vec<WorkerLog> = all.into_iter().map(Result::unwrap).collect();
+    assert!(matches!(all.first(), Some(WorkerLog::Container { .. })), "{all:?}");
+    assert_eq!(all.last(), Some(&WorkerLog::End));
+    let mut lines: Vec<_> = all
+        .into_iter()
+        .filter_map(|log| match log {
+            WorkerLog::Line { stream, text, .. } => Some((stream, text)),
+            _ => None,
+        })
+        .collect();
+    lines.sort_by_key(|(stream, _)| *stream == OutputStream::Stderr);
+    lines
+}
+
+async fn contract(runtime: impl Runtime, identity: Uuid, make: impl Fn(&str) -> Task, failing: [&str; 3]) {
     let worker = TestWorker::start(runtime, identity).await;
 
     // A start runs; a repeat changes nothing.
@@ -127,6 +153,27 @@ async fn contract(runtime: impl Runtime, identity: Uuid, make: impl Fn(&str) -> 
     assert_eq!((bad.status.exit_code, bad.status.reason.as_str()), (Some(3), "exit code 3"));
     let absent = worker.until_state(absent.id, State::Failed).await;
     assert!(absent.status.reason.contains("image"), "{}", absent.status.reason);
+
+    // What it said is there after its end, and a command beside a task has its exit code.
+    let says = make("says");
+    worker.run(&says).await;
+    worker.until_state(says.id, State::Completed).await;
+    let lines = logs(&worker, &says).await;
+    assert_eq!(
+        lines,
+        [(OutputStream::Stdout, "out 0".to_owned()), (OutputStream::Stderr, "err 0".to_owned())]
+    );
+    let beside = make("sleep");
+    worker.run(&beside).await;
+    worker.until_state(beside.id, State::Running).await;
+    let failing = failing.map(str::to_owned).to_vec();
+    let exec = Exec { cmd: failing, stdin: true, ..Exec::default() };
+    let (mut reader, mut writer) = frames(worker.client.exec(beside.id, &exec).await.unwrap());
+    writer.send(&Frame::StdinEnd).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().unwrap(), Frame::Exit(3));
+    worker.stop_task(&beside).await;
+    let why = worker.client.exec(says.id, &exec).await.unwrap_err().to_string();
+    assert!(why.contains("is not running"), "{why}");
 
     // A stop that overtook its start wins.
     let late = make("sleep");

@@ -1,7 +1,6 @@
 //! `inspect`: all that the manager knows of tasks and workers, as JSON.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::answer::answer;
 use super::args::InspectArgs;
@@ -15,35 +14,35 @@ use crate::task::WorkerId;
 pub async fn inspect(args: &InspectArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
     let cluster = answer(manager, manager.snapshot()).await?;
     let mut printer = Printer::new(args.output.output);
+    let form = if printer.is_json() { serde_json::to_string } else { serde_json::to_string_pretty };
     let all = args.ids.iter().map(|id| known(&cluster, id)).collect::<Result<Vec<_>, _>>()?;
     for one in all {
-        let text = if printer.is_json() { one.to_string() } else { format!("{one:#}") };
-        printer.result(&escaped(&text))?;
+        // Plain values: there is nothing in them that JSON could not say.
+        printer.result(&escaped(&form(&one).unwrap_or_default()))?;
     }
     Ok(Exit::Done)
 }
 
 /// A worker is meant where no task is called so.
-fn known(cluster: &Cluster, text: &str) -> Result<Value, CliError> {
+fn known<'a>(cluster: &'a Cluster, text: &str) -> Result<Known<'a>, CliError> {
     let worker = cluster.worker(&WorkerId::from(text));
-    let known = match (task_id(cluster, text), worker) {
-        (Err(_), Some(worker)) => value(&of_worker(cluster, worker)),
-        (Err(error), None) => return Err(error),
-        (Ok(task), _) => match cluster.task(task) {
-            Some(record) => value(&of_task(cluster, record)),
-            None => Value::Null,
-        },
-    };
-    Ok(known)
-}
-
-/// Plain values: there is nothing in them that JSON could not say.
-fn value(known: &impl Serialize) -> Value {
-    serde_json::to_value(known).unwrap_or_default()
+    match (task_id(cluster, text).map(|task| cluster.task(task)), worker) {
+        (Ok(Some(record)), _) => Ok(of_task(cluster, record)),
+        (_, Some(worker)) => Ok(of_worker(cluster, worker)),
+        (Err(error), None) => Err(error),
+        (Ok(None), None) => Err(CliError::usage(format!("nothing is called {text:?}"))),
+    }
 }
 
 #[derive(Serialize)]
-struct Known<'a, T> {
+#[serde(untagged)]
+enum Record<'a> {
+    Task(&'a TaskRecord),
+    Worker(&'a WorkerRecord),
+}
+
+#[derive(Serialize)]
+struct Known<'a> {
     v: u8,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -51,7 +50,7 @@ struct Known<'a, T> {
     /// Where a task was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<&'a WorkerId>,
-    record: &'a T,
+    record: Record<'a>,
     /// The tasks that a worker has and that have not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     tasks: Option<Vec<crate::task::TaskId>>,
@@ -59,14 +58,14 @@ struct Known<'a, T> {
     history: Vec<&'a Change>,
 }
 
-fn of_task<'a>(cluster: &'a Cluster, record: &'a TaskRecord) -> Known<'a, TaskRecord> {
+fn of_task<'a>(cluster: &'a Cluster, record: &'a TaskRecord) -> Known<'a> {
     let task = record.task.id;
     let history = cluster.event_db().of_task(task).map(|change| &**change).collect();
-    let worker = cluster.worker_of(task);
+    let (worker, record) = (cluster.worker_of(task), Record::Task(record));
     Known { v: 1, kind: "task", revision: cluster.revision(), worker, record, tasks: None, history }
 }
 
-fn of_worker<'a>(cluster: &'a Cluster, record: &'a WorkerRecord) -> Known<'a, WorkerRecord> {
+fn of_worker<'a>(cluster: &'a Cluster, record: &'a WorkerRecord) -> Known<'a> {
     use crate::cluster::What;
     let is_its = |change: &&Change| matches!(&change.what, What::Worker { worker } if worker.id == record.id);
     let history = cluster.event_db().iter().map(|change| &**change).filter(is_its).collect();
@@ -74,7 +73,7 @@ fn of_worker<'a>(cluster: &'a Cluster, record: &'a WorkerRecord) -> Known<'a, Wo
         |task: &crate::task::TaskId| cluster.task(*task).is_some_and(|record| !record.state().has_ended());
     let mut tasks: Vec<_> = cluster.tasks_of(&record.id).filter(is_live).collect();
     tasks.sort_unstable();
-    let revision = cluster.revision();
+    let (revision, record) = (cluster.revision(), Record::Worker(record));
     Known { v: 1, kind: "worker", revision, worker: None, record, tasks: Some(tasks), history }
 }
 
@@ -93,11 +92,12 @@ mod tests {
         history.submit(id("11111111"), "web");
         history.schedule(id("11111111"));
         history.observe(id("11111111"), State::Running, None, "");
-        let task = known(&history.cluster, "web").unwrap();
+        let value = |text: &str| serde_json::to_value(known(&history.cluster, text).unwrap()).unwrap();
+        let task = value("web");
         assert_eq!((&task["type"], &task["worker"]), (&json!("task"), &json!("localhost:5555")));
         assert_eq!(task["history"].as_array().map(Vec::len), Some(3));
         assert_eq!(task["record"]["task"]["ID"], json!(id("11111111")));
-        let worker = known(&history.cluster, "localhost:5555").unwrap();
+        let worker = value("localhost:5555");
         assert_eq!((&worker["type"], &worker["tasks"]), (&json!("worker"), &json!([id("11111111")])));
         assert!(known(&history.cluster, "nobody").is_err());
     }

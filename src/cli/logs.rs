@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::args::{LogsArgs, Output, Since};
 use super::exit::{CliError, Exit};
@@ -48,8 +49,15 @@ pub async fn logs(args: &LogsArgs, manager: &ManagerHandle, color: bool) -> Resu
             printer.name(&cluster, &tasks);
         }
         let query = LogsQuery { follow: args.follow, since, tail: args.tail };
-        let items = manager.logs(tasks, query).await?;
-        printer.print(items).await?;
+        // The first time an error is the answer; later it is a connection that was cut.
+        let items = manager.logs(tasks.clone(), query).await?;
+        if let Err(error) = printer.print(items).await {
+            if error.exit != Exit::Unreachable {
+                return Err(error);
+            }
+            let query = LogsQuery { since: printer.after_last().or(since), tail: None, ..query };
+            printer.print_all(manager, tasks, query).await?;
+        }
         Ok(if printer.has_failed { Exit::Unreachable } else { Exit::Done })
     })
     .await
@@ -61,24 +69,7 @@ pub async fn print_until_end(
     task: TaskId,
     mut printer: LogPrinter,
 ) -> Result<(), CliError> {
-    let mut query = LogsQuery { follow: true, ..LogsQuery::default() };
-    let mut give_up = tokio::time::Instant::now() + GIVE_UP_AFTER;
-    loop {
-        let before = printer.last;
-        let printed = match manager.logs(vec![task], query).await {
-            Ok(items) => printer.print(items).await,
-            Err(error) => Err(error.into()),
-        };
-        let Err(error) = printed else { return Ok(()) };
-        if error.exit != Exit::Unreachable || tokio::time::Instant::now() > give_up {
-            return Err(error);
-        }
-        if printer.last != before {
-            give_up = tokio::time::Instant::now() + GIVE_UP_AFTER;
-        }
-        query.since = printer.last.and_then(|last| last.saturating_add(SignedDuration::from_nanos(1)).ok());
-        tokio::time::sleep(TRY_AGAIN_AFTER).await;
-    }
+    printer.print_all(manager, vec![task], LogsQuery { follow: true, ..LogsQuery::default() }).await
 }
 
 /// Where lines go, and how they look there.
@@ -169,6 +160,40 @@ impl LogPrinter {
             };
             self.names.insert(*task, prefix);
         }
+    }
+
+    /// Over cut connections: the manager restarts, or this was not read for so long that it was cut off.
+    async fn print_all(
+        &mut self,
+        manager: &ManagerHandle,
+        tasks: Vec<TaskId>,
+        mut query: LogsQuery,
+    ) -> Result<(), CliError> {
+        let mut give_up = Instant::now() + GIVE_UP_AFTER;
+        loop {
+            let before = self.last;
+            let printed = match manager.logs(tasks.clone(), query).await {
+                Ok(items) => self.print(items).await,
+                Err(error) => Err(error.into()),
+            };
+            let Err(error) = printed else { return Ok(()) };
+            if error.exit != Exit::Unreachable {
+                return Err(error);
+            }
+            if self.last != before {
+                give_up = Instant::now() + GIVE_UP_AFTER;
+            }
+            if Instant::now() > give_up {
+                return Err(error);
+            }
+            query.since = self.after_last().or(query.since);
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        }
+    }
+
+    /// From when on everything is new.
+    fn after_last(&self) -> Option<Timestamp> {
+        self.last.and_then(|last| last.saturating_add(SignedDuration::from_nanos(1)).ok())
     }
 
     async fn print(&mut self, items: LogItems) -> Result<(), CliError> {

@@ -106,8 +106,9 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
     });
     match config {
         Ok((command, config)) => {
-            let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-            Ok((cli, config))
+            let matches = command.try_get_matches();
+            let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+            Ok((cli.unwrap_or_else(|error| refuse(&error)), config))
         }
         Err(error) => {
             // Help is given all the same.
@@ -115,6 +116,18 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
             Err(error)
         }
     }
+}
+
+/// Ends with what is wrong with the arguments, which is said with them: they may hold what a terminal would obey.
+fn refuse(error: &clap::Error) -> ! {
+    let words = error.render().to_string();
+    if words.lines().any(|line| line.contains(crate::task::is_unprintable)) {
+        for line in words.lines() {
+            eprintln!("{}", line::printable(line));
+        }
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {

@@ -82,16 +82,8 @@ impl ManagerClient {
 
     /// What tasks say; see [`crate::manager::Handle::logs`].
     pub async fn logs(&self, tasks: &[TaskId], query: LogsQuery) -> Result<LogItems, RequestError> {
-        let mut url = format!("{}/v1/logs?follow={}", self.base, query.follow);
-        for task in tasks {
-            url += &format!("&task={task}");
-        }
-        if let Some(since) = query.since {
-            url += &format!("&since={since}");
-        }
-        if let Some(tail) = query.tail {
-            url += &format!("&tail={tail}");
-        }
+        let tasks: Vec<String> = tasks.iter().map(|task| format!("task={task}")).collect();
+        let url = format!("{}/v1/logs?{}&{}", self.base, query.in_url(), tasks.join("&"));
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.http.get(url).send()).await;
         let response = answer.map_err(|_| self.unreachable("no answer in time"))?;
         let response = response.map_err(|error| self.error(error.into()))?;

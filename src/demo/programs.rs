@@ -1,5 +1,6 @@
 //! What the demo's tasks do, inside their containers. Knows nothing of a cluster.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the batch job works, and how long it takes the other one to crash.
 const WORK: Duration = Duration::from_secs(8);
+const STEPS: u32 = 8;
 const UNTIL_CRASH: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,11 +45,17 @@ pub async fn run(program: Program, port: u16, greeting: String) -> std::io::Resu
         match program {
             Program::Hello => hello(port, greeting).await,
             Program::Batch => {
-                tokio::time::sleep(WORK).await;
+                for step in 1..=STEPS {
+                    tokio::time::sleep(WORK / STEPS).await;
+                    say(&format!("step {step} of {STEPS} is done"));
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Program::Crash => {
+                say("starting; this is not going to end well");
                 tokio::time::sleep(UNTIL_CRASH).await;
+                // Whoever reads it may have gone; that is no other way to crash.
+                let _ = writeln!(std::io::stderr(), "\x1b[31mfatal:\x1b[0m out of luck");
                 Ok(ExitCode::from(3))
             }
         }
@@ -58,8 +66,18 @@ pub async fn run(program: Program, port: u16, greeting: String) -> std::io::Resu
     }
 }
 
+/// For whoever reads the logs; nobody need.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 async fn hello(port: u16, greeting: String) -> std::io::Result<ExitCode> {
     let listener = TcpListener::bind(("0.0.0.0", port)).await?;
-    axum::serve(listener, Router::new().route("/", get(move || async move { greeting + "\n" }))).await?;
+    say(&format!("listening on port {port}"));
+    let answer = move || async move {
+        say("GET / 200");
+        greeting + "\n"
+    };
+    axum::serve(listener, Router::new().route("/", get(answer))).await?;
     Ok(ExitCode::SUCCESS)
 }

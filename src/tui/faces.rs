@@ -6,7 +6,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::event::Event;
-use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press};
+use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press, say};
 use super::model::{Model, OwnManager, Title};
 use super::update::update;
 use super::view::draw;
@@ -155,6 +155,36 @@ fn sick(model: &mut Model) {
         }
         feed(model, running);
     }
+}
+
+#[test]
+fn logs() {
+    for (name, keys) in [
+        ("follow", ""),
+        ("scrolled", "kkkkkk"),
+        ("search", "/error<Enter>N"),
+        ("typing", "/err"),
+        ("wrap", "WT"),
+        ("range", "2"),
+    ] {
+        check(&format!("logs_{name}"), |width, height| {
+            let mut model = busy(width, height);
+            press(&mut model, "  l");
+            say(&mut model, 60);
+            press(&mut model, keys);
+            if name == "scrolled" {
+                say(&mut model, 3);
+            }
+            model
+        });
+    }
+    check("logs_cut", |width, height| {
+        let mut model = busy(width, height);
+        press(&mut model, "l");
+        let reason = "cannot reach the manager at 127.0.0.1:5556 (refused)".into();
+        update(&mut model, Event::LogsCut { request: 1, reason });
+        model
+    });
 }
 
 #[test]

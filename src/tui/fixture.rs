@@ -16,6 +16,8 @@ use super::model::{Model, Title};
 use super::picture::{Format, render_once};
 use super::theme::Theme;
 use super::update::update;
+use crate::manager::logs::{LogItem, TaskLine};
+use crate::worker::runtime::OutputStream;
 
 /// 2026-11-24T12:00:00Z.
 pub(super) fn start() -> Timestamp {
@@ -295,6 +297,34 @@ pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Action> {
         actions.extend(update(model, Event::Key(KeyEvent::new(code, modifiers))));
     }
     actions
+}
+
+/// The two tasks of the logs say so many lines, with all that may be in them.
+pub(super) fn say(model: &mut Model, lines: u64) {
+    let line = |number: u64| {
+        let (task, name) = if number.is_multiple_of(2) { (1, "api-1") } else { (2, "api-2") };
+        let text = match number % 7 {
+            0 => format!("\x1b[31mERROR\x1b[0m pool exhausted \x1b]52;c;eA==\x07after {number} requests"),
+            3 => format!("GET /cart/{number} 200 {}", "a long line that goes on and on ".repeat(6)),
+            5 => format!("注文 {number} を処理しました\tok"),
+            _ => format!("GET /cart/{number} 200 12ms"),
+        };
+        LogItem::Line(TaskLine {
+            task: task_id(task),
+            name: name.into(),
+            time: start() + SignedDuration::from_secs(i64::try_from(number).unwrap()),
+            stream: if number.is_multiple_of(7) { OutputStream::Stderr } else { OutputStream::Stdout },
+            text,
+        })
+    };
+    let mut items: Vec<LogItem> = (0..lines).map(line).collect();
+    items.push(LogItem::Note {
+        task: task_id(1),
+        name: "api-1".into(),
+        text: "started again on worker-2:5555".into(),
+    });
+    let request = model.log_requests;
+    update(model, Event::Logs { request, items });
 }
 
 /// What the screen shows, as text.

@@ -162,7 +162,7 @@ impl Logs {
     }
 
     /// The lines from the newest back.
-    pub(super) fn from_newest(&self) -> impl Iterator<Item = (usize, &Entry)> {
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = (usize, &Entry)> {
         let end = self.end();
         self.entries.iter().rev().enumerate().map(move |(index, entry)| (end - 1 - index, entry))
     }
@@ -236,7 +236,7 @@ mod tests {
         }
         assert_eq!((logs.gone(), logs.end()), (10, KEPT_LINES + 10));
         assert_eq!(logs.from(0).next().unwrap().0, 10);
-        assert_eq!(logs.from_newest().next().unwrap().0, KEPT_LINES + 9);
+        assert_eq!(logs.newest_first().next().unwrap().0, KEPT_LINES + 9);
         assert_eq!(logs.hits(), (None, 100));
         assert_eq!(logs.from(KEPT_LINES * 2).count(), 0);
     }

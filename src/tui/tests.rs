@@ -8,13 +8,13 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::event::{Action, Event};
 use super::fixture::{
-    Log, at, busy, busy_log, crash_looping, empty, feed, loading, many, press, screen, start, task_id,
+    Log, at, busy, busy_log, crash_looping, empty, feed, loading, many, press, say, screen, start, task_id,
 };
 use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
 use crate::cluster::{Cause, FeedItem, What, WorkerHealth};
-use crate::manager::request::{RequestError, Stopping, Submitted};
+use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
 use crate::task::{RestartPolicy, State};
 
 fn selected(model: &Model) -> String {
@@ -65,6 +65,72 @@ fn digits_tab_and_arrows_change_the_pane() {
         press(&mut model, keys);
         assert_eq!(model.focus, expected, "{keys}");
     }
+}
+
+#[test]
+fn logs_are_of_the_marked_tasks_or_of_this_one_and_end_with_the_overlay() {
+    let mut model = busy(80, 24);
+    let actions = press(&mut model, "jl");
+    let [Action::ReadLogs { request: 1, tasks, query }] = actions.as_slice() else { panic!("{actions:?}") };
+    assert_eq!((tasks.as_slice(), query.follow, query.since), ([task_id(2)].as_slice(), true, None));
+    assert_eq!(press(&mut model, "<Esc>"), [Action::EndLogs]);
+    let actions = press(&mut model, "g  l");
+    let [Action::ReadLogs { request: 2, tasks, .. }] = actions.as_slice() else { panic!("{actions:?}") };
+    assert_eq!(tasks, &[task_id(1), task_id(2)]);
+    // A range asks again, and what the request before brings is passed over.
+    let actions = press(&mut model, "2");
+    let [Action::ReadLogs { request: 3, query, .. }] = actions.as_slice() else { panic!("{actions:?}") };
+    assert_eq!(query.since, Some(model.now - SignedDuration::from_mins(5)));
+    update(&mut model, Event::LogsCut { request: 2, reason: "old".into() });
+    assert!(!screen(&model).contains("old"));
+}
+
+#[test]
+fn following_stops_where_somebody_scrolls_up_and_goes_on_at_the_end() {
+    let mut model = busy(80, 24);
+    press(&mut model, "l");
+    say(&mut model, 100);
+    assert!(screen(&model).contains("FOLLOW") && screen(&model).contains("/cart/99"));
+    press(&mut model, "kk");
+    let before = screen(&model);
+    assert!(before.contains("SCROLLED"));
+    say(&mut model, 50);
+    let after = screen(&model);
+    let lines = |text: &str| text.lines().skip(1).take(18).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&before), lines(&after));
+    assert!(after.contains("+51 new, End follows"), "{after}");
+    press(&mut model, "<C-d><C-d><C-d><C-d><C-d><C-d><C-d><C-d>");
+    assert!(screen(&model).contains("FOLLOW"));
+    press(&mut model, "g");
+    assert!(screen(&model).contains("/cart/1 "));
+    press(&mut model, "G");
+    assert!(screen(&model).contains("FOLLOW") && screen(&model).contains("/cart/48"));
+}
+
+#[test]
+fn what_is_looked_for_is_gone_to_and_a_copy_has_no_control_bytes() {
+    let mut model = busy(80, 24);
+    press(&mut model, "l");
+    say(&mut model, 200);
+    press(&mut model, "/error<Enter>");
+    assert!(screen(&model).contains("29 of 29"), "{}", screen(&model));
+    press(&mut model, "n");
+    assert!(screen(&model).contains("1 of 29") && screen(&model).contains("▸12:00:00 ERROR"));
+    let actions = press(&mut model, "y");
+    let [Action::Copy(text)] = actions.as_slice() else { panic!("{actions:?}") };
+    assert!(text.starts_with("12:00:00 ERROR pool exhausted after 0 requests\n"), "{text}");
+    press(&mut model, "/nothing<Enter>n");
+    assert!(screen(&model).contains("not found"));
+}
+
+#[test]
+fn a_shell_needs_a_running_task() {
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "x"), [Action::Shell(task_id(1))]);
+    assert_eq!(press(&mut model, "/etl-8<Enter>x"), []);
+    assert!(screen(&model).contains("a shell needs a running container"));
+    update(&mut model, Event::ShellEnded(Ok(127)));
+    assert!(screen(&model).contains("no /bin/sh"));
 }
 
 #[test]
@@ -258,6 +324,32 @@ fn a_second_stop_sends_the_first_which_was_confirmed() {
     let mut model = busy(80, 24);
     assert_eq!(press(&mut model, "SyjSy"), [Action::Stop(vec![task_id(1)])]);
     assert_eq!(press(&mut model, "<Enter>"), [Action::Stop(vec![task_id(2)])]);
+}
+
+#[test]
+fn a_restart_of_what_runs_is_asked_about_and_one_of_what_ended_is_not() {
+    let restart = |number| Action::Restart(vec![task_id(number)]);
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "R"), []);
+    let text = screen(&model);
+    assert!(text.contains("restart 1 task?") && text.contains("[ Restart 1 ]"), "{text}");
+    assert_eq!(press(&mut model, "<Enter>"), [], "Cancel is the default");
+    assert_eq!(press(&mut model, "Ry"), [restart(1)]);
+    assert_eq!(press(&mut model, "jjR"), [restart(3)], "cache-1 has completed");
+    assert!(model.overlay.is_none());
+    press(&mut model, "g  ");
+    assert_eq!(press(&mut model, "R<Tab><Enter>"), [Action::Restart(vec![task_id(1), task_id(2)])]);
+    assert!(model.marks.is_empty());
+    let outcome = |is_new| Restarted { task: task_id(1), is_new, state: State::Running };
+    let cases = [
+        (Ok(vec![outcome(true)]), "restarting api-1"),
+        (Ok(vec![outcome(false)]), "waits for a worker and for nothing else"),
+        (Err(RequestError::UnknownTask(task_id(1))), "not restarted: no task"),
+    ];
+    for (result, expected) in cases {
+        update(&mut model, Event::Restarted(result));
+        assert!(screen(&model).contains(expected), "{expected}");
+    }
 }
 
 #[test]

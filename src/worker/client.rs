@@ -74,13 +74,7 @@ impl WorkerClient {
         task: TaskId,
         query: LogsQuery,
     ) -> Result<impl Stream<Item = Result<WorkerLog, ClientError>> + Send + use<>, ClientError> {
-        let mut url = format!("{}/v1/tasks/{task}/logs?follow={}", self.base, query.follow);
-        if let Some(since) = query.since {
-            url += &format!("&since={since}");
-        }
-        if let Some(tail) = query.tail {
-            url += &format!("&tail={tail}");
-        }
+        let url = format!("{}/v1/tasks/{task}/logs?{}", self.base, query.in_url());
         // The deadline is for the answer to begin; the engine may have to be asked for it.
         let request = self.http.get(url).send();
         let response = tokio::time::timeout(ENGINE_WITHIN, request).await.map_err(|_| no_answer())??;

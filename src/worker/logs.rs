@@ -52,7 +52,8 @@ pub(super) async fn get_logs(
 ) -> Result<Response, Refusal> {
     let (task, Query(query)) = (task_id(id)?, query?);
     let newest = api.newest_container(task).await?;
-    let lines = api.containers.logs(newest.container.clone(), query).await.map_err(refused)?;
+    let lines =
+        api.containers.logs(newest.container.clone(), query).await.map_err(|error| refused(&error))?;
     let first = WorkerLog::Container { generation: newest.generation, container: newest.container };
     let lines = lines.map(|line| match line {
         Ok(line) => line.into(),
@@ -84,8 +85,8 @@ fn joined(all: impl Stream<Item = WorkerLog> + Send) -> impl Stream<Item = serde
     })
 }
 
-pub(super) fn refused(error: RuntimeError) -> Refusal {
-    let status = match &error {
+pub(super) fn refused(error: &RuntimeError) -> Refusal {
+    let status = match error {
         RuntimeError::ImageMissing(_) | RuntimeError::Refused(_) => 409,
         RuntimeError::Unreachable(_) => 503,
     };

@@ -37,10 +37,12 @@ mod support;
 mod alone;
 mod api;
 mod attach;
+mod commands;
 mod containers;
 mod demo;
 mod floods;
 mod kill;
+mod logs;
 mod stage;
 mod submit;
 mod workers;
@@ -51,9 +53,11 @@ fn main() {
         api::tests(),
         floods::tests(),
         attach::tests(),
+        commands::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
+        logs::tests(),
         workers::tests(),
         demo::tests(),
     ];

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::task::Poll;
 
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::merge::{Merge, Next};
-use super::task_logs::TaskLogs;
+use super::task_logs::{Said, TaskLogs};
 use super::{LogItem, LogItems, Place};
 use crate::cluster::FeedItem;
 use crate::manager::Handle;
@@ -21,9 +21,12 @@ use crate::worker::runtime::LogsQuery;
 /// Lines on the way from a reader: enough to hand many over at once.
 const ON_THE_WAY: usize = 256;
 
+/// Older than this when it came, a line was not written just now.
+const OLD: SignedDuration = SignedDuration::from_secs(2);
+
 struct Merged {
     merge: Merge<Timestamp, LogItem>,
-    readers: Vec<mpsc::Receiver<LogItem>>,
+    readers: Vec<mpsc::Receiver<Said>>,
     /// The time of each stream's last line, which what has no time of its own stands behind.
     times: Vec<Timestamp>,
     /// Ended when this is dropped: nobody reads any more.
@@ -98,11 +101,14 @@ impl Merged {
             for (index, reader) in self.readers.iter_mut().enumerate() {
                 while self.merge.has_room(index) {
                     match reader.poll_recv(context) {
-                        Poll::Ready(Some(item)) => {
+                        Poll::Ready(Some(Said::Opened)) => self.merge.opened(index, Instant::now()),
+                        Poll::Ready(Some(Said::Item(item))) => {
                             if let LogItem::Line(line) = &item {
                                 self.times[index] = line.time;
                             }
-                            self.merge.push(index, self.times[index], Instant::now(), item);
+                            let time = self.times[index];
+                            let is_old = Timestamp::now().duration_since(time) > OLD;
+                            self.merge.push(index, time, Instant::now(), is_old, item);
                         }
                         Poll::Ready(None) => self.merge.ended(index),
                         Poll::Pending => break,

@@ -23,6 +23,13 @@ const SETTLED_AFTER: Duration = Duration::from_millis(100);
 /// A task that has ended says nothing more: what can't be had of it within some seconds is given up.
 const TRIES_AFTER_THE_END: u32 = 10;
 
+/// What a reader hands on.
+pub(super) enum Said {
+    /// Its container was found: what there is comes now.
+    Opened,
+    Item(LogItem),
+}
+
 /// One task's part of the stream.
 pub(super) struct TaskLogs {
     pub(super) task: TaskId,
@@ -30,7 +37,7 @@ pub(super) struct TaskLogs {
     /// Kept up by the feed; without one (nobody follows) it stays as it is.
     pub(super) place: watch::Receiver<Option<Place>>,
     /// Lines that wait here hold up the worker.
-    pub(super) items: mpsc::Sender<LogItem>,
+    pub(super) items: mpsc::Sender<Said>,
     /// The last line's time, and whose it was.
     last: Option<(u32, Timestamp)>,
     /// The last generation whose container was read.
@@ -62,7 +69,7 @@ impl TaskLogs {
         task: TaskId,
         query: LogsQuery,
         place: watch::Receiver<Option<Place>>,
-        items: mpsc::Sender<LogItem>,
+        items: mpsc::Sender<Said>,
     ) -> Self {
         Self { task, query, place, items, last: None, generation: None, told: String::new(), tries: 0 }
     }
@@ -79,6 +86,13 @@ impl TaskLogs {
                 None => Read::Nothing("it waits for a worker and has said nothing yet".to_owned()),
             };
             if !self.query.follow {
+                // A reader that paused for long was cut off at the worker: it goes on where it was.
+                if matches!(read, Read::Broken(_)) && self.last.is_some() && self.tries < TRIES_AFTER_THE_END
+                {
+                    self.tries += 1;
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
                 match read {
                     Read::Whole | Read::Unread => {}
                     Read::Nothing(why) if !place.is_over && self.generation.is_none() => {
@@ -188,7 +202,15 @@ impl TaskLogs {
             };
             match log {
                 Some(Ok(WorkerLog::Container { generation, .. })) => {
+                    // A later container is on its way, and this one was read before.
+                    if generation < place.generation && self.last.is_some_and(|(last, _)| last == generation)
+                    {
+                        return Read::Nothing(String::new());
+                    }
                     of = generation;
+                    if self.items.send(Said::Opened).await.is_err() {
+                        return Read::Unread;
+                    }
                     let before = self.generation.replace(generation);
                     if before.is_some_and(|before| before < generation) {
                         self.note(place, format!("started again on {}", worker.id)).await;
@@ -196,13 +218,13 @@ impl TaskLogs {
                         self.note(place, "it goes on".to_owned()).await;
                     }
                     self.told.clear();
-                    self.tries = 0;
                 }
                 Some(Ok(WorkerLog::Line { time, stream, text })) => {
                     self.last = Some((of, time));
+                    self.tries = 0;
                     let line =
                         TaskLine { task: self.task, name: Arc::clone(&place.name), time, stream, text };
-                    if self.items.send(LogItem::Line(line)).await.is_err() {
+                    if self.items.send(Said::Item(LogItem::Line(line))).await.is_err() {
                         return Read::Unread;
                     }
                 }
@@ -217,12 +239,12 @@ impl TaskLogs {
     async fn note(&self, place: &Place, text: String) {
         let note = LogItem::Note { task: self.task, name: Arc::clone(&place.name), text };
         // Nobody reads any more: that is noticed at the next line.
-        let _ = self.items.send(note).await;
+        let _ = self.items.send(Said::Item(note)).await;
     }
 
     async fn fail(&self, name: &str, text: &str) {
         let name = if name.is_empty() { self.task.short() } else { name.to_owned() };
         let failed = LogItem::Failed { task: self.task, name: name.into(), text: text.to_owned() };
-        let _ = self.items.send(failed).await;
+        let _ = self.items.send(Said::Item(failed)).await;
     }
 }

@@ -135,7 +135,7 @@ fn first_of_newest(model: &Model, logs: &Logs, area: Rect) -> usize {
     let (room, cells) = (usize::from(inside.height).max(1), usize::from(inside.width));
     let mut taken = 0;
     let mut first = logs.end();
-    for (number, entry) in logs.from_newest() {
+    for (number, entry) in logs.newest_first() {
         taken += rows(model, logs, number, entry, cells).len();
         if taken > room && first < logs.end() {
             break;

@@ -46,7 +46,9 @@ fn ask(model: &mut Model, actions: &mut Vec<Action>) {
 pub(super) fn came(model: &mut Model, request: u64, items: Vec<LogItem>) {
     let Some(Overlay::Logs(logs)) = &mut model.overlay else { return };
     if logs.request == request {
-        items.into_iter().for_each(|item| logs.take(item));
+        for item in items {
+            logs.take(item);
+        }
         model.needs_draw = true;
     }
 }
@@ -156,7 +158,7 @@ pub(super) fn shell(model: &mut Model, task: Option<TaskId>, actions: &mut Vec<A
     match model.cluster.task(task).map(crate::cluster::TaskRecord::state) {
         Some(State::Running) => actions.push(Action::Shell(task)),
         Some(state) => {
-            model.say(format!("{} is {state}: a shell needs a running container", model.name_of(task)))
+            model.say(format!("{} is {state}: a shell needs a running container", model.name_of(task)));
         }
         None => {}
     }

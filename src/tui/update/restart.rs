@@ -53,7 +53,7 @@ pub(super) fn answered(model: &mut Model, result: Result<Vec<Restarted>, Request
                 ([one], 0) => model.say(format!("restarting {}", model.name_of(one.task))),
                 (new, 0) => model.say(format!("restarting {}", count(new.len(), "task"))),
                 (new, same) => {
-                    model.say(format!("restarting {}; {same} only wait", count(new.len(), "task")))
+                    model.say(format!("restarting {}; {same} only wait", count(new.len(), "task")));
                 }
             }
         }

@@ -28,7 +28,7 @@ pub struct Script {
     /// Pulls fail with this.
     pub refuse_pull: Option<String>,
     /// Says this when it starts, a line each.
-    pub says: Vec<String>,
+    pub says: Vec<(OutputStream, String)>,
     /// Probes fail with this.
     pub fail_probe: Option<String>,
 }
@@ -180,9 +180,9 @@ impl Engine {
             started: None,
         };
         self.containers.insert(container.clone(), found);
-        for text in script.says {
+        for (stream, text) in script.says {
             let output = self.outputs.entry(container.clone()).or_default();
-            output.push(Timestamp::now(), OutputStream::Stdout, text.into());
+            output.push(Timestamp::now(), stream, text.into());
         }
         Ok((Started { container, was_there: false }, exit))
     }

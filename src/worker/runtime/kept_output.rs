@@ -27,7 +27,7 @@ pub(super) struct KeptOutput {
 
 #[derive(Debug, Default)]
 struct Lines {
-    lines: VecDeque<LogLine>,
+    all: VecDeque<LogLine>,
     bytes: usize,
     /// How many were let go before the first that is there.
     gone: usize,
@@ -47,9 +47,9 @@ impl KeptOutput {
     pub(super) fn push(&self, time: Timestamp, stream: OutputStream, bytes: Bytes) {
         let mut lines = self.lines();
         lines.bytes += bytes.len();
-        lines.lines.push_back(LogLine { time, stream, bytes });
-        while lines.bytes > KEPT_BYTES || lines.lines.len() > KEPT_LINES {
-            let Some(oldest) = lines.lines.pop_front() else { break };
+        lines.all.push_back(LogLine { time, stream, bytes });
+        while lines.bytes > KEPT_BYTES || lines.all.len() > KEPT_LINES {
+            let Some(oldest) = lines.all.pop_front() else { break };
             lines.bytes -= oldest.bytes.len();
             lines.gone += 1;
         }
@@ -65,7 +65,7 @@ impl KeptOutput {
     pub(super) fn read(&self, query: LogsQuery) -> LogLines {
         let next = {
             let lines = self.lines();
-            let end = lines.gone + lines.lines.len();
+            let end = lines.gone + lines.all.len();
             query.tail.map_or(0, |tail| end.saturating_sub(tail))
         };
         let reader = Reader { lines: Arc::clone(&self.lines), is_open: self.is_open.subscribe(), next };
@@ -98,7 +98,7 @@ impl Reader {
             {
                 let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
                 let at = self.next.saturating_sub(lines.gone);
-                if let Some(line) = lines.lines.get(at) {
+                if let Some(line) = lines.all.get(at) {
                     self.next = lines.gone + at + 1;
                     return Some(line.clone());
                 }

@@ -26,6 +26,15 @@ pub struct LogsQuery {
     pub tail: Option<usize>,
 }
 
+impl LogsQuery {
+    /// As both APIs take it: `follow=true&since=2026-11-24T07:00:00Z&tail=3`.
+    pub(crate) fn in_url(self) -> String {
+        let since = self.since.map(|since| format!("&since={since}")).unwrap_or_default();
+        let tail = self.tail.map(|tail| format!("&tail={tail}")).unwrap_or_default();
+        format!("follow={}{since}{tail}", self.follow)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {

@@ -47,6 +47,8 @@ pub(super) struct Prober {
 }
 
 fn client() -> reqwest::Client {
+    // Fails where it was done before; a worker alone may be the first to need it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         // Where it points to is not what was asked about.

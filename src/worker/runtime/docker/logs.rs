@@ -1,12 +1,14 @@
 //! What a container said, from the engine: one frame of the engine's is a line or a part of one, with its time.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Docker;
 use crate::worker::runtime::{LogLine, LogLines, LogsQuery, OutputStream, RuntimeError, output::LineCutter};
@@ -20,21 +22,62 @@ impl Docker {
         if query.follow {
             client = client.with_timeout(FIRST_LINE_WITHIN);
         }
-        let host = self.host.clone();
-        let mut lines = Lines { since: query.since, ..Lines::default() };
-        let ended = stream::once(std::future::ready(None));
-        let frames = client.logs(container, Some(options(query))).map(Some).chain(ended);
-        Ok(frames
-            .flat_map(move |frame| {
-                let mut found = Vec::new();
-                match frame {
-                    Some(Ok(frame)) => lines.frame(frame, &mut found),
-                    Some(Err(error)) => found.push(Err(super::failure::failed(&host, error))),
-                    None => lines.finish(&mut found),
+        let reader = Reader {
+            host: self.host.clone(),
+            frames: client.logs(container, Some(options(query))).boxed(),
+            lines: Lines { since: query.since, ..Lines::default() },
+            found: VecDeque::new(),
+            again: query.follow.then(|| (client, container.to_owned(), query)),
+            is_over: false,
+        };
+        let lines = stream::unfold(reader, |mut reader| async move {
+            let line = reader.next().await?;
+            Some((line, reader))
+        });
+        Ok(lines.boxed())
+    }
+}
+
+struct Reader {
+    host: String,
+    frames: BoxStream<'static, Result<LogOutput, bollard::errors::Error>>,
+    lines: Lines,
+    found: VecDeque<Result<LogLine, RuntimeError>>,
+    /// An engine's follow may end with its container and yet without the last that it said (seen with Docker 20.10):
+    /// after its end the rest is asked for.
+    again: Option<(bollard::Docker, String, LogsQuery)>,
+    is_over: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<LogLine, RuntimeError>> {
+        loop {
+            if let Some(line) = self.found.pop_front() {
+                return Some(line);
+            }
+            if self.is_over {
+                return None;
+            }
+            match self.frames.next().await {
+                Some(Ok(frame)) => self.lines.frame(frame, &mut self.found),
+                Some(Err(error)) => {
+                    self.found.push_back(Err(super::failure::failed(&self.host, error)));
+                    self.is_over = true;
                 }
-                stream::iter(found)
-            })
-            .boxed())
+                None => self.ended(),
+            }
+        }
+    }
+
+    fn ended(&mut self) {
+        let Some((client, container, query)) = self.again.take() else {
+            self.lines.finish(&mut self.found);
+            self.is_over = true;
+            return;
+        };
+        let query = LogsQuery { follow: false, ..self.lines.after(query) };
+        self.lines.since = query.since;
+        self.frames = client.logs(&container, Some(options(query))).boxed();
     }
 }
 
@@ -62,7 +105,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn frame(&mut self, frame: LogOutput, found: &mut Vec<Result<LogLine, RuntimeError>>) {
+    /// What is asked for after the lines that were read.
+    fn after(&self, query: LogsQuery) -> LogsQuery {
+        if self.last == Timestamp::default() {
+            return query;
+        }
+        let since = self.last.saturating_add(SignedDuration::from_nanos(1)).ok();
+        LogsQuery { since, tail: None, ..query }
+    }
+
+    fn frame(&mut self, frame: LogOutput, found: &mut VecDeque<Result<LogLine, RuntimeError>>) {
         let stream = match &frame {
             LogOutput::StdErr { .. } => OutputStream::Stderr,
             LogOutput::StdOut { .. } | LogOutput::StdIn { .. } | LogOutput::Console { .. } => {
@@ -72,7 +124,7 @@ impl Lines {
         let frame = frame.into_bytes();
         let (time, text) = split_time(&frame);
         let time = time.unwrap_or(self.last);
-        self.last = time;
+        self.last = self.last.max(time);
         let since = self.since;
         let cutter = match stream {
             OutputStream::Stdout => &mut self.stdout,
@@ -81,7 +133,7 @@ impl Lines {
         cutter.push(time, text, |time, bytes| found.extend(wanted(since, time, stream, bytes).map(Ok)));
     }
 
-    fn finish(&mut self, found: &mut Vec<Result<LogLine, RuntimeError>>) {
+    fn finish(&mut self, found: &mut VecDeque<Result<LogLine, RuntimeError>>) {
         let streams =
             [(OutputStream::Stdout, self.stdout.finish()), (OutputStream::Stderr, self.stderr.finish())];
         for (stream, rest) in streams {
@@ -110,12 +162,12 @@ fn split_time(frame: &[u8]) -> (Option<Timestamp>, &[u8]) {
 mod tests {
     use bollard::container::LogOutput;
 
-    use super::{Lines, OutputStream};
+    use super::{Lines, OutputStream, VecDeque};
 
     #[test]
     fn frames_become_lines_with_their_time_and_what_is_older_is_left_out() {
         let mut lines = Lines { since: "2026-11-24T07:00:00.5Z".parse().ok(), ..Lines::default() };
-        let mut found = Vec::new();
+        let mut found = VecDeque::new();
         let out = |text: &'static str| LogOutput::StdOut { message: text.into() };
         let err = |text: &'static str| LogOutput::StdErr { message: text.into() };
         for frame in [
