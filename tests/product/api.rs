@@ -8,7 +8,7 @@ use std::time::Duration;
 use cube_tui::client::{ManagerClient, Resume, http_client};
 use cube_tui::cluster::{Cluster, FeedItem};
 use futures_util::StreamExt as _;
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Trial};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -37,8 +37,11 @@ where
     R: Future<Output = ()>,
 {
     Trial::test(name, move || {
-        block_on(test());
-        Ok(())
+        let run = block_on(async {
+            test().await;
+            Ok(Completion::Completed)
+        });
+        run.map(|_| ())
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cube_tui::client::http_client;
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Trial};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -32,8 +32,11 @@ where
     R: Future<Output = ()>,
 {
     Trial::test(name, move || {
-        block_on(test());
-        Ok(())
+        let run = block_on(async {
+            test().await;
+            Ok(Completion::Completed)
+        });
+        run.map(|_| ())
     })
 }
 
@@ -234,7 +237,7 @@ async fn slow_connections() {
                     read = stream.read_buf(&mut answer) => {
                         if read.unwrap_or(0) == 0 { break }
                     }
-                    () = tokio::time::sleep(Duration::from_secs(1)) => _ = stream.write_all(b"x").await,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => { let _ = stream.write_all(b"x").await; }
                 }
             }
             (number, String::from_utf8_lossy(&answer).into_owned())
