@@ -16,7 +16,8 @@ pub fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
 
 /// The program's page to stdout, or a page for it and each command into a folder.
 pub fn man(args: &ManArgs) -> Result<Exit, CliError> {
-    let mut command = Cli::command();
+    // The pages of `help` would only repeat the others.
+    let mut command = Cli::command().disable_help_subcommand(true);
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;

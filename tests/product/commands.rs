@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use cube_tui::task::{State, is_unprintable};
+use axum::{Json, Router, http::StatusCode, routing::get};
+use cube_tui::task::{State, TaskId, is_unprintable};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::stage::{Stage, trial};
 use super::support::{
@@ -141,33 +143,43 @@ fn assert_harmless(line: &str, text: &str) {
     assert!(raw.is_empty(), "{line}: {raw:?} in {text:?}");
 }
 
+/// A worker of the book that has a task of such a name, and refuses any other with such words.
+async fn evil_worker(task: Uuid) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let task = json!({
+        "ID": task, "ContainerID": EVIL, "Name": EVIL, "State": 2, "Image": EVIL, "Env": [format!("A={EVIL}")],
+        "RestartCount": 0,
+    });
+    let refusal = || async {
+        (StatusCode::BAD_REQUEST, Json(json!({"HTTPStatusCode": 400, "Message": format!("no: {EVIL}")})))
+    };
+    let list = json!([task]);
+    let router =
+        Router::new().route("/tasks", get(move || std::future::ready(Json(list.clone()))).post(refusal));
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, serving)
+}
+
 async fn names() {
     let home = Home::without_engine();
-    let mut node = home.start("--no-ui --no-local-worker --data-dir data");
-    wait_for("it listens", PATIENCE, || {
-        std::future::ready(node.stdout().contains("listening").then_some(()))
+    let id = Uuid::new_v4();
+    let (worker, serving) = evil_worker(id).await;
+    let mut node = home.start(&format!("--no-ui --no-local-worker --data-dir data --worker {worker}"));
+    let port = wait_for("it listens", PATIENCE, || {
+        let said = node.stdout();
+        let port = said.lines().find_map(|line| line.split_once("manager localhost:")?.1.parse::<u16>().ok());
+        std::future::ready(port)
     })
     .await;
-    let port: u16 = node
-        .stdout()
-        .split_whitespace()
-        .rev()
-        .find_map(|word| word.rsplit(':').next()?.parse().ok())
-        .unwrap();
     let manager = super::support::process::Manager::at(port);
-    // The book's route takes what the commands would refuse.
-    let task = json!({
-        "Name": EVIL, "Image": format!("i{EVIL}"), "Env": [format!("A={EVIL}")], "Labels": {"a": EVIL},
-        "ExposedPorts": {}, "RestartPolicy": "",
-    });
-    let event = json!({"State": 2, "Task": task});
-    let answer = reqwest::Client::new().post(manager.url("/tasks")).json(&event).send().await.unwrap();
-    let cluster = manager.cluster().await;
-    let Some(record) = cluster.task_db().next() else {
-        panic!("not taken: {} {}", answer.status(), answer.text().await.unwrap());
-    };
-    assert_eq!(record.task.spec.name, EVIL);
-    let id = record.task.id;
+    // The only ways in: the doors for people refuse such names.
+    let recovered = on(&home, port, "recover --data-dir data").expect(0, &[]);
+    assert!(recovered.stdout.contains("1 task taken over"), "{}", recovered.stdout);
+    assert_harmless("recover", &recovered.stdout);
+    assert_eq!(manager.cluster().await.task(TaskId(id)).unwrap().task.spec.name, EVIL);
+    let other = manager.submit(&json!({"Name": "other", "Image": "alpine"})).await;
+    manager.until("it is refused", PATIENCE, other, |record| record.status().reason.contains(EVIL)).await;
     let mut outputs = Vec::new();
     for line in [
         "ps",
@@ -179,10 +191,13 @@ async fn names() {
         &format!("inspect {id} --output json"),
         &format!("restart {id}"),
         "top --once",
+        &format!("logs {id}"),
+        "logs other",
+        &format!("exec {id} -- true"),
         &format!("stop {id}"),
         &format!("restart {id} --output json"),
-        &format!("stop {id} --wait --output json"),
-        &format!("stop {id} --wait"),
+        &format!("stop {id} --wait --timeout 1s --output json"),
+        &format!("stop {id} --wait --timeout 1s"),
         &format!("stop {EVIL}"),
         &format!("inspect {EVIL}"),
         &format!("forget {EVIL}"),
@@ -205,6 +220,7 @@ async fn names() {
     watch.end(Signal::INT).await;
     assert_harmless("ps --watch", &watch.stdout());
     node.end(Signal::TERM).await;
+    serving.abort();
     assert!(node.stdout().contains("evil"), "{}", node.stdout());
     assert_harmless("--no-ui", &node.stdout());
 }
