@@ -74,7 +74,7 @@ async fn run(watchers: usize, together: usize, per_second: u32, requests: usize)
     }
     // What is on its way to the watchers is part of it.
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let used = cpu_time(manager.child.id()) - cpu;
+    let used = cpu_time(manager.child.id()).saturating_sub(cpu);
     let changes = manager.revision(&http).await - before;
     drop(manager);
     let mut least = usize::MAX;

@@ -96,8 +96,8 @@ impl Pages {
         }
         BroadcastStream::new(receiver)
             .take_while(|page| std::future::ready(page.is_ok()))
-            .filter_map(|page| std::future::ready(page.ok()))
             .take_until(feed.cut.clone().cancelled_owned())
+            .filter_map(|page| std::future::ready(page.ok()))
     }
 }
 

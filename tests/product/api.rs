@@ -102,7 +102,6 @@ async fn cuts() {
                     told.push(change.revision);
                     mirror.apply(&change);
                 }
-                Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(_)) | None) => {
                     cuts += 1;
                     break;
@@ -114,7 +113,7 @@ async fn cuts() {
                 {
                     break 'all;
                 }
-                Err(_) => {}
+                Ok(Some(Ok(_))) | Err(_) => {}
             }
         }
     }
