@@ -60,7 +60,7 @@ fn life(cluster: &mut Cluster, number: u32, worker: &WorkerId) {
     if number.is_multiple_of(3) && !has_ended {
         return;
     }
-    fold(cluster, What::Scheduled { task: id, worker: worker.clone(), generation: 0 });
+    fold(cluster, What::scheduled(id, worker.clone(), 0));
     if number % 3 == 1 && !has_ended {
         return;
     }

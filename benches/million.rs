@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cube_tui::cluster::{Capacity, Cause, Change, Peer};
+use cube_tui::cluster::{Capacity, Cause, Change, Facts, Peer};
 use cube_tui::manager::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, SendOutcome};
 use cube_tui::manager::store::{RedbStore, Store};
 use cube_tui::task::{Task, TaskEvent, TaskId, TaskSpec, WorkerId};
@@ -123,6 +123,7 @@ impl Run {
             capacity: Capacity { cpus: 64.0, memory_bytes: 256 << 30, disk_bytes: 1 << 40 },
             runtime_problem: String::new(),
             allows: None,
+            facts: Facts::default(),
         };
         self.take(self.workers.iter().map(up).collect());
         self.start = Instant::now();

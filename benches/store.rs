@@ -99,7 +99,7 @@ impl Life {
         let worker = self.worker.clone();
         self.waiting = vec![
             What::Submitted { event: EventId::random(), task },
-            What::Scheduled { task: id, worker, generation: 0 },
+            What::scheduled(id, worker, 0),
             What::Observed { task: id, status: status.clone() },
         ];
         if self.ends == Ends::Mixed && self.tasks > ENDED {

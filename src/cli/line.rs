@@ -6,7 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::print::escaped;
-use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerRecord};
+use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerHealth, WorkerRecord};
 use crate::task::{HostPort, State, Task, is_unprintable};
 
 /// A line of output. Its JSON is a promise to scripts: `v` grows only when a field changes its meaning.
@@ -105,7 +105,11 @@ impl<'a> Line<'a> {
     ) -> Self {
         let (state, reason) = if worker.runtime_problem.is_empty() {
             let notice = worker.notice().filter(|_| worker.reason.is_empty()).map(Cow::Owned);
-            (worker.health.name(), notice.or(unless_empty(&worker.reason).map(Cow::Borrowed)))
+            let state = match worker.availability.name() {
+                word if worker.health == WorkerHealth::Ready && !word.is_empty() => word,
+                _ => worker.health.name(),
+            };
+            (state, notice.or(unless_empty(&worker.reason).map(Cow::Borrowed)))
         } else {
             ("runtime unhealthy", Some(Cow::Borrowed(&*worker.runtime_problem)))
         };

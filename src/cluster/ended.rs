@@ -67,7 +67,7 @@ mod tests {
                 0 => {
                     What::Submitted { event: EventId::default(), task: Task { id: task, ..Task::default() } }
                 }
-                1 => What::Scheduled { task, worker: WorkerId::from("a"), generation: 3 },
+                1 => What::scheduled(task, WorkerId::from("a"), 3),
                 2 => What::Observed {
                     task,
                     status: TaskStatus { state, generation: 3, ..TaskStatus::default() },

@@ -23,11 +23,11 @@ impl Cluster {
         let now = change.time;
         match &change.what {
             What::Submitted { task, .. } => self.submitted(change.revision, now, task),
-            What::Scheduled { task, worker, generation } => {
+            What::Scheduled { task, worker, generation, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
             }
-            What::Moved { task, from: _, worker, generation, reason } => {
+            What::Moved { task, worker, generation, reason, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
                 self.update(*task, now, |record| {
@@ -39,7 +39,7 @@ impl Cluster {
                     }
                 });
             }
-            What::Refused { task, worker, why, to, generation, reason } => {
+            What::Refused { task, worker, why, to, generation, reason, .. } => {
                 let refusal = Refusal { worker: worker.clone(), why: why.clone() };
                 self.refused(change.revision, now, *task, refusal, to.as_ref(), *generation);
                 self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
@@ -110,6 +110,7 @@ impl Cluster {
             What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
             What::Collected { tasks } => self.collected(tasks),
             What::Worker { worker } => self.worker_changed(worker),
+            What::Settings { settings } => self.settings = *settings,
             What::Forgotten { worker } => self.forgotten(worker),
         }
     }
@@ -186,6 +187,8 @@ impl Cluster {
         } else {
             self.worker_index.insert(worker.id.clone(), self.workers.len());
             self.workers.push(worker.clone());
+            // Tasks may have been sent there before its record came.
+            self.reserved.push(self.count_reserved(&worker.id));
         }
     }
 
@@ -193,6 +196,7 @@ impl Cluster {
     fn forgotten(&mut self, worker: &WorkerId) {
         let Some(index) = self.worker_index.remove(worker) else { return };
         self.workers.remove(index);
+        self.reserved.remove(index);
         for place in self.worker_index.values_mut().filter(|place| **place > index) {
             *place -= 1;
         }
@@ -207,17 +211,25 @@ impl Cluster {
         let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
         // The spec may be named like another task's: it does not change.
         let mut record = row.record(Arc::clone(row.spec()), &self.worker_task_map);
-        self.counts[usize::from(record.state().number())] -= 1;
-        if record.state().has_ended() {
+        let before = record.state();
+        self.counts[usize::from(before.number())] -= 1;
+        if before.has_ended() {
             self.ended.remove(&(record.changed, task));
         }
         change(&mut record);
         record.changed = now;
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
+        let after = record.state();
+        self.counts[usize::from(after.number())] += 1;
+        if after.has_ended() {
             self.ended.insert((now, task));
         }
         row.set(record, &mut self.worker_task_map);
+        if before.has_ended() != after.has_ended()
+            && let Some(seat) = row.worker
+            && let Some(&place) = self.worker_index.get(self.worker_task_map.name(seat))
+        {
+            self.reserved[place].count(row.spec(), !after.has_ended());
+        }
     }
 
     /// Adds a row as it was folded elsewhere; it must not be here yet.
@@ -274,9 +286,11 @@ impl Cluster {
         let Some(row) = self.task_db.at_mut(slot) else { return };
         row.worker = Some(seat);
         row.place = self.worker_task_map.add(seat, slot);
+        self.count_there(task, true);
     }
 
     pub(super) fn unassign(&mut self, task: TaskId) {
+        self.count_there(task, false);
         let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
         let Some(seat) = row.worker.take() else { return };
         let place = row.place;

@@ -10,8 +10,11 @@ mod find;
 mod fold;
 mod moves;
 mod part;
+mod placement;
+mod reserved;
 mod row;
 mod sample;
+mod settings;
 mod snapshot;
 mod specs;
 mod task_db;
@@ -33,11 +36,16 @@ pub use feed::{FeedItem, Mark};
 pub use find::FindError;
 pub use moves::Moves;
 pub use part::{ClusterHead, Part, TaskEntry};
+pub use placement::{Placement, RejectedBy, RunnerUp, Term};
+pub use reserved::{Reserved, Resources, label_set};
 pub use row::TaskRow;
 pub use sample::{Progress, Sample, TaskUse, WorkerSample};
+pub use settings::{Overcommit, SchedulerName, Settings};
 pub use snapshot::Snapshot;
 pub use task_record::{Queued, Refusal, TaskRecord};
-pub use worker_record::{Capacity, Joined, Peer, WorkerHealth, WorkerRecord};
+pub use worker_record::{
+    Availability, Capacity, Facts, Joined, OWN_LABELS, Peer, WorkerHealth, WorkerRecord,
+};
 
 use crate::task::{State, TaskId, WorkerId};
 use specs::Specs;
@@ -59,6 +67,9 @@ pub struct Cluster {
     workers: Vec<WorkerRecord>,
     /// Where in `workers` an id stands.
     worker_index: HashMap<WorkerId, usize>,
+    /// What the living tasks of each worker take there, in the order of `workers`.
+    reserved: Vec<Reserved>,
+    settings: Settings,
     worker_task_map: WorkerTaskMap,
     last_worker: Option<usize>,
     counts: [usize; 5],
@@ -132,6 +143,16 @@ impl Cluster {
 
     pub fn worker(&self, id: &WorkerId) -> Option<&WorkerRecord> {
         self.worker_index.get(id).map(|&index| &self.workers[index])
+    }
+
+    /// Where a worker stands in [`Self::workers`].
+    pub fn place_of(&self, id: &WorkerId) -> Option<usize> {
+        self.worker_index.get(id).copied()
+    }
+
+    /// How workers are selected.
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     /// The worker that `select_worker` chose last, as its place in [`Self::workers`].

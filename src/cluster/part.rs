@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Cluster, Revision, TaskRecord, TaskRow, WorkerRecord};
+use super::{Change, Cluster, Revision, Settings, TaskRecord, TaskRow, WorkerRecord};
 use crate::task::{TaskId, WorkerId};
 
 /// A task's row and where it was sent: all that the fold of a Change about this task looks at.
@@ -18,7 +18,7 @@ pub struct TaskEntry {
 
 /// What a Cluster holds beside its tasks and workers. A field that is added here later has to have a default: old
 /// stores are without it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClusterHead {
     /// The last Change folded in.
     pub revision: Revision,
@@ -26,6 +26,8 @@ pub struct ClusterHead {
     /// What a new task begins with: more than any collected one had.
     #[serde(default)]
     pub first_generation: u32,
+    #[serde(default)]
+    pub settings: Settings,
 }
 
 /// Some tasks, and all workers.
@@ -35,8 +37,8 @@ pub struct Part(Cluster);
 impl Part {
     /// A part without tasks. The workers are in the order of their appearance.
     pub fn new(head: ClusterHead, workers: &[WorkerRecord]) -> Self {
-        let ClusterHead { revision, last_worker, first_generation } = head;
-        let mut cluster = Cluster { revision, last_worker, first_generation, ..Cluster::default() };
+        let ClusterHead { revision, last_worker, first_generation, settings } = head;
+        let mut cluster = Cluster { revision, settings, last_worker, first_generation, ..Cluster::default() };
         for worker in workers {
             cluster.worker_changed(worker);
         }
@@ -80,8 +82,8 @@ impl Part {
     }
 
     pub fn head(&self) -> ClusterHead {
-        let Cluster { revision, last_worker, first_generation, .. } = self.0;
-        ClusterHead { revision, last_worker, first_generation }
+        let Cluster { revision, last_worker, first_generation, settings, .. } = self.0;
+        ClusterHead { revision, last_worker, first_generation, settings }
     }
 
     /// In the order of their appearance.

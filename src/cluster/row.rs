@@ -219,6 +219,11 @@ impl TaskRow {
         }
     }
 
+    /// Whether some worker could not start it, since it last ran or was restarted.
+    pub fn was_refused(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.refusals.is_empty())
+    }
+
     pub fn state(&self) -> State {
         self.state
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use super::{Change, Cluster, Revision, Settings, TaskRecord, WorkerRecord};
 use crate::task::{TaskId, WorkerId};
 
 /// Everything a Cluster holds, at one revision.
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub last_worker: Option<usize>,
     #[serde(default)]
     pub first_generation: u32,
+    #[serde(default)]
+    pub settings: Settings,
     /// The recent Changes, the oldest first.
     pub events: Vec<Arc<Change>>,
 }
@@ -39,6 +41,7 @@ impl From<&Cluster> for Snapshot {
                 .collect(),
             last_worker: cluster.last_worker,
             first_generation: cluster.first_generation,
+            settings: cluster.settings,
             events: cluster.event_db.iter().cloned().collect(),
         }
     }
@@ -50,6 +53,7 @@ impl From<Snapshot> for Cluster {
             revision: snapshot.revision,
             last_worker: snapshot.last_worker,
             first_generation: snapshot.first_generation,
+            settings: snapshot.settings,
             ..Self::default()
         };
         for worker in &snapshot.workers {

@@ -15,7 +15,7 @@ use super::link::{self, Parcel};
 use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Pages, Reply, Watched};
 use super::metrics::Metrics;
-use super::request::RequestError;
+use super::request::{RequestError, Scheduling, WorkerWish};
 use super::store::{Store, StoreError};
 use super::workers::Workers;
 use crate::cluster::{Joined, Peer};
@@ -247,6 +247,17 @@ impl Driver {
                 Input::Forget { request: self.expect(reply), cause, worker }
             }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
+            Message::SetAvailability { wish: WorkerWish { worker, wish }, cause, reply } => {
+                Input::SetAvailability { request: self.expect(reply), cause, worker, wish }
+            }
+            Message::SetScheduling { scheduling: Scheduling { scheduler, overcommit }, cause, reply } => {
+                let request = Some(self.expect(reply));
+                Input::SetScheduling { request, cause, scheduler, overcommit }
+            }
+            Message::Explain { spec, task, reply } => {
+                let _ = reply.send(self.manager.explain(self.clock.now(), &spec, task));
+                return;
+            }
             Message::Joined { worker, joined, cause, reply } => {
                 Input::WorkerJoined { request: self.expect(reply), cause, worker, joined }
             }
@@ -356,6 +367,8 @@ fn refuse(message: Message, why: &str) {
         | Message::Restart { reply, .. }
         | Message::Forget { reply, .. }
         | Message::Recover { reply, .. }
+        | Message::SetAvailability { reply, .. }
+        | Message::SetScheduling { reply, .. }
         | Message::Joined { reply, .. }
         | Message::Left { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
@@ -367,6 +380,7 @@ fn refuse(message: Message, why: &str) {
         | Message::Pages { .. }
         | Message::Read(_)
         | Message::Places(..)
+        | Message::Explain { .. }
         | Message::Feed(_) => {}
     }
 }

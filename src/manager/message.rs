@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 use super::decide::{Answer, Input};
 use super::feed::Page;
 use super::logs::Place;
-use super::request::RequestError;
+use super::request::{RequestError, Scheduling, WorkerWish};
 use crate::cluster::{Cause, Change, Cluster, FeedItem, Joined, Mark, Revision};
-use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::scheduler::Explanation;
+use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -40,6 +41,21 @@ pub(super) enum Message {
     Recover {
         cause: Cause,
         reply: Reply,
+    },
+    SetAvailability {
+        wish: WorkerWish,
+        cause: Cause,
+        reply: Reply,
+    },
+    SetScheduling {
+        scheduling: Scheduling,
+        cause: Cause,
+        reply: Reply,
+    },
+    Explain {
+        spec: Arc<TaskSpec>,
+        task: Option<TaskId>,
+        reply: oneshot::Sender<Explanation>,
     },
     Joined {
         worker: WorkerId,

@@ -4,7 +4,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::cluster::{Cluster, FeedItem};
+use crate::cluster::{Cluster, FeedItem, Overcommit, SchedulerName};
 use crate::task::{State, Task, TaskId, WorkerId};
 
 /// What became of one submitted event.
@@ -24,6 +24,47 @@ pub struct Stopping {
     /// False: it had ended before, and nothing changed.
     pub is_new: bool,
     pub state: State,
+}
+
+/// What somebody wants of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "wish")]
+pub enum AvailabilityWish {
+    /// New work again.
+    Uncordon,
+    /// No new work.
+    Cordon,
+    /// No new work, and what runs there moves off.
+    Drain {
+        /// Gives up after so many seconds; without it, never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_s: Option<u64>,
+    },
+}
+
+/// A wish about one worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerWish {
+    pub worker: WorkerId,
+    #[serde(flatten)]
+    pub wish: AvailabilityWish,
+}
+
+/// The wish is noted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Drained {
+    pub worker: WorkerId,
+    /// Tasks that live there now.
+    pub left: usize,
+}
+
+/// How workers are to be selected; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Scheduling {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overcommit: Option<Overcommit>,
 }
 
 /// What became of a restart by hand.
@@ -100,6 +141,9 @@ pub enum RequestError {
     /// No such task (HTTP 404).
     #[error("no task {0} here; `cube-tui ps` lists what there is")]
     UnknownTask(TaskId),
+    /// No such worker (HTTP 404).
+    #[error("no worker {0} here; the workers pane and `cube-tui workers` list what there is")]
+    UnknownWorker(WorkerId),
     /// A task with this id is there with another spec (HTTP 409).
     #[error(
         "task {0} was submitted before with a different spec; give this one another ID or leave the ID out"
@@ -139,9 +183,11 @@ impl RequestError {
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::NotAuthorised(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => {
-                false
-            }
+            Self::Invalid(_)
+            | Self::NotAuthorised(_)
+            | Self::UnknownTask(_)
+            | Self::UnknownWorker(_)
+            | Self::DifferentSpec(_) => false,
             Self::TooManyWaiting(_) | Self::Store(_) | Self::OutOfOrder(_) | Self::Unreachable(_) => true,
         }
     }

@@ -106,7 +106,7 @@ mod tests {
         let time = jiff::Timestamp::UNIX_EPOCH;
         let mut cluster = Cluster::default();
         cluster.apply(&Arc::new(Change { revision: 1, time, cause: Cause::Api, what }));
-        let what = What::Scheduled { task: id, worker: WorkerId::from("worker-3"), generation: 0 };
+        let what = What::scheduled(id, WorkerId::from("worker-3"), 0);
         cluster.apply(&Arc::new(Change { revision: 2, time, cause: Cause::Api, what }));
         let record = cluster.row(id).unwrap();
         let cases = [

@@ -125,9 +125,13 @@ pub(super) struct FilterInput {
 
 #[derive(Clone, Debug)]
 pub(super) enum Overlay {
-    Help { scroll: usize },
+    Help {
+        scroll: usize,
+    },
     Detail(Detail),
     Confirm(Confirm),
+    /// What is to become of a worker.
+    Cordon(WorkerId),
     Quit(QuitQuestion),
     Form(Box<SubmitForm>),
     Logs(Box<Logs>),

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::cluster::{Sample, TaskRow, WorkerRecord};
+use crate::cluster::{Sample, SchedulerName, TaskRow, WorkerRecord};
 use crate::task::State;
 
 use super::clean::width;
@@ -141,6 +141,11 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (word, tone) = health(model);
     row.text(word, tone).skip(2);
     row.text(&format!("workers {} ready", ready_of_all(model)), Tone::Plain).skip(3);
+    // The one that everybody begins with needs no word.
+    let scheduler = model.cluster.settings().scheduler;
+    if scheduler != SchedulerName::default() {
+        row.text(scheduler.name(), Tone::Accent).skip(3);
+    }
     row.text(&format!("tasks {}:", model.tasks.total()), Tone::Strong).skip(2);
     counts(model, true, &mut row);
 

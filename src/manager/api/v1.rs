@@ -12,9 +12,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::openapi::Refusals;
-use crate::cluster::{Cause, Snapshot};
+use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
-use crate::manager::request::{Forgotten, Recovered, Restarted, Stopping, Submitted};
+use crate::manager::request::{
+    Drained, Forgotten, Recovered, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+};
 use crate::task::{ErrorBody, TaskEvent, TaskId, WorkerId};
 
 /// Events in a request: some ten megabytes of tasks, and a second of work.
@@ -162,6 +164,53 @@ pub(super) async fn recover(
 ) -> Result<Json<Recovered>, Refusal> {
     let Query(asking) = asking?;
     Ok(Json(api.handle.recover(asking.cause).await?))
+}
+
+/// Cordons, drains or takes back a worker
+#[utoipa::path(
+    post, path = "/v1/availability", tag = "cluster",
+    params(Asking),
+    request_body(content = WorkerWish, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The wish is noted", body = Drained),
+        (status = 404, description = "There is no such worker", body = ErrorBody),
+        Refusals
+    )
+)]
+pub(super) async fn set_availability(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Drained>, Refusal> {
+    let Query(asking) = asking?;
+    let wish: WorkerWish = read(&body?)?;
+    Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
+}
+
+/// How workers are selected
+#[utoipa::path(
+    get, path = "/v1/scheduler", tag = "cluster",
+    responses((status = 200, description = "The settings", body = Settings), Refusals)
+)]
+pub(super) async fn scheduler(Shared(api): Shared<Api>) -> Result<Json<Settings>, Refusal> {
+    Ok(Json(api.handle.read(Cluster::settings).await?))
+}
+
+/// Has workers selected otherwise: what is left out stays as it is
+#[utoipa::path(
+    post, path = "/v1/scheduler", tag = "cluster",
+    params(Asking),
+    request_body(content = Scheduling, content_type = "application/json"),
+    responses((status = 200, description = "The settings as they are now", body = Settings), Refusals)
+)]
+pub(super) async fn set_scheduler(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Settings>, Refusal> {
+    let Query(asking) = asking?;
+    let scheduling: Scheduling = read(&body?)?;
+    Ok(Json(api.handle.set_scheduling(scheduling, asking.cause).await?))
 }
 
 /// Everything, at one revision

@@ -70,7 +70,7 @@ impl Manager {
             return Submitted { task, is_new: false, state: row.state() };
         }
         self.change(turn, cause, What::Submitted { event: event.id, task: event.task });
-        self.queue(turn.now, task);
+        self.queue(turn, task);
         Submitted { task, is_new: true, state: State::Pending }
     }
 

@@ -80,7 +80,7 @@ impl Manager {
             by_hand: false,
         };
         self.change(turn, Cause::Manager, what);
-        self.queue(turn.now, task);
+        self.queue(turn, task);
     }
 
     /// To be called once a task's end was folded in.
@@ -119,7 +119,7 @@ impl Manager {
             by_hand: false,
         };
         self.change(turn, Cause::RestartPolicy, what);
-        self.queue(turn.now, task);
+        self.queue(turn, task);
     }
 }
 

@@ -68,7 +68,7 @@ impl Manager {
                 if is_lost {
                     // Said, so that it is seen, and so that the next time is a while away.
                     let generation = record.status().generation;
-                    let what = What::Scheduled { task, worker: worker.clone(), generation };
+                    let what = What::scheduled(task, worker.clone(), generation);
                     self.change(turn, Cause::WorkerReport, what);
                 }
                 self.send_start(turn, worker, task);
@@ -133,6 +133,10 @@ impl Manager {
         if record.is_stopping() && status.exit_code.is_some() {
             count_as_stopped(&mut status);
         }
+        if self.was_stopped_to_move(worker, &record, &status) {
+            status.is_interrupted = true;
+            status.reason = format!("{worker} is drained");
+        }
         if let Some(status) = news(&record, status, turn.now.wall) {
             if status.never_ran && record.state() == State::Scheduled {
                 self.could_not_start(turn, worker, report.id, status);
@@ -154,11 +158,11 @@ impl Manager {
             record.queued.is_some() && record.tried.as_ref() == Some(worker) && theirs == ours;
         if reply_was_lost || (theirs == ours && self.is_renamed(worker, task)) {
             // What was given to it is what is wanted, so it is taken back.
-            let what = What::Scheduled { task, worker: worker.clone(), generation: ours };
+            let what = What::scheduled(task, worker.clone(), ours);
             self.change(turn, Cause::WorkerReport, what);
             self.update_task(turn, worker, report);
             self.send_stop(turn, task);
-        } else if !report.status.state.has_ended() {
+        } else if !report.status.state.has_ended() && !self.still_serves(worker, task, theirs) {
             self.stop_leftover(turn, worker, task, TaskStatus { generation: theirs, ..report.status });
         }
     }

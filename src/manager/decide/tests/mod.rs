@@ -2,11 +2,13 @@
 
 mod book;
 mod collect;
+mod drain;
 mod flapping;
 mod forget;
 mod join;
 mod lease;
 mod moves;
+mod placing;
 mod recover;
 mod refusals;
 mod reports;
@@ -21,7 +23,7 @@ use jiff::Timestamp;
 use super::{
     Answer, ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestError, SendOutcome, Wish,
 };
-use crate::cluster::{Capacity, Cause, Cluster, Peer, What, WorkerHealth};
+use crate::cluster::{Capacity, Cause, Cluster, Facts, Peer, What, WorkerHealth};
 use crate::task::{RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 
 pub(super) struct Desk {
@@ -147,6 +149,9 @@ impl Desk {
                 assert!(cluster.tasks_of(worker).any(|task| task == record.task.id));
             }
         }
+        for worker in cluster.workers() {
+            assert_eq!(cluster.reserved(&worker.id), Some(&cluster.count_reserved(&worker.id)));
+        }
         let mut mirror = Cluster::default();
         for change in &self.log {
             mirror.apply(change);
@@ -162,7 +167,14 @@ impl Desk {
 
 fn up(worker: &str) -> Input {
     let (worker, capacity) = (id(worker), Capacity::default());
-    Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new(), allows: None }
+    Input::WorkerUp {
+        worker,
+        peer: Peer::Cube,
+        capacity,
+        runtime_problem: String::new(),
+        facts: Facts::default(),
+        allows: None,
+    }
 }
 
 pub(super) fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {
