@@ -68,8 +68,11 @@ pub(super) async fn submit(
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
     let Query(asking) = asking?;
     let body = body?;
-    let mut events: Vec<TaskEvent> =
-        if first_of(&body) == Some(b'[') { read_array(&body, MOST_AT_ONCE)? } else { vec![read_object(&body)?] };
+    let mut events: Vec<TaskEvent> = if first_of(&body) == Some(b'[') {
+        read_array(&body, MOST_AT_ONCE)?
+    } else {
+        vec![read_object(&body)?]
+    };
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -174,7 +177,7 @@ pub(super) async fn recover(
     Ok(Json(api.handle.recover(asking.cause).await?))
 }
 
-/// Cordons, drains or takes back a worker
+/// Cordon a worker, drain it, or take it back
 #[utoipa::path(
     post, path = "/v1/availability", tag = "cluster",
     params(Asking),
@@ -198,18 +201,18 @@ pub(super) async fn set_availability(
 /// How workers are selected
 #[utoipa::path(
     get, path = "/v1/scheduler", tag = "cluster",
-    responses((status = 200, description = "The settings", body = Settings), Refusals)
+    responses((status = 200, description = "The scheduler, and how often capacity is promised", body = Settings), Refusals)
 )]
 pub(super) async fn scheduler(Shared(api): Shared<Api>) -> Result<Json<Settings>, Refusal> {
     Ok(Json(api.handle.read(Cluster::settings).await?))
 }
 
-/// Has workers selected otherwise: what is left out stays as it is
+/// Select workers in another way from now on
 #[utoipa::path(
     post, path = "/v1/scheduler", tag = "cluster",
     params(Asking),
     request_body(content = Scheduling, content_type = "application/json"),
-    responses((status = 200, description = "The settings as they are now", body = Settings), Refusals)
+    responses((status = 200, description = "How workers are selected now", body = Settings), Refusals)
 )]
 pub(super) async fn set_scheduler(
     Shared(api): Shared<Api>,
