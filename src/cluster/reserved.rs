@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Capacity, Cluster, Overcommit};
 use crate::task::{Constraint, TaskId, TaskSpec, WorkerId};
 
 /// Amounts that add up exactly and come off exactly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub struct Resources {
     /// Billionths of a CPU: floats would not come back to zero.
     pub cpu_nanos: u64,

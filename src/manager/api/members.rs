@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::openapi::Refusals;
-use super::v1::read;
+use super::v1::read_object;
 use super::{Api, Gate};
 use crate::cluster::{Cause, Joined};
 use crate::http::{Caller, Refusal};
@@ -93,7 +93,7 @@ impl Api {
     )
 )]
 pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<Invited>, Refusal> {
-    let Invitation { role, ttl_s, listen, address } = read(&body?)?;
+    let Invitation { role, ttl_s, listen, address } = read_object(&body?)?;
     let ttl = Duration::from_secs(ttl_s);
     if ttl.is_zero() || ttl > LONGEST {
         return Err(Refusal::new(400, "expected an invite to be open for one second to seven days"));
@@ -163,7 +163,7 @@ async fn own_host(at: SocketAddr) -> Result<String, TrustError> {
     )
 )]
 pub(super) async fn listen(Shared(api): Shared<Api>, body: Body) -> Result<Json<Listening>, Refusal> {
-    let Listening { listen } = read(&body?)?;
+    let Listening { listen } = read_object(&body?)?;
     let Gate { trust, door } = api.gate()?;
     if let Some(listen) = listen {
         let at = door.open(Some(listen.clone())).await?;
@@ -188,7 +188,7 @@ pub(super) async fn listen(Shared(api): Shared<Api>, body: Body) -> Result<Json<
     )
 )]
 pub(super) async fn join(Shared(api): Shared<Api>, body: Body) -> Result<Json<Issued>, Refusal> {
-    let request: JoinRequest = read(&body?)?;
+    let request: JoinRequest = read_object(&body?)?;
     Ok(Json(api.gate()?.trust.join(request).await?))
 }
 
@@ -217,7 +217,7 @@ pub(super) async fn renew(
     body: Body,
 ) -> Result<Json<Issued>, Refusal> {
     let (identity, _) = known(caller)?;
-    let Renewal { request } = read(&body?)?;
+    let Renewal { request } = read_object(&body?)?;
     Ok(Json(api.gate()?.trust.renew(identity, request).await?))
 }
 
@@ -238,7 +238,7 @@ pub(super) async fn announce(
     body: Body,
 ) -> Result<Json<()>, Refusal> {
     let (identity, from) = known(caller)?;
-    let Announcement { port } = read(&body?)?;
+    let Announcement { port } = read_object(&body?)?;
     let joined = Joined { address: SocketAddr::new(from, port).to_string(), member: identity.member };
     api.handle.worker_joined(identity.name.as_str().into(), joined, Cause::WorkerLink).await?;
     Ok(Json(()))
@@ -280,7 +280,7 @@ pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Re
     )
 )]
 pub(super) async fn revoke(Shared(api): Shared<Api>, body: Body) -> Result<Json<Listed>, Refusal> {
-    let Revocation { who } = read(&body?)?;
+    let Revocation { who } = read_object(&body?)?;
     let listed = api.gate()?.trust.revoke(who).await?;
     if listed.role == Role::Worker && !listed.name.is_empty() {
         api.handle.worker_left(WorkerId::from(listed.name.as_str()), Cause::Command).await?;

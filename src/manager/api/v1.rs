@@ -68,9 +68,11 @@ pub(super) async fn submit(
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
     let Query(asking) = asking?;
     let body = body?;
-    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let mut events: Vec<TaskEvent> =
-        if is_array { read_array(&body, MOST_AT_ONCE)? } else { vec![read(&body)?] };
+    let mut events: Vec<TaskEvent> = if first_of(&body) == Some(b'[') {
+        read_array(&body, MOST_AT_ONCE)?
+    } else {
+        vec![read_object(&body)?]
+    };
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -83,6 +85,15 @@ pub(super) async fn submit(
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))
+}
+
+/// The same where an object is meant: an array of its values in order would be taken for one otherwise.
+pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    if first_of(body) == Some(b'{') { read(body) } else { Err(Refusal::new(400, "expected an object")) }
+}
+
+fn first_of(json: &[u8]) -> Option<u8> {
+    json.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// Stops tasks: all or none
@@ -183,7 +194,7 @@ pub(super) async fn set_availability(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Drained>, Refusal> {
     let Query(asking) = asking?;
-    let wish: WorkerWish = read(&body?)?;
+    let wish: WorkerWish = read_object(&body?)?;
     Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
 }
 
@@ -209,10 +220,7 @@ pub(super) async fn set_scheduler(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Settings>, Refusal> {
     let Query(asking) = asking?;
-    // A struct is read from an array as well; only the described form is taken.
-    let fields: serde_json::Map<String, serde_json::Value> = read(&body?)?;
-    let scheduling = serde_json::from_value(fields.into());
-    let scheduling: Scheduling = scheduling.map_err(|error| Refusal::new(400, error.to_string()))?;
+    let scheduling: Scheduling = read_object(&body?)?;
     Ok(Json(api.handle.set_scheduling(scheduling, asking.cause).await?))
 }
 
