@@ -15,6 +15,7 @@ use super::link::{self, Parcel};
 use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Reply};
 use super::request::RequestError;
+use super::secrets::Secrets;
 use super::store::{Store, StoreError};
 use super::workers::Workers;
 use crate::cluster::{Joined, Peer};
@@ -165,7 +166,9 @@ impl Driver {
         let mut workers = Vec::new();
         for worker in self.workers.named() {
             let client = self.workers.client_of_named(worker);
-            let outbox = self.link(&feed, worker.id.clone(), client, links.clone());
+            // Over plain HTTP they stay on this machine.
+            let secrets = self.workers.secrets().filter(|_| !worker.insecure).cloned();
+            let outbox = self.link(&feed, worker.id.clone(), (client, secrets), links.clone());
             outboxes.insert(worker.id.clone(), outbox);
             workers.push(ConfiguredWorker { id: worker.id.clone(), insecure: worker.insecure });
         }
@@ -179,6 +182,8 @@ impl Driver {
         for (worker, joined) in joined {
             self.link_joined(&feed, worker, &joined, &mut batch);
         }
+        let known = self.manager.handle(self.clock.now(), self.secrets());
+        self.hand_over(known, &mut batch, &feed);
         let decision = self.manager.handle(self.clock.now(), Input::Started { workers });
         self.hand_over(decision, &mut batch, &feed);
         committer.commit(batch).await;
@@ -189,10 +194,10 @@ impl Driver {
         &self,
         feed: &FeedSender,
         worker: WorkerId,
-        client: WorkerClient,
+        (client, secrets): (WorkerClient, Option<Secrets>),
         cancel: CancellationToken,
     ) -> mpsc::Sender<Parcel> {
-        link::spawn(&self.tracker, worker, client, self.sender.clone(), feed.clone(), cancel)
+        link::spawn(&self.tracker, worker, (client, secrets), self.sender.clone(), feed.clone(), cancel)
     }
 
     /// Starts a link to a worker that has joined, in the place of one to where it was before.
@@ -204,7 +209,8 @@ impl Driver {
         };
         let Some(links) = &self.links else { return };
         let cancel = links.child_token();
-        let outbox = self.link(feed, worker.clone(), client, cancel.clone());
+        let given = (client, self.workers.secrets().cloned());
+        let outbox = self.link(feed, worker.clone(), given, cancel.clone());
         self.joined.insert(worker.clone(), cancel);
         batch.links.push((worker, Some(outbox)));
     }
@@ -238,6 +244,7 @@ impl Driver {
             Message::Left { worker, cause, reply } => {
                 Input::WorkerLeft { request: self.expect(reply), cause, worker }
             }
+            Message::SecretsChanged => self.secrets(),
             Message::Watch(reply) => {
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
@@ -259,6 +266,10 @@ impl Driver {
         };
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch, feed);
+    }
+
+    fn secrets(&self) -> Input {
+        Input::Secrets { names: self.workers.secrets().map(Secrets::names).unwrap_or_default() }
     }
 
     /// Where a task's container is to be found.
@@ -330,7 +341,7 @@ fn refuse(message: Message, why: &str) {
         Message::Watch(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
         Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
         // The links are being taken down; who followed a task asks again.
-        Message::Input(_) | Message::Places(..) | Message::Feed(_) => {}
+        Message::Input(_) | Message::SecretsChanged | Message::Places(..) | Message::Feed(_) => {}
     }
 }
 

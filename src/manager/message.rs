@@ -48,6 +48,8 @@ pub(super) enum Message {
         cause: Cause,
         reply: Reply,
     },
+    /// Other secrets are set than before.
+    SecretsChanged,
     Watch(oneshot::Sender<Result<(Cluster, FeedStream), RequestError>>),
     Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
     /// Where these tasks are to be found; `None` for one that is unknown.

@@ -11,6 +11,7 @@ mod link;
 pub mod logs;
 mod message;
 pub mod request;
+pub mod secrets;
 pub mod store;
 pub mod trust;
 mod workers;

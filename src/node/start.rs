@@ -15,6 +15,7 @@ use crate::client::{ManagerHandle, http_client};
 use crate::cluster::Allows;
 use crate::http;
 use crate::manager::api::{Door, Gate};
+use crate::manager::secrets::{Secrets, SecretsError};
 use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
 use crate::manager::trust::{Trust, TrustError};
 use crate::manager::{self, WorkerAddress, Workers};
@@ -66,6 +67,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
 }
 
 /// What a start led to.
@@ -148,7 +151,8 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         None => Box::new(MemoryStore::default()),
     };
     let trust = Trust::open(folder.as_ref().map(|folder| folder.path().to_owned()), config.certificate_life)?;
-    let workers = Workers::new(workers, http_client()).with(trust.clone());
+    let secrets = Secrets::open(folder.as_ref().map(|folder| folder.path().to_owned()))?;
+    let workers = Workers::new(workers, http_client()).with(trust.clone()).given(secrets);
     let manager = manager::start(workers.clone(), store, &cancel)?;
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
         let announced = folder.announce(Some(manager_address.clone()));

@@ -29,6 +29,10 @@ pub enum Rejection {
     },
     /// The task is Exclusive, and the worker, one of the book's, knows no lease that would keep it from running twice.
     NoLease,
+    /// The task names secrets, which don't go to such a worker.
+    NoSecrets {
+        why: &'static str,
+    },
     /// The worker's own policy does not let tasks do what it asks for.
     NotAllowed {
         denied: Denied,
@@ -49,6 +53,7 @@ impl Rejection {
             Self::Cpu { .. }
             | Self::Memory { .. }
             | Self::NoLease
+            | Self::NoSecrets { .. }
             | Self::NotAllowed { .. }
             | Self::Refused { .. } => false,
         }
@@ -73,6 +78,7 @@ impl fmt::Display for Rejection {
             Self::NoLease => {
                 f.write_str("is one of the book's and can't keep an Exclusive task from running twice")
             }
+            Self::NoSecrets { why } => write!(f, "is given no secrets ({why})"),
             Self::NotAllowed { denied: Denied { what, line } } => {
                 write!(f, "does not allow {what} (`{line}` in its policy.toml does)")
             }
@@ -110,6 +116,7 @@ impl NoWorker {
             | Rejection::Cpu { .. }
             | Rejection::Memory { .. }
             | Rejection::NoLease
+            | Rejection::NoSecrets { .. }
             | Rejection::NotAllowed { .. }
             | Rejection::Refused { .. } => false,
         })
@@ -163,6 +170,14 @@ pub(super) fn check(spec: &TaskSpec, worker: &WorkerRecord) -> Result<(), Reject
     }
     if spec.exclusive && worker.peer == Peer::Book {
         return Err(Rejection::NoLease);
+    }
+    if !spec.secrets.is_empty() {
+        if worker.peer == Peer::Book {
+            return Err(Rejection::NoSecrets { why: "it is one of the book's" });
+        }
+        if worker.insecure {
+            return Err(Rejection::NoSecrets { why: "it is reached without TLS: have it join" });
+        }
     }
     // What it has not said is not held against it; the worker itself looks again.
     if let Some(Err(denied)) = worker.allows.map(|allows| allows.check(spec)) {

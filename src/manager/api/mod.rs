@@ -3,6 +3,7 @@
 mod book;
 mod door;
 mod members;
+mod secrets;
 mod streams;
 mod v1;
 
@@ -16,6 +17,7 @@ use crate::manager::request::RequestError;
 
 pub use door::{Door, DoorOrders};
 pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
+pub use secrets::{ListedSecret, NewSecret, SecretRemoval, SecretSet};
 
 /// What the routes share.
 #[derive(Clone, Debug)]
@@ -70,6 +72,9 @@ fn routes() -> Routes<Api> {
         .get(Admin, "/v1/tokens", members::list)
         .post(Admin, "/v1/tokens/rotate", members::rotate)
         .post(Admin, "/v1/tokens/revoke", members::revoke)
+        .get(Admin, "/v1/secrets", secrets::list)
+        .post(Admin, "/v1/secrets", secrets::set)
+        .post(Admin, "/v1/secrets/remove", secrets::remove)
         .get(Viewer, "/v1/logs", streams::logs)
         .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Anyone, "/healthz", async || "ok\n")

@@ -12,6 +12,7 @@ mod recover;
 mod refusals;
 mod restart;
 mod restart_policy;
+mod secrets;
 mod send_work;
 mod stop_task;
 mod update_tasks;
@@ -26,7 +27,7 @@ use jiff::Timestamp;
 
 use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
 use crate::cluster::{Allows, Capacity, Cause, Change, Cluster, Joined, Peer, Revision, What};
-use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
+use crate::task::{SecretName, Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
@@ -36,6 +37,7 @@ use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
 use recover::Unknown;
+pub use secrets::not_set;
 pub use send_work::{dispatch_backoff, must_be_new};
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
@@ -94,6 +96,10 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
         worker: WorkerId,
+    },
+    /// The secrets that are set now.
+    Secrets {
+        names: BTreeSet<SecretName>,
     },
     /// What became of an [`Effect::Send`].
     Sent {
@@ -273,6 +279,8 @@ pub struct Manager {
     /// Those of the timers of which one at a time is enough.
     single_timers: HashSet<Timer>,
     kept: Kept,
+    /// What is set, for tasks to name.
+    secrets: BTreeSet<SecretName>,
     /// When [`Timer::Collect`] is due, if it lies among the timers.
     collect_at: Option<Duration>,
 }
@@ -309,6 +317,7 @@ impl Manager {
             Input::WorkerLeft { request, cause, worker } => {
                 self.worker_left(&mut turn, request, cause, &worker);
             }
+            Input::Secrets { names } => self.secrets_are(names),
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }

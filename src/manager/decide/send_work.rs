@@ -32,6 +32,13 @@ impl Manager {
             if record.queued.is_none_or(|queued| queued.position != place.position) {
                 continue;
             }
+            if let Some(reason) = self.unset_secret(&record.task.spec) {
+                if record.status().reason != reason {
+                    self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
+                }
+                self.blocked.push_back(place);
+                continue;
+            }
             match self.choose(turn.now, record, None) {
                 Ok(worker) => self.schedule(turn, &worker, task),
                 Err(no_worker) if !record.refusals.is_empty() => {

@@ -1,6 +1,7 @@
 //! The link to one worker: carries wishes there and reports back. Decides nothing; a hung worker holds up only
 //! its own link.
 
+mod given;
 mod outbox;
 mod reports;
 
@@ -11,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::decide::{Input, MOST_IN_FLIGHT, Wish};
 use super::feed::FeedSender;
 use super::message::Message;
+use super::secrets::Secrets;
 use crate::cluster::Peer;
 use crate::task::{Task, WorkerId};
 use crate::worker::WorkerClient;
@@ -33,6 +35,8 @@ pub(super) enum Parcel {
 struct Link {
     worker: WorkerId,
     client: WorkerClient,
+    /// `None`: this worker gets none.
+    secrets: Option<Secrets>,
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
@@ -49,14 +53,14 @@ impl Link {
 pub(super) fn spawn(
     tracker: &TaskTracker,
     worker: WorkerId,
-    client: WorkerClient,
+    (client, secrets): (WorkerClient, Option<Secrets>),
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
 ) -> mpsc::Sender<Parcel> {
     let (parcels, outbox) = mpsc::channel(OUTBOX);
     let (peer_sender, peer) = tokio::sync::watch::channel(Peer::Unknown);
-    let link = Link { worker, client, driver, feed, cancel };
+    let link = Link { worker, client, secrets, driver, feed, cancel };
     tracker.spawn(outbox::run(link.clone(), outbox, peer));
     tracker.spawn(reports::run(link, peer_sender));
     parcels
