@@ -395,7 +395,10 @@ async fn logs_and_exec(docker: Docker) {
     other.keys("\x03");
     assert_eq!(other.ended(), 130);
     other.is_given_back();
+    // It runs on: the dashboard asks.
     terminal.keys("q");
+    terminal.shows(&["quit?"]);
+    terminal.keys("\r");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();
 }

@@ -515,7 +515,6 @@ mod tests {
             "--ephemeral --data-dir x",
             "--attach localhost:1 --ephemeral",
             "--scheduler epvm",
-            "--attach https://localhost:5556",
             "--attach http://localhost:5556/tasks",
             "--attach localhost",
             "--attach http://:5556",

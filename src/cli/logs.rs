@@ -341,7 +341,7 @@ mod tests {
         ];
         assert!(printed(printer, items).await);
         let text = io::read_to_string(out).unwrap();
-        assert_eq!(text, "\x1b[36mweb      | \x1b[0ma\x1b[31mred\x1b[0m\n\x1b[33mapi [2J  | \x1b[0mb\n");
+        assert_eq!(text, "\x1b[36mweb     | \x1b[0ma\x1b[31mred\x1b[0m\n\x1b[33mapi [2J | \x1b[0mb\n");
         assert_eq!(io::read_to_string(err).unwrap(), "cube-tui: api [2J: gone\n");
     }
 
