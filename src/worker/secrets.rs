@@ -129,7 +129,7 @@ impl Secrets {
     /// The folder is its owner's alone; a file in it can be read by whoever runs in the container.
     fn write(&self, run: Run, name: &SecretName, value: &SecretValue) -> io::Result<PathBuf> {
         make_private(&self.folder)?;
-        if i64::try_from(rustix::fs::statfs(&self.folder)?.f_type) != Ok(TMPFS) {
+        if rustix::fs::statfs(&self.folder)?.f_type != TMPFS {
             return Err(io::Error::other("it is not in memory"));
         }
         let folder = self.folder.join(format!("{}-{}", run.task, run.generation));

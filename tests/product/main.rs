@@ -41,6 +41,7 @@ mod containers;
 mod demo;
 mod kill;
 mod logs;
+mod secrets;
 mod stage;
 mod submit;
 mod workers;
@@ -54,6 +55,7 @@ fn main() {
         containers::tests(),
         kill::tests(),
         logs::tests(),
+        secrets::tests(),
         workers::tests(),
         demo::tests(),
     ];

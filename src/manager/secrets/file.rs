@@ -26,7 +26,7 @@ struct Sealed {
     name: SecretName,
     since: Timestamp,
     /// A nonce and what it sealed, base64.
-    sealed: String,
+    text: String,
 }
 
 /// The files, or nothing for a cluster in memory.
@@ -117,12 +117,12 @@ fn seal(cipher: &XChaCha20Poly1305, name: &SecretName, secret: &Secret) -> Optio
     let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
     let payload = Payload { msg: secret.value.expose(), aad: name.as_str().as_bytes() };
     let sealed = cipher.encrypt(&nonce, payload).ok()?;
-    let sealed = BASE64_STANDARD.encode([nonce.as_slice(), &sealed].concat());
-    Some(Sealed { name: name.clone(), since: secret.since, sealed })
+    let text = BASE64_STANDARD.encode([nonce.as_slice(), &sealed].concat());
+    Some(Sealed { name: name.clone(), since: secret.since, text })
 }
 
 fn open(cipher: &XChaCha20Poly1305, sealed: &Sealed) -> Option<SecretValue> {
-    let bytes = BASE64_STANDARD.decode(&sealed.sealed).ok()?;
+    let bytes = BASE64_STANDARD.decode(&sealed.text).ok()?;
     let (nonce, msg) = bytes.split_at_checked(NONCE_BYTES)?;
     let payload = Payload { msg, aad: sealed.name.as_str().as_bytes() };
     SecretValue::new(cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?).ok()
