@@ -192,7 +192,7 @@ fn cluster(count: u64) -> Cluster {
     for (number, spec) in (1..=count).zip(specs.iter().cycle()) {
         let task = Task { id: id(number), spec: Arc::clone(spec), ..Task::default() };
         apply(What::Submitted { event: EventId::default(), task });
-        apply(What::Scheduled { task: id(number), worker: worker.clone(), generation: 0 });
+        apply(What::scheduled(id(number), worker.clone(), 0));
         let status = TaskStatus { state: State::Running, start_time: Some(time), ..TaskStatus::default() };
         apply(What::Observed { task: id(number), status });
     }

@@ -188,7 +188,7 @@ fn fill(folder: &Path, count: usize) {
                 ..TaskStatus::default()
             };
             changes.push(change(What::Submitted { event: EventId::random(), task }));
-            changes.push(change(What::Scheduled { task: id, worker: worker.clone(), generation: 0 }));
+            changes.push(change(What::scheduled(id, worker.clone(), 0)));
             changes.push(change(What::Observed { task: id, status }));
         }
         store.append(&changes).unwrap();

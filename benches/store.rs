@@ -22,6 +22,8 @@ const ROUNDS: usize = 5;
 const COMMITS: usize = 200;
 /// Before a path: loads the store there, and nothing else.
 const LOAD: &str = "load";
+/// As many ended tasks as a manager keeps.
+const ENDED: u64 = 10_000;
 const PLAIN: TableDefinition<Revision, &[u8]> = TableDefinition::new("changes");
 
 fn main() {
@@ -34,8 +36,9 @@ fn main() {
     tell_load();
     beside_redb(1, "one by one");
     beside_redb(100, "in hundreds");
-    read(100_000);
-    read(1_000_000);
+    read(100_000, Ends::Running);
+    read(1_000_000, Ends::Running);
+    read(1_000_000, Ends::Mixed);
     tell_load();
 }
 
@@ -43,17 +46,26 @@ fn main() {
 struct Life {
     revision: Revision,
     worker: WorkerId,
-    spec: Arc<TaskSpec>,
     waiting: Vec<What>,
+    tasks: u64,
+    ends: Ends,
+}
+
+/// How far the tasks of a life come.
+#[derive(Clone, Copy, PartialEq)]
+enum Ends {
+    /// All to Running.
+    Running,
+    /// As in a large batch: a third waits, a third is Scheduled, a third runs, and the last ten thousand that ended
+    /// are kept. They ask for the same under names of their own, and each spec is one of its own, as it comes in.
+    Mixed,
 }
 
 impl Life {
-    fn new() -> Self {
-        let spec =
-            TaskSpec { name: "web".to_owned(), image: "shop/web:1.9".to_owned(), ..TaskSpec::default() };
+    fn new(ends: Ends) -> Self {
         let worker = WorkerId::from("worker-1");
         let record = WorkerRecord::new(worker.clone(), false, Timestamp::UNIX_EPOCH);
-        Self { revision: 0, worker, spec: spec.into(), waiting: vec![What::Worker { worker: record }] }
+        Self { revision: 0, worker, waiting: vec![What::Worker { worker: record }], tasks: 0, ends }
     }
 
     fn next(&mut self) -> Arc<Change> {
@@ -68,7 +80,16 @@ impl Life {
     fn task(&mut self) {
         let id = TaskId::random();
         let now = Timestamp::now();
-        let task = Task { id, spec: Arc::clone(&self.spec), ..Task::default() };
+        self.tasks += 1;
+        let spec = TaskSpec {
+            name: format!("render-{:06}", self.tasks),
+            image: "shop/render:1.9".to_owned(),
+            cmd: vec!["render".to_owned(), "--all".to_owned()],
+            env: vec!["BUCKET=frames".to_owned()],
+            memory_bytes: 64 << 20,
+            ..TaskSpec::default()
+        };
+        let task = Task { id, spec: spec.into(), ..Task::default() };
         let status = TaskStatus {
             state: State::Running,
             container_id: "0123456789abcdef".repeat(4),
@@ -78,9 +99,16 @@ impl Life {
         let worker = self.worker.clone();
         self.waiting = vec![
             What::Submitted { event: EventId::random(), task },
-            What::Scheduled { task: id, worker, generation: 0 },
-            What::Observed { task: id, status },
+            What::scheduled(id, worker, 0),
+            What::Observed { task: id, status: status.clone() },
         ];
+        if self.ends == Ends::Mixed && self.tasks > ENDED {
+            self.waiting.truncate(1 + usize::try_from(self.tasks % 3).unwrap_or(0));
+        } else if self.ends == Ends::Mixed {
+            let status =
+                TaskStatus { state: State::Completed, finish_time: Some(now), exit_code: Some(0), ..status };
+            self.waiting.push(What::Observed { task: id, status });
+        }
     }
 
     fn some(&mut self, count: usize) -> Vec<Arc<Change>> {
@@ -91,7 +119,7 @@ impl Life {
 /// A bare redb that takes the same Changes as JSON, in turns with ours.
 fn beside_redb(batch: usize, how: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let mut life = Life::new();
+    let mut life = Life::new(Ends::Running);
     let mut store = RedbStore::open(&folder.path().join("changes.redb")).unwrap();
     let bare = Database::create(folder.path().join("bare.redb")).unwrap();
     // Past the point from which on old Changes are folded away.
@@ -133,13 +161,15 @@ fn append_bare(database: &Database, changes: &[Arc<Change>]) {
 }
 
 /// A start's share of the store, and what stays in memory of it.
-fn read(tasks: usize) {
+fn read(tasks: usize, ends: Ends) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("changes.redb");
-    let mut life = Life::new();
+    let mut life = Life::new(ends);
     let mut store = RedbStore::open(&path).unwrap();
-    for _ in 0..tasks * 3 / 3_000 {
-        store.append(&life.some(3_000)).unwrap();
+    while life.tasks < tasks as u64 || !life.waiting.is_empty() {
+        let left = tasks as u64 - life.tasks;
+        let changes = if left > 1_000 { life.some(1_000) } else { life.some(1) };
+        store.append(&changes).unwrap();
     }
     // As a manager does that is at rest.
     while store.has_put_off() {
@@ -158,7 +188,13 @@ fn read(tasks: usize) {
         sizes.extend(told.next());
     }
     let size = number(std::fs::metadata(&path).unwrap().len());
-    tell("G13", &format!("open and load {tasks} tasks of 3 Changes"), median(&times), "ms", Goal::None);
+    tell(
+        "G13",
+        &format!("open and load {tasks} tasks{}", if ends == Ends::Mixed { ", mixed" } else { "" }),
+        median(&times),
+        "ms",
+        Goal::None,
+    );
     tell("", "  the file", size / 1_048_576.0, "MiB", Goal::None);
     let goal = if tasks < 1_000_000 { Goal::None } else { Goal::AtMost(256.0) };
     let a_task = median(&sizes) * 1_024.0 / number(tasks as u64);

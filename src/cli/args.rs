@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::address::{Address, loopback_worker};
@@ -12,7 +13,9 @@ use super::member_args::{InviteArgs, JoinArgs, TokenCommand, manager_url, member
 use super::ps::Filter;
 use super::run::RunArgs;
 use super::secret::SecretCommand;
+use crate::cluster::{OWN_LABELS, Overcommit, SchedulerName};
 use crate::demo::{COMMAND as DEMO_TASK, Program};
+use crate::task::{Constraint, Test};
 use crate::tui::{Format, Size};
 
 /// A container orchestrator for one to fifty machines: dashboard, manager and worker in one.
@@ -66,6 +69,14 @@ pub enum Command {
     Exec(ExecArgs),
     /// Stop tasks
     Stop(StopArgs),
+    /// Show how workers are selected, or change it
+    Scheduler(SchedulerArgs),
+    /// Keep new work off a worker
+    Cordon(WorkerNameArgs),
+    /// Let a cordoned or drained worker take work again
+    Uncordon(WorkerNameArgs),
+    /// Keep new work off a worker and move off what runs there
+    Drain(DrainArgs),
     /// Start tasks anew, whatever has become of them
     Restart(RestartArgs),
     /// Count on lost workers of an earlier run no more
@@ -137,11 +148,18 @@ pub struct RootArgs {
     pub ephemeral: bool,
     /// Show the manager at URL instead of starting one
     #[arg(long, value_name = "URL", value_parser = manager_url,
-          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "policy", "no_listen", "data_dir", "ephemeral", "scheduler"])]
+          conflicts_with_all = ["worker", "insecure_worker", "no_local_worker", "policy", "no_listen", "data_dir", "ephemeral",
+                               "scheduler", "overcommit", "label"])]
     pub attach: Option<String>,
-    /// How a worker is selected
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    pub scheduler: Scheduler,
+    /// How a worker is selected [default: as before; roundrobin at first]
+    #[arg(long, value_name = "NAME", value_parser = scheduler_name())]
+    pub scheduler: Option<SchedulerName>,
+    /// How many times a worker's capacity may be promised: cpu=2,memory=1.5 [default: as before; once at first]
+    #[arg(long, value_name = "FACTORS")]
+    pub overcommit: Option<Overcommit>,
+    /// A label of the local worker, for constraints; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = worker_label)]
+    pub label: Vec<(String, String)>,
     /// Be the manager that a dashboard leaves running: wait for its folder, and listen where it did
     #[arg(long, value_name = "PORTS", hide = true)]
     pub background: Option<Ports>,
@@ -174,12 +192,33 @@ impl RootArgs {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Scheduler {
-    /// The next worker in turn
-    #[default]
-    #[value(name = "roundrobin")]
-    RoundRobin,
+#[derive(Args, Debug)]
+pub struct SchedulerArgs {
+    /// How a worker is to be selected
+    #[arg(value_parser = scheduler_name())]
+    pub name: Option<SchedulerName>,
+    /// How many times a worker's capacity may be promised: cpu=2,memory=1.5
+    #[arg(long, value_name = "FACTORS")]
+    pub overcommit: Option<Overcommit>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct WorkerNameArgs {
+    /// The worker, as the workers pane names it: HOST:PORT
+    pub worker: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct DrainArgs {
+    #[command(flatten)]
+    pub worker: WorkerNameArgs,
+    /// Give up after this long (90s, 5m); what is left stays
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    pub deadline: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
@@ -200,6 +239,9 @@ pub struct WorkerArgs {
     /// Keep its ids and its membership here instead of in the user's state folder
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// A label, for constraints; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = worker_label)]
+    pub label: Vec<(String, String)>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -351,6 +393,25 @@ pub struct RecoverArgs {
     pub output: OutputArgs,
 }
 
+fn scheduler_name() -> impl TypedValueParser<Value = SchedulerName> {
+    PossibleValuesParser::new(SchedulerName::ALL.map(SchedulerName::name))
+        .try_map(|text| text.parse::<SchedulerName>())
+}
+
+/// What a worker is called by constraints.
+fn worker_label(text: &str) -> Result<(String, String), String> {
+    let expected = || format!("expected KEY=VALUE such as zone=a, found {text:?}");
+    let (key, value) = text.split_once('=').ok_or_else(expected)?;
+    if OWN_LABELS.contains(&key) {
+        return Err(format!("{key} is what every worker tells by itself; expected another name"));
+    }
+    // What no constraint could ask for is no label.
+    match format!("{key}={value}").parse() {
+        Ok(Constraint::Label { label, test: Test::Is(value) }) => Ok((label, value)),
+        _ => Err(expected()),
+    }
+}
+
 #[derive(Args, Debug)]
 pub struct RestartArgs {
     /// Tasks: a full id, the unique start of one, or a unique name
@@ -461,6 +522,13 @@ mod tests {
             "--no-ui --submit a.json --submit - --wait --timeout 90s --output json",
             "--worker localhost:5560 --insecure-worker 10.0.0.2:5555 --no-local-worker --data-dir /tmp/x",
             "--ephemeral --scheduler roundrobin",
+            "--scheduler epvm --overcommit cpu=2,memory=1.5 --label zone=a --label ssd=yes",
+            "worker --label zone=a",
+            "scheduler",
+            "scheduler binpack --output json",
+            "cordon localhost:5560",
+            "uncordon localhost:5560",
+            "drain localhost:5560 --deadline 5m",
             "--attach http://localhost:5556/",
             "--no-ui --attach localhost:5556",
             "--snapshot 120x36",
@@ -514,7 +582,11 @@ mod tests {
             "--worker localhost",
             "--ephemeral --data-dir x",
             "--attach localhost:1 --ephemeral",
-            "--scheduler epvm",
+            "--scheduler e-pvm",
+            "--overcommit cpu",
+            "--label zone",
+            "--label os=linux",
+            "drain",
             "--attach http://localhost:5556/tasks",
             "--attach localhost",
             "--attach http://:5556",

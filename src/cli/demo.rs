@@ -18,6 +18,7 @@ use super::signals::StopSignals;
 use crate::client::ManagerHandle;
 use crate::cluster::Cause;
 use crate::demo::{self, DemoImage};
+use crate::manager::request::Scheduling;
 use crate::manager::trust::CERTIFICATE_LIFE;
 use crate::node::{self, Engine, Node};
 use crate::tui::Title;
@@ -132,6 +133,7 @@ async fn start(environment: &Environment, image: Option<&DemoImage>) -> Result<N
         manager: manager_listener(&environment),
         local_worker: Some(local_worker(&environment, engine)),
         workers: Vec::new(),
+        scheduling: Scheduling::default(),
         listens: false,
         certificate_life: CERTIFICATE_LIFE,
     };

@@ -78,9 +78,10 @@ impl CliError {
 impl From<RequestError> for CliError {
     fn from(error: RequestError) -> Self {
         let exit = match &error {
-            RequestError::Invalid(_) | RequestError::UnknownTask(_) | RequestError::DifferentSpec(_) => {
-                Exit::Usage
-            }
+            RequestError::Invalid(_)
+            | RequestError::UnknownTask(_)
+            | RequestError::UnknownWorker(_)
+            | RequestError::DifferentSpec(_) => Exit::Usage,
             RequestError::NotAuthorised(_) => Exit::Refused,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
                 Exit::Unreachable

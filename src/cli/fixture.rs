@@ -47,7 +47,7 @@ impl History {
     pub fn schedule(&mut self, task: TaskId) -> Arc<Change> {
         let worker = WorkerId::from("localhost:5555");
         let generation = self.cluster.task(task).unwrap().status().generation;
-        self.change(Cause::Scheduler, What::Scheduled { task, worker, generation })
+        self.change(Cause::Scheduler, What::scheduled(task, worker, generation))
     }
 
     pub fn observe(

@@ -37,7 +37,7 @@ fn known<'a>(cluster: &'a Cluster, text: &str) -> Result<Known<'a>, CliError> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Record<'a> {
-    Task(&'a TaskRecord),
+    Task(Box<TaskRecord>),
     Worker(&'a WorkerRecord),
 }
 
@@ -58,10 +58,10 @@ struct Known<'a> {
     history: Vec<&'a Change>,
 }
 
-fn of_task<'a>(cluster: &'a Cluster, record: &'a TaskRecord) -> Known<'a> {
+fn of_task(cluster: &Cluster, record: TaskRecord) -> Known<'_> {
     let task = record.task.id;
     let history = cluster.event_db().of_task(task).map(|change| &**change).collect();
-    let (worker, record) = (cluster.worker_of(task), Record::Task(record));
+    let (worker, record) = (cluster.worker_of(task), Record::Task(Box::new(record)));
     Known { v: 1, kind: "task", revision: cluster.revision(), worker, record, tasks: None, history }
 }
 

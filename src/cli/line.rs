@@ -6,7 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::print::escaped;
-use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerRecord};
+use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerHealth, WorkerRecord};
 use crate::task::{HostPort, State, Task, is_unprintable};
 
 /// A line of output. Its JSON is a promise to scripts: `v` grows only when a field changes its meaning.
@@ -28,19 +28,19 @@ pub struct Line<'a> {
     stopping: bool,
     /// Only of a task that is held back after it crashed several times in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
-    crash_loop: Option<CrashLoop<'a>>,
+    crash_loop: Option<CrashLoop>,
     /// Where a manager or worker listens; of workers, those that have joined.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<&'a Task>,
+    task: Option<Box<Task>>,
 }
 
 /// How often in a row it ended, how it did last, and when it is started again.
 #[derive(Clone, Debug, Serialize)]
-struct CrashLoop<'a> {
+struct CrashLoop {
     in_a_row: u32,
-    last: &'a str,
+    last: String,
     #[serde(serialize_with = "with_milliseconds")]
     next_start: Timestamp,
 }
@@ -67,13 +67,13 @@ impl<'a> Line<'a> {
             }),
             what => {
                 let record = after.task(what.task_id()?)?;
-                Some(Self { revision, time, ..Self::of_task(record, after, cause) })
+                Some(Self { revision, time, ..Self::of_task(&record, after, cause) })
             }
         }
     }
 
     /// How a task stands.
-    pub fn of_task(record: &'a TaskRecord, cluster: &'a Cluster, cause: Option<Cause>) -> Self {
+    pub fn of_task(record: &TaskRecord, cluster: &'a Cluster, cause: Option<Cause>) -> Self {
         let status = record.status();
         Self {
             v: 1,
@@ -83,12 +83,12 @@ impl<'a> Line<'a> {
             state: status.state.name(),
             cause: cause.map(Cause::words),
             worker: cluster.worker_of(record.task.id).map(crate::task::WorkerId::as_str),
-            reason: unless_empty(&status.reason).map(Cow::Borrowed),
+            reason: unless_empty(&status.reason).map(|reason| Cow::Owned(reason.to_owned())),
             exit_code: status.exit_code,
             stopping: record.is_stopping(),
             crash_loop: CrashLoop::of(record),
             address: None,
-            task: Some(&record.task),
+            task: Some(Box::new(record.task.clone())),
         }
     }
 
@@ -105,7 +105,11 @@ impl<'a> Line<'a> {
     ) -> Self {
         let (state, reason) = if worker.runtime_problem.is_empty() {
             let notice = worker.notice().filter(|_| worker.reason.is_empty()).map(Cow::Owned);
-            (worker.health.name(), notice.or(unless_empty(&worker.reason).map(Cow::Borrowed)))
+            let state = match worker.availability.name() {
+                word if worker.health == WorkerHealth::Ready && !word.is_empty() => word,
+                _ => worker.health.name(),
+            };
+            (state, notice.or(unless_empty(&worker.reason).map(Cow::Borrowed)))
         } else {
             ("runtime unhealthy", Some(Cow::Borrowed(&*worker.runtime_problem)))
         };
@@ -174,12 +178,12 @@ impl<'a> Line<'a> {
         } else {
             self.state
         };
-        let subject = match (self.task, self.kind) {
+        let subject = match (&self.task, self.kind) {
             (Some(task), _) => name_of(task),
             (None, Kind::Worker) => "worker".to_owned(),
             (None, Kind::Task | Kind::Manager) => "manager".to_owned(),
         };
-        let place = match (self.worker, self.task) {
+        let place = match (self.worker, &self.task) {
             (Some(worker), Some(_)) => format!(" on {worker}"),
             (Some(worker), None) => match self.address {
                 Some(address) if address != worker => format!(" {worker} at {address}"),
@@ -188,8 +192,8 @@ impl<'a> Line<'a> {
             (None, _) => self.address.map(|address| format!(" {address}")).unwrap_or_default(),
         };
         let is_running = |task: &&Task| task.status.state == State::Running && !self.stopping;
-        let ports = self.task.filter(is_running).map(ports).unwrap_or_default();
-        let health = self.task.filter(is_running).and_then(|task| task.status.health.as_deref());
+        let ports = self.task.as_deref().filter(is_running).map(ports).unwrap_or_default();
+        let health = self.task.as_deref().filter(is_running).and_then(|task| task.status.health.as_deref());
         let health = health.map(|health| format!(", {}", health.verdict.name())).unwrap_or_default();
         let why = match (&self.reason, self.exit_code) {
             (Some(reason), _) => format!(": {reason}"),
@@ -203,12 +207,12 @@ impl<'a> Line<'a> {
     }
 }
 
-impl<'a> CrashLoop<'a> {
-    fn of(record: &'a TaskRecord) -> Option<Self> {
+impl CrashLoop {
+    fn of(record: &TaskRecord) -> Option<Self> {
         let crashes = record.crash_loop()?;
         // Never held back: then it is next.
         let next_start = record.queued.and_then(|queued| queued.retry_at).unwrap_or(record.changed);
-        Some(Self { in_a_row: crashes.in_a_row, last: &crashes.last, next_start })
+        Some(Self { in_a_row: crashes.in_a_row, last: crashes.last.clone(), next_start })
     }
 }
 

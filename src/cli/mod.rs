@@ -4,6 +4,7 @@
 mod address;
 mod answer;
 mod args;
+mod availability;
 mod background;
 mod completions;
 mod config_file;
@@ -38,6 +39,7 @@ mod recover;
 mod resolve;
 mod restart;
 mod run;
+mod scheduler;
 mod secret;
 mod shutdown;
 mod signals;
@@ -153,6 +155,10 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         }
         Some(Command::Exec(args)) => exec::exec(&args, &manager(&environment).await?).await,
         Some(Command::Stop(args)) => stop::stop(&args, &manager(&environment).await?).await,
+        Some(Command::Scheduler(args)) => scheduler::scheduler(&args, &manager(&environment).await?).await,
+        Some(Command::Cordon(args)) => availability::cordon(&args, &manager(&environment).await?).await,
+        Some(Command::Uncordon(args)) => availability::uncordon(&args, &manager(&environment).await?).await,
+        Some(Command::Drain(args)) => availability::drain(&args, &manager(&environment).await?).await,
         Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment).await?).await,
         Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment).await?).await,
         Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment).await?).await,

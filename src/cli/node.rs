@@ -1,6 +1,7 @@
 //! The root command: starts a node, or attaches to the one that is there; the dashboard or `--no-ui` on it; stops
 //! it again. Turns arguments into configurations and decides nothing else.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::reach::at_url;
 use crate::client::{ManagerClient, ManagerHandle, http_client};
 use crate::cluster::{Allows, Cause};
 use crate::manager::WorkerAddress;
+use crate::manager::request::Scheduling;
 use crate::manager::trust::CERTIFICATE_LIFE;
 use crate::node::{self, Engine, Holder, LocalWorker, Node, StartError};
 use crate::task::{TaskEvent, WorkerId};
@@ -226,6 +228,7 @@ fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, Cl
         .then(|| local_worker(environment, Engine::Docker(environment.docker_host.clone())));
     if let Some(local_worker) = &mut local_worker {
         local_worker.allows = policy(args.policy.as_deref(), folder.as_deref())?;
+        local_worker.labels = args.label.iter().cloned().collect();
     }
     let worker = |address: &Address, insecure| {
         let address = address.to_string();
@@ -242,6 +245,7 @@ fn config(args: &RootArgs, environment: &Environment) -> Result<node::Config, Cl
         manager,
         local_worker,
         workers: workers.chain(insecure_workers).collect(),
+        scheduling: Scheduling { scheduler: args.scheduler, overcommit: args.overcommit },
         listens: !args.no_listen,
         certificate_life: CERTIFICATE_LIFE,
     })
@@ -276,7 +280,8 @@ fn local_worker_id(environment: &Environment) -> WorkerId {
 
 pub fn local_worker(environment: &Environment, engine: Engine) -> LocalWorker {
     let id = local_worker_id(environment);
-    LocalWorker { id, address: worker_listener(&environment.worker), engine, allows: Allows::default() }
+    let (allows, labels) = (Allows::default(), BTreeMap::new());
+    LocalWorker { id, address: worker_listener(&environment.worker), engine, allows, labels }
 }
 
 /// Tells where this node can be asked: with port 0 nobody could know.

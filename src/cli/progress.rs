@@ -37,7 +37,7 @@ impl Waits {
     /// Shows what is yet to start among `open`; nothing if all of it runs.
     pub fn show(&mut self, cluster: &Cluster, open: impl Iterator<Item = TaskId>) {
         let records = open.filter_map(|task| cluster.task(task));
-        let words: Vec<_> = records.filter_map(|record| self.words(record, cluster)).collect();
+        let words: Vec<_> = records.filter_map(|record| self.words(&record, cluster)).collect();
         if words.is_empty() {
             self.clear();
             return;
@@ -104,7 +104,7 @@ mod tests {
         let mut history = History::default();
         let mut waits = Waits::default();
         let words = |waits: &Waits, history: &History| {
-            waits.words(history.cluster.task(web).unwrap(), &history.cluster)
+            waits.words(&history.cluster.task(web).unwrap(), &history.cluster)
         };
         history.submit(web, "web");
         assert_eq!(words(&waits, &history).as_deref(), Some("web: pending"));

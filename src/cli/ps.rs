@@ -41,7 +41,7 @@ pub async fn ps(args: &PsArgs, manager: &ManagerHandle) -> Result<Exit, CliError
         let causes = last_causes(&cluster);
         for record in records {
             let cause = causes.get(&record.task.id).copied();
-            printer.line(&Line::of_task(record, &cluster, cause))?;
+            printer.line(&Line::of_task(&record, &cluster, cause))?;
         }
     } else {
         printer.result(&table(&records, &cluster, Timestamp::now(), width))?;
@@ -110,7 +110,7 @@ fn shown_state(text: &str) -> Result<Shown, String> {
 
 impl Filter {
     /// The tasks that fit, in order of submission.
-    pub fn listed<'a>(&self, cluster: &'a Cluster) -> Vec<&'a TaskRecord> {
+    pub fn listed(&self, cluster: &Cluster) -> Vec<TaskRecord> {
         let mut records: Vec<_> = cluster.task_db().filter(|record| self.fits(record, cluster)).collect();
         records.sort_unstable_by_key(|record| record.submitted_at);
         records
@@ -144,7 +144,7 @@ fn last_causes(cluster: &Cluster) -> HashMap<TaskId, Cause> {
     cluster.event_db().iter().filter_map(|change| Some((change.what.task_id()?, change.cause))).collect()
 }
 
-fn table(records: &[&TaskRecord], cluster: &Cluster, now: Timestamp, width: Option<u16>) -> String {
+fn table(records: &[TaskRecord], cluster: &Cluster, now: Timestamp, width: Option<u16>) -> String {
     let header = ["ID", "NAME", "STATE", "WORKER", "PORTS", "RST", "AGE", "IMAGE", "REASON"];
     let mut table = table_of(header, width);
     hide_below(&mut table, width, 70, &[4, 5, 7]);
@@ -273,7 +273,7 @@ mod tests {
             history.restart(web);
         }
         let records = Filter::default().listed(&history.cluster);
-        assert!(Shown::CrashLoop.fits(records[0]) && Shown::State(State::Pending).fits(records[0]));
+        assert!(Shown::CrashLoop.fits(&records[0]) && Shown::State(State::Pending).fits(&records[0]));
         assert_eq!(shown_state("CRASHLOOP"), Ok(Shown::CrashLoop));
         assert!(shown_state("gone").unwrap_err().contains("failed, crashloop, stopping"));
         for (now, end) in [
@@ -291,7 +291,7 @@ mod tests {
         let mut history = history();
         let shown = |history: &History, id| {
             let record = history.cluster.task(id).unwrap();
-            with_health(record.state().name(), record)
+            with_health(record.state().name(), &record)
         };
         assert_eq!(shown(&history, id("55ab01fe")), "Running");
         let mut status = history.cluster.task(id("55ab01fe")).unwrap().status().clone();

@@ -123,7 +123,7 @@ fn print(
 ) -> Result<(), CliError> {
     if printer.is_json() {
         for record in taken.iter().filter_map(|taken| cluster.task(taken.task.id)) {
-            printer.line(&Line::of_task(record, cluster, Some(Cause::Command)))?;
+            printer.line(&Line::of_task(&record, cluster, Some(Cause::Command)))?;
         }
         return Ok(());
     }

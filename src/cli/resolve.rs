@@ -1,7 +1,7 @@
 //! What a user calls a task (a full id, the unique start of one, a unique name) → its id.
 
 use super::exit::CliError;
-use crate::cluster::{Cluster, TaskRecord};
+use crate::cluster::{Cluster, TaskRow};
 use crate::task::TaskId;
 
 /// How many of the tasks that fit are named when one was meant.
@@ -14,20 +14,17 @@ pub fn task_id(cluster: &Cluster, text: &str) -> Result<TaskId, CliError> {
     {
         return Ok(id);
     }
-    let by_name: Vec<_> =
-        cluster.task_db().filter(|record| !text.is_empty() && record.task.spec.name == text).collect();
+    let by_name: Vec<_> = cluster.rows().filter(|row| !text.is_empty() && row.name() == text).collect();
     // An ended task does not take the name away from the one that is there now.
-    let live: Vec<_> = by_name.iter().copied().filter(|record| !record.state().has_ended()).collect();
+    let live: Vec<_> = by_name.iter().copied().filter(|row| !row.state().has_ended()).collect();
     let named = if live.is_empty() { by_name } else { live };
     if !named.is_empty() {
         return one(text, &named);
     }
     let start: String = text.chars().filter(|c| *c != '-').flat_map(char::to_lowercase).collect();
     let is_hex = !start.is_empty() && start.chars().all(|c| c.is_ascii_hexdigit());
-    let by_id: Vec<_> = cluster
-        .task_db()
-        .filter(|record| is_hex && record.task.id.0.simple().to_string().starts_with(&start))
-        .collect();
+    let by_id: Vec<_> =
+        cluster.rows().filter(|row| is_hex && row.id().0.simple().to_string().starts_with(&start)).collect();
     one(text, &by_id)
 }
 
@@ -43,12 +40,12 @@ pub fn task_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<TaskId>, CliErr
     Ok(tasks)
 }
 
-fn one(text: &str, fitting: &[&TaskRecord]) -> Result<TaskId, CliError> {
+fn one(text: &str, fitting: &[&TaskRow]) -> Result<TaskId, CliError> {
     match fitting {
         [] => Err(CliError::usage(format!("no task is called {text:?}; `cube-tui ps` lists what there is"))),
-        [record] => Ok(record.task.id),
+        [row] => Ok(row.id()),
         several => {
-            let mut ids: Vec<_> = several.iter().map(|record| record.task.id.to_string()).collect();
+            let mut ids: Vec<_> = several.iter().map(|row| row.id().to_string()).collect();
             ids.sort_unstable();
             let more = ids.len().saturating_sub(NAMED);
             ids.truncate(NAMED);

@@ -31,7 +31,7 @@ pub async fn restart(args: &RestartArgs, manager: &ManagerHandle) -> Result<Exit
         if printer.is_json() {
             let cluster = manager.snapshot().await?;
             for record in tasks.iter().filter_map(|task| cluster.task(*task)) {
-                printer.line(&Line::of_task(record, &cluster, Some(Cause::Command)))?;
+                printer.line(&Line::of_task(&record, &cluster, Some(Cause::Command)))?;
             }
         } else {
             for outcome in outcomes {

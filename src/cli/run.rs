@@ -27,7 +27,8 @@ pub async fn run(args: &RunArgs, manager: &ManagerHandle, color: bool) -> Result
         let said = LogPrinter::new(args.output.output, false, color);
         let said = print_until_end(manager, task, said);
         let waiting =
-            submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said).await?;
+            Box::pin(submit_and_wait_beside(manager, vec![event], args.wait.timeout, &mut printer, said))
+                .await?;
         Ok(waiting.exit_of_run())
     } else {
         let mut printer = Printer::new(args.output.output);

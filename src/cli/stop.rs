@@ -24,7 +24,7 @@ pub async fn stop(args: &StopArgs, manager: &ManagerHandle) -> Result<Exit, CliE
         } else if printer.is_json() {
             let cluster = manager.snapshot().await?;
             for record in tasks.iter().filter_map(|task| cluster.task(*task)) {
-                printer.line(&Line::of_task(record, &cluster, Some(Cause::Command)))?;
+                printer.line(&Line::of_task(&record, &cluster, Some(Cause::Command)))?;
             }
         } else {
             for outcome in outcomes {

@@ -41,7 +41,7 @@ pub async fn submit_only(
     if printer.is_json() {
         let cluster = manager.snapshot().await?;
         for record in ids.iter().filter_map(|id| cluster.task(*id)) {
-            printer.line(&Line::of_task(record, &cluster, Some(Cause::Command)))?;
+            printer.line(&Line::of_task(&record, &cluster, Some(Cause::Command)))?;
         }
     } else {
         for id in ids {

@@ -112,7 +112,7 @@ fn json(cluster: &Cluster, worker: &WorkerId, usage: &TaskUse, time: Timestamp) 
         id: TaskId,
         name: &'a str,
     }
-    let name = cluster.task(usage.task).map_or("", |record| &record.task.spec.name);
+    let name = cluster.row(usage.task).map_or("", |row| row.name());
     let &TaskUse { task: id, cpu_percent, memory_bytes } = usage;
     let task = Named { id, name };
     let load = Load { v: 1, time, kind: "load", worker, cpu_percent, memory_bytes, task };
@@ -124,7 +124,7 @@ fn table(cluster: &Cluster, loads: &Loads, width: Option<u16>) -> String {
         .of_tasks()
         .filter(|(worker, usage)| {
             // Its last sample may be from before the end, or from before a move.
-            let ended = cluster.task(usage.task).is_none_or(|record| record.state().has_ended());
+            let ended = cluster.row(usage.task).is_none_or(|row| row.state().has_ended());
             !ended && cluster.worker_of(usage.task) == Some(*worker)
         })
         .collect();

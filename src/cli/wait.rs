@@ -152,9 +152,9 @@ impl Observer for WaitObserver<'_> {
                 return Err(CliError::unreachable(message));
             };
             self.waiting.known.insert(task);
-            if self.waiting.note_end(record, false) {
+            if self.waiting.note_end(&record, false) {
                 let cause = cluster.event_db().of_task(task).next_back().map(|change| change.cause);
-                self.line(&Line::of_task(record, cluster, cause))?;
+                self.line(&Line::of_task(&record, cluster, cause))?;
             }
         }
         Ok(self.flow())
@@ -171,8 +171,8 @@ impl Observer for WaitObserver<'_> {
             if self.waiting.concerns(record.task.id) {
                 self.waiting.known.insert(record.task.id);
             }
-            let is_news = self.waiting.note_end(record, restarts_after(change, record));
-            if is_news && never_fits(record) {
+            let is_news = self.waiting.note_end(&record, restarts_after(change, &record));
+            if is_news && never_fits(&record) {
                 let name = name_of(&record.task);
                 let next =
                     "it stays in `pending` for a worker that can take it; `cube-tui stop` takes it out";

@@ -35,7 +35,7 @@ impl Observer for WatchLines<'_> {
         if let Some(filter) = self.filter {
             for record in filter.listed(cluster) {
                 self.told.insert(record.task.id);
-                self.printer.line(&Line::of_task(record, cluster, None))?;
+                self.printer.line(&Line::of_task(&record, cluster, None))?;
             }
         } else {
             for worker in cluster.workers() {
@@ -48,7 +48,7 @@ impl Observer for WatchLines<'_> {
     fn changed(&mut self, change: &Change, after: &Cluster) -> Result<ControlFlow<()>, CliError> {
         let is_told = match (self.filter, change.what.task_id()) {
             (Some(filter), Some(task)) => {
-                let fits = after.task(task).is_some_and(|record| filter.fits(record, after));
+                let fits = after.task(task).is_some_and(|record| filter.fits(&record, after));
                 let was_told = if fits { !self.told.insert(task) } else { self.told.remove(&task) };
                 fits || was_told
             }

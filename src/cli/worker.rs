@@ -61,7 +61,8 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     let docker = Docker::new(&environment.docker_host, cluster_id, identity);
     let cannot_serve = |error| CliError::unreachable(format!("cannot serve at {address}: {error}"));
     let limits = Limits { allows, ..Limits::default() };
-    let config = worker::Config { limits, tls, ..worker::Config::new(identity) };
+    let labels = args.label.iter().cloned().collect();
+    let config = worker::Config { limits, labels, tls, ..worker::Config::new(identity) };
     let started = worker::start(config, docker, listener, token.clone()).await.map_err(cannot_serve)?;
     let here = Address::new(&address.host, started.addr.port()).to_string();
     folder.announce(Some(here.clone())).map_err(in_folder)?;

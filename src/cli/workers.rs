@@ -13,7 +13,7 @@ use super::signals::StopSignals;
 use super::table::{add_row, age, hide_below, table_of, terminal_width, text_of};
 use super::watch_lines::WatchLines;
 use crate::client::ManagerHandle;
-use crate::cluster::{Cluster, Sample, WorkerRecord};
+use crate::cluster::{Cluster, Sample, WorkerHealth, WorkerRecord};
 use crate::tui::bytes;
 
 pub async fn workers(args: &WorkersArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
@@ -54,7 +54,7 @@ fn table(cluster: &Cluster, loads: &Loads, now: Timestamp, width: Option<u16>) -
             &mut table,
             [
                 printable(worker.id.as_str()),
-                worker.health.name().to_owned(),
+                state(worker).to_owned(),
                 cluster.tasks_of(&worker.id).filter(is_live).count().to_string(),
                 cpu(worker, load),
                 memory(worker, load),
@@ -100,11 +100,18 @@ fn note(worker: &WorkerRecord) -> String {
     notes.join("; ")
 }
 
+/// A ready worker that takes no work says so.
+fn state(worker: &WorkerRecord) -> &'static str {
+    match worker.availability.name() {
+        word if worker.health == WorkerHealth::Ready && !word.is_empty() => word,
+        _ => worker.health.name(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{History, id};
     use super::*;
-    use crate::cluster::WorkerHealth;
 
     #[test]
     fn a_row_tells_what_a_worker_has_does_and_lacks() {

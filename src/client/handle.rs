@@ -4,10 +4,12 @@ use futures_util::stream::BoxStream;
 use tokio::io::{ReadHalf, WriteHalf};
 
 use super::ManagerClient;
-use crate::cluster::{Cause, Cluster, FeedItem};
+use crate::cluster::{Cause, Cluster, FeedItem, Settings};
 use crate::manager::Handle;
 use crate::manager::logs::LogItems;
-use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
+use crate::manager::request::{
+    Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+};
 use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::{FrameReader, FrameWriter, frames};
@@ -80,6 +82,26 @@ impl ManagerHandle {
         match self {
             Self::Embedded(handle) => handle.recover(cause).await,
             Self::Remote(client) => client.recover(cause).await,
+        }
+    }
+
+    /// Wants a worker cordoned, drained or back. Returns when the wish is durable.
+    pub async fn set_availability(&self, wish: WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.set_availability(wish, cause).await,
+            Self::Remote(client) => client.set_availability(&wish, cause).await,
+        }
+    }
+
+    /// Decides how workers are selected from now on, and tells it. Returns when that is durable.
+    pub async fn set_scheduling(
+        &self,
+        scheduling: Scheduling,
+        cause: Cause,
+    ) -> Result<Settings, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.set_scheduling(scheduling, cause).await,
+            Self::Remote(client) => client.set_scheduling(scheduling, cause).await,
         }
     }
 

@@ -8,10 +8,12 @@ use serde::de::DeserializeOwned;
 
 use super::Watch;
 use super::watchdog::watched;
-use crate::cluster::{Cause, Cluster, FeedItem, Snapshot};
+use crate::cluster::{Cause, Cluster, FeedItem, Settings, Snapshot};
 use crate::http::{ClientError, checked, https_client, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
-use crate::manager::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
+use crate::manager::request::{
+    Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+};
 use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::tls::Identity;
 use crate::worker::runtime::{Exec, LogsQuery};
@@ -68,6 +70,18 @@ impl ManagerClient {
 
     pub async fn recover(&self, cause: Cause) -> Result<Recovered, RequestError> {
         self.post("recover", cause, &()).await
+    }
+
+    pub async fn set_availability(&self, wish: &WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
+        self.post("availability", cause, wish).await
+    }
+
+    pub async fn set_scheduling(
+        &self,
+        scheduling: Scheduling,
+        cause: Cause,
+    ) -> Result<Settings, RequestError> {
+        self.post("scheduler", cause, &scheduling).await
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, RequestError> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Crashes, WorkerRecord};
+use super::{Crashes, Placement, Settings, WorkerRecord};
 use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
 
 /// Counts the Changes of a cluster: 1, 2, 3 … without a gap.
@@ -64,11 +64,27 @@ pub enum What {
     /// A task was accepted and waits in `pending`.
     Submitted { event: EventId, task: Task },
     /// `select_worker` chose; `send_work` is on its way there.
-    Scheduled { task: TaskId, worker: WorkerId, generation: u32 },
+    Scheduled {
+        task: TaskId,
+        worker: WorkerId,
+        generation: u32,
+        /// Why there, if there was a choice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        placement: Option<Box<Placement>>,
+    },
     /// The dispatch did not arrive, or its worker was forgotten: back in `pending`, not before `retry_at`.
     Returned { task: TaskId, reason: String, retry_at: Timestamp },
-    /// Its worker is lost and another one was chosen: it starts there as a new generation. The reason names both.
-    Moved { task: TaskId, from: WorkerId, worker: WorkerId, generation: u32, reason: String },
+    /// Its worker is lost or drained and another one was chosen: it starts there as a new generation. The reason names
+    /// both.
+    Moved {
+        task: TaskId,
+        from: WorkerId,
+        worker: WorkerId,
+        generation: u32,
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        placement: Option<Box<Placement>>,
+    },
     /// `worker` could not start it, and says `why`: it starts on another one at once, or waits in `pending` for one, as
     /// a new generation. The reason tells it all.
     Refused {
@@ -110,11 +126,18 @@ pub enum What {
     Adopted { task: Task, worker: WorkerId },
     /// A worker appeared or its health changed; the whole new record.
     Worker { worker: WorkerRecord },
+    /// How workers are selected from now on.
+    Settings { settings: Settings },
     /// A lost worker is no longer counted on to come back.
     Forgotten { worker: WorkerId },
 }
 
 impl What {
+    /// Sent there without a choice of `select_worker`'s.
+    pub fn scheduled(task: TaskId, worker: WorkerId, generation: u32) -> Self {
+        Self::Scheduled { task, worker, generation, placement: None }
+    }
+
     /// Every task whose row the fold looks at or changes: a store folds a Change with nothing but these at hand.
     pub fn task_ids(&self) -> impl Iterator<Item = TaskId> {
         self.task_id().into_iter().chain(self.collected().iter().copied())
@@ -134,7 +157,9 @@ impl What {
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),
-            Self::Collected { .. } | Self::Worker { .. } | Self::Forgotten { .. } => None,
+            Self::Collected { .. } | Self::Worker { .. } | Self::Forgotten { .. } | Self::Settings { .. } => {
+                None
+            }
         }
     }
 }

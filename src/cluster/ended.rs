@@ -22,7 +22,7 @@ impl Cluster {
     /// Lets go of ended tasks. What lives is never let go, whatever the Change says.
     pub(super) fn collected(&mut self, tasks: &[TaskId]) {
         for task in tasks {
-            if self.task_db.get(task).is_none_or(|record| !record.state().has_ended()) {
+            if self.task_db.get(*task).is_none_or(|row| !row.state().has_ended()) {
                 continue;
             }
             if let Some(record) = self.take(*task) {
@@ -67,7 +67,7 @@ mod tests {
                 0 => {
                     What::Submitted { event: EventId::default(), task: Task { id: task, ..Task::default() } }
                 }
-                1 => What::Scheduled { task, worker: WorkerId::from("a"), generation: 3 },
+                1 => What::scheduled(task, WorkerId::from("a"), 3),
                 2 => What::Observed {
                     task,
                     status: TaskStatus { state, generation: 3, ..TaskStatus::default() },

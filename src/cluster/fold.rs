@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Change, Cluster, Moves, Queued, Refusal, Revision, TaskRecord, What, WorkerRecord};
+use super::{Change, Cluster, Moves, Queued, Refusal, Revision, TaskRecord, TaskRow, What, WorkerRecord};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 impl Cluster {
@@ -23,11 +23,11 @@ impl Cluster {
         let now = change.time;
         match &change.what {
             What::Submitted { task, .. } => self.submitted(change.revision, now, task),
-            What::Scheduled { task, worker, generation } => {
+            What::Scheduled { task, worker, generation, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
             }
-            What::Moved { task, from: _, worker, generation, reason } => {
+            What::Moved { task, worker, generation, reason, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
                 self.update(*task, now, |record| {
@@ -39,7 +39,7 @@ impl Cluster {
                     }
                 });
             }
-            What::Refused { task, worker, why, to, generation, reason } => {
+            What::Refused { task, worker, why, to, generation, reason, .. } => {
                 let refusal = Refusal { worker: worker.clone(), why: why.clone() };
                 self.refused(change.revision, now, *task, refusal, to.as_ref(), *generation);
                 self.update(*task, now, |record| record.task.status.reason.clone_from(reason));
@@ -110,6 +110,7 @@ impl Cluster {
             What::Adopted { task, worker } => self.adopted(change.revision, now, task, worker),
             What::Collected { tasks } => self.collected(tasks),
             What::Worker { worker } => self.worker_changed(worker),
+            What::Settings { settings } => self.settings = *settings,
             What::Forgotten { worker } => self.forgotten(worker),
         }
     }
@@ -186,6 +187,8 @@ impl Cluster {
         } else {
             self.worker_index.insert(worker.id.clone(), self.workers.len());
             self.workers.push(worker.clone());
+            // Tasks may have been sent there before its record came.
+            self.reserved.push(self.count_reserved(&worker.id));
         }
     }
 
@@ -193,6 +196,7 @@ impl Cluster {
     fn forgotten(&mut self, worker: &WorkerId) {
         let Some(index) = self.worker_index.remove(worker) else { return };
         self.workers.remove(index);
+        self.reserved.remove(index);
         for place in self.worker_index.values_mut().filter(|place| **place > index) {
             *place -= 1;
         }
@@ -204,72 +208,95 @@ impl Cluster {
 
     /// Changes a row, and keeps the counts and the order of the ended right.
     fn update(&mut self, task: TaskId, now: Timestamp, change: impl FnOnce(&mut TaskRecord)) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        self.counts[usize::from(record.state().number())] -= 1;
-        if record.state().has_ended() {
+        let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
+        // The spec may be named like another task's: it does not change.
+        let mut record = row.record(Arc::clone(row.spec()), &self.worker_task_map);
+        let before = record.state();
+        self.counts[usize::from(before.number())] -= 1;
+        if before.has_ended() {
             self.ended.remove(&(record.changed, task));
         }
-        change(record);
+        change(&mut record);
         record.changed = now;
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
+        let after = record.state();
+        self.counts[usize::from(after.number())] += 1;
+        if after.has_ended() {
             self.ended.insert((now, task));
+        }
+        row.set(record, &mut self.worker_task_map);
+        if before.has_ended() != after.has_ended()
+            && let Some(seat) = row.worker
+            && let Some(&place) = self.worker_index.get(self.worker_task_map.name(seat))
+        {
+            self.reserved[place].count(row.spec(), !after.has_ended());
         }
     }
 
     /// Adds a row as it was folded elsewhere; it must not be here yet.
     pub(super) fn insert(&mut self, record: TaskRecord) {
-        self.counts[usize::from(record.state().number())] += 1;
-        if record.state().has_ended() {
-            self.ended.insert((record.changed, record.task.id));
+        let (id, state, changed, queued) = (record.task.id, record.state(), record.changed, record.queued);
+        let spec = self.specs.shared(&record.task.spec);
+        let row = TaskRow::new(record, spec, &mut self.worker_task_map);
+        let Some(slot) = self.task_db.insert(row) else { return };
+        self.counts[usize::from(state.number())] += 1;
+        if state.has_ended() {
+            self.ended.insert((changed, id));
         }
-        if let Some(queued) = record.queued {
-            self.pending.insert(queued.position, record.task.id);
+        if let Some(queued) = queued {
+            self.pending.insert(queued.position, slot);
         }
-        self.task_db.insert(record.task.id, record);
     }
 
     /// Takes a row out, with all that stands elsewhere about it.
     pub(super) fn take(&mut self, task: TaskId) -> Option<TaskRecord> {
         self.unassign(task);
-        let record = self.task_db.remove(&task)?;
-        if let Some(queued) = record.queued {
+        let row = self.task_db.remove(task)?;
+        if let Some(queued) = row.queued() {
             self.pending.remove(&queued.position);
         }
-        self.ended.remove(&(record.changed, task));
-        self.counts[usize::from(record.state().number())] -= 1;
-        Some(record)
+        if row.state().has_ended() {
+            self.ended.remove(&(row.changed(), task));
+        }
+        self.counts[usize::from(row.state().number())] -= 1;
+        Some(self.record(&row))
     }
 
     fn enqueue(&mut self, task: TaskId, position: Revision, now: Timestamp, retry_at: Option<Timestamp>) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        if let Some(before) = record.queued {
+        let Some(slot) = self.task_db.slot(task) else { return };
+        let Some(row) = self.task_db.at_mut(slot) else { return };
+        if let Some(before) = row.queued() {
             self.pending.remove(&before.position);
         }
-        record.queued = Some(Queued { position, since: now, retry_at });
-        self.pending.insert(position, task);
+        row.set_queued(Some(Queued { position, since: now, retry_at }));
+        self.pending.insert(position, slot);
     }
 
     pub(super) fn dequeue(&mut self, task: TaskId) {
-        let Some(record) = self.task_db.get_mut(&task) else { return };
-        if let Some(queued) = record.queued.take() {
+        let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
+        if let Some(queued) = row.queued() {
+            row.set_queued(None);
             self.pending.remove(&queued.position);
         }
     }
 
     pub(super) fn assign(&mut self, task: TaskId, worker: &WorkerId) {
-        if !self.task_db.contains_key(&task) {
-            return;
-        }
         self.unassign(task);
-        self.task_worker_map.insert(task, worker.clone());
-        self.worker_task_map.entry(worker.clone()).or_default().insert(task);
+        let Some(slot) = self.task_db.slot(task) else { return };
+        let Some(seat) = self.worker_task_map.seat(worker) else { return };
+        let Some(row) = self.task_db.at_mut(slot) else { return };
+        row.worker = Some(seat);
+        row.place = self.worker_task_map.add(seat, slot);
+        self.count_there(task, true);
     }
 
     pub(super) fn unassign(&mut self, task: TaskId) {
-        let Some(worker) = self.task_worker_map.remove(&task) else { return };
-        if let Some(tasks) = self.worker_task_map.get_mut(&worker) {
-            tasks.remove(&task);
+        self.count_there(task, false);
+        let Some(row) = self.task_db.slot(task).and_then(|slot| self.task_db.at_mut(slot)) else { return };
+        let Some(seat) = row.worker.take() else { return };
+        let place = row.place;
+        let moved = self.worker_task_map.remove(seat, place);
+        if let Some(moved) = moved.and_then(|slot| self.task_db.at_mut(slot)) {
+            moved.place = place;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use super::{Change, Cluster, Revision, Settings, TaskRecord, TaskRow, WorkerRecord};
 use crate::task::{TaskId, WorkerId};
 
 /// A task's row and where it was sent: all that the fold of a Change about this task looks at.
@@ -18,7 +18,7 @@ pub struct TaskEntry {
 
 /// What a Cluster holds beside its tasks and workers. A field that is added here later has to have a default: old
 /// stores are without it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClusterHead {
     /// The last Change folded in.
     pub revision: Revision,
@@ -26,6 +26,8 @@ pub struct ClusterHead {
     /// What a new task begins with: more than any collected one had.
     #[serde(default)]
     pub first_generation: u32,
+    #[serde(default)]
+    pub settings: Settings,
 }
 
 /// Some tasks, and all workers.
@@ -35,8 +37,8 @@ pub struct Part(Cluster);
 impl Part {
     /// A part without tasks. The workers are in the order of their appearance.
     pub fn new(head: ClusterHead, workers: &[WorkerRecord]) -> Self {
-        let ClusterHead { revision, last_worker, first_generation } = head;
-        let mut cluster = Cluster { revision, last_worker, first_generation, ..Cluster::default() };
+        let ClusterHead { revision, last_worker, first_generation, settings } = head;
+        let mut cluster = Cluster { revision, settings, last_worker, first_generation, ..Cluster::default() };
         for worker in workers {
             cluster.worker_changed(worker);
         }
@@ -46,28 +48,20 @@ impl Part {
     /// Makes room for many tasks at once.
     pub fn reserve(&mut self, tasks: usize) {
         self.0.task_db.reserve(tasks);
-        self.0.task_worker_map.reserve(tasks);
     }
 
     pub fn insert(&mut self, entry: TaskEntry) {
-        let TaskEntry { mut record, worker } = entry;
+        let TaskEntry { record, worker } = entry;
         let id = record.task.id;
-        // One name for all that name the same worker.
-        record.tried = record.tried.map(|worker| self.shared(worker));
         self.0.insert(record);
         if let Some(worker) = worker {
-            let worker = self.shared(worker);
             self.0.assign(id, &worker);
         }
     }
 
-    fn shared(&self, worker: WorkerId) -> WorkerId {
-        self.0.worker(&worker).map_or(worker, |record| record.id.clone())
-    }
-
     /// Takes a task out.
     pub fn remove(&mut self, task: TaskId) -> Option<TaskEntry> {
-        let worker = self.0.task_worker_map.get(&task).cloned();
+        let worker = self.0.worker_of(task).cloned();
         let record = self.0.take(task)?;
         Some(TaskEntry { record, worker })
     }
@@ -80,7 +74,7 @@ impl Part {
 
     /// The tasks that are here, in no order.
     pub fn task_ids(&self) -> Vec<TaskId> {
-        self.0.task_db.keys().copied().collect()
+        self.0.task_db.rows().map(TaskRow::id).collect()
     }
 
     pub fn revision(&self) -> Revision {
@@ -88,8 +82,8 @@ impl Part {
     }
 
     pub fn head(&self) -> ClusterHead {
-        let Cluster { revision, last_worker, first_generation, .. } = self.0;
-        ClusterHead { revision, last_worker, first_generation }
+        let Cluster { revision, last_worker, first_generation, settings, .. } = self.0;
+        ClusterHead { revision, last_worker, first_generation, settings }
     }
 
     /// In the order of their appearance.

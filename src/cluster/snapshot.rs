@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Cluster, Revision, TaskRecord, WorkerRecord};
+use super::{Change, Cluster, Revision, Settings, TaskRecord, WorkerRecord};
 use crate::task::{TaskId, WorkerId};
 
 /// Everything a Cluster holds, at one revision.
@@ -19,25 +19,27 @@ pub struct Snapshot {
     pub last_worker: Option<usize>,
     #[serde(default)]
     pub first_generation: u32,
+    #[serde(default)]
+    pub settings: Settings,
     /// The recent Changes, the oldest first.
     pub events: Vec<Arc<Change>>,
 }
 
 impl From<&Cluster> for Snapshot {
     fn from(cluster: &Cluster) -> Self {
-        let mut tasks: Vec<_> = cluster.task_db.values().cloned().collect();
+        let mut tasks: Vec<_> = cluster.task_db().collect();
         tasks.sort_unstable_by_key(|record| record.submitted_at);
         Self {
             revision: cluster.revision,
             tasks,
             workers: cluster.workers.clone(),
             assignments: cluster
-                .task_worker_map
-                .iter()
-                .map(|(task, worker)| (*task, worker.clone()))
+                .rows()
+                .filter_map(|row| Some((row.id(), cluster.worker_task_map.name(row.worker?).clone())))
                 .collect(),
             last_worker: cluster.last_worker,
             first_generation: cluster.first_generation,
+            settings: cluster.settings,
             events: cluster.event_db.iter().cloned().collect(),
         }
     }
@@ -49,6 +51,7 @@ impl From<Snapshot> for Cluster {
             revision: snapshot.revision,
             last_worker: snapshot.last_worker,
             first_generation: snapshot.first_generation,
+            settings: snapshot.settings,
             ..Self::default()
         };
         for worker in &snapshot.workers {

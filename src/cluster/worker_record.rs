@@ -1,5 +1,8 @@
 //! What the cluster knows of a worker. Load samples are not here: they are not history (see `sample`).
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -26,6 +29,12 @@ pub struct WorkerRecord {
     /// Tasks that live there and are not in the store: `recover` takes them over.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_tasks: usize,
+    /// What it tells of itself beside its capacity. The book's workers tell nothing.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
+    /// Whether somebody keeps new work away, or wants it empty.
+    #[serde(default, skip_serializing_if = "Availability::is_active")]
+    pub availability: Availability,
     /// Set for one that came by an invite: where it is, also after the manager's next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Joined>,
@@ -41,6 +50,64 @@ pub struct Joined {
     pub address: String,
     /// What its certificate has to say.
     pub member: Uuid,
+}
+
+/// Labels that every worker of this program has without being told.
+pub const OWN_LABELS: [&str; 5] = ["worker", "os", "arch", "platform", "engine"];
+
+/// What a worker tells of itself, for constraints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// As images name it: `linux`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub os: String,
+    /// As images name it: `amd64`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub arch: String,
+    /// The container engine's version; empty until it told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
+}
+
+impl Facts {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether somebody keeps new work away from a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    #[default]
+    Active,
+    /// Nothing new goes there; what runs there stays.
+    Cordoned,
+    /// Nothing new goes there, and what runs there is moved off.
+    Draining { until: Option<Timestamp> },
+    /// Nothing is left there, and nothing new goes there.
+    Drained,
+    /// The time for draining was over before everything was moved off. Nothing new goes there.
+    DrainGaveUp,
+}
+
+impl Availability {
+    fn is_active(&self) -> bool {
+        *self == Self::Active
+    }
+
+    /// One word for panes and JSON; empty for one that takes work.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "",
+            Self::Cordoned => "cordoned",
+            Self::Draining { .. } => "draining",
+            Self::Drained => "drained",
+            Self::DrainGaveUp => "drain gave up",
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -62,12 +129,31 @@ impl WorkerRecord {
             unknown_tasks: 0,
             joined: None,
             allows: None,
+            facts: Facts::default(),
+            availability: Availability::default(),
+        }
+    }
+
+    /// The value of one of its labels: its own name and what it tells of its machine are labels too.
+    pub fn label(&self, name: &str) -> Option<Cow<'_, str>> {
+        let Facts { labels, os, arch, engine } = &self.facts;
+        let told = |text: &'_ str| (!text.is_empty()).then(|| Cow::Owned(text.to_owned()));
+        match name {
+            "worker" => Some(Cow::Borrowed(self.id.as_str())),
+            "os" => told(os),
+            "arch" => told(arch),
+            "engine" => told(engine),
+            "platform" if os.is_empty() => None,
+            "platform" => Some(Cow::Owned(format!("{os}/{arch}"))),
+            name => labels.get(name).map(|value| Cow::Borrowed(&**value)),
         }
     }
 
     /// Whether new work may go there.
     pub fn takes_work(&self) -> bool {
-        self.health == WorkerHealth::Ready && self.runtime_problem.is_empty()
+        self.health == WorkerHealth::Ready
+            && self.runtime_problem.is_empty()
+            && self.availability == Availability::Active
     }
 
     /// What somebody should know of a worker that is well.

@@ -14,7 +14,7 @@ use super::feed::FeedSender;
 use super::link::{self, Parcel};
 use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Reply};
-use super::request::RequestError;
+use super::request::{RequestError, Scheduling, WorkerWish};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
 use super::workers::Workers;
@@ -238,6 +238,17 @@ impl Driver {
                 Input::Forget { request: self.expect(reply), cause, worker }
             }
             Message::Recover { cause, reply } => Input::Recover { request: self.expect(reply), cause },
+            Message::SetAvailability { wish: WorkerWish { worker, wish }, cause, reply } => {
+                Input::SetAvailability { request: self.expect(reply), cause, worker, wish }
+            }
+            Message::SetScheduling { scheduling: Scheduling { scheduler, overcommit }, cause, reply } => {
+                let request = Some(self.expect(reply));
+                Input::SetScheduling { request, cause, scheduler, overcommit }
+            }
+            Message::Explain { spec, task, reply } => {
+                let _ = reply.send(self.manager.explain(self.clock.now(), &spec, task));
+                return;
+            }
             Message::Joined { worker, joined, cause, reply } => {
                 Input::WorkerJoined { request: self.expect(reply), cause, worker, joined }
             }
@@ -280,7 +291,7 @@ impl Driver {
             let peer = cluster.worker(id).map_or(Peer::Unknown, |worker| worker.peer);
             Some(WorkerPlace { id: id.clone(), peer, client: self.client_of(id)? })
         });
-        Some(Place::of(record, worker))
+        Some(Place::of(&record, worker))
     }
 
     /// The one way to a worker's API; `None` for one that this start does not know.
@@ -334,6 +345,8 @@ fn refuse(message: Message, why: &str) {
         | Message::Restart { reply, .. }
         | Message::Forget { reply, .. }
         | Message::Recover { reply, .. }
+        | Message::SetAvailability { reply, .. }
+        | Message::SetScheduling { reply, .. }
         | Message::Joined { reply, .. }
         | Message::Left { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
@@ -341,7 +354,11 @@ fn refuse(message: Message, why: &str) {
         Message::Watch(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
         Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
         // The links are being taken down; who followed a task asks again.
-        Message::Input(_) | Message::SecretsChanged | Message::Places(..) | Message::Feed(_) => {}
+        Message::Input(_)
+        | Message::SecretsChanged
+        | Message::Places(..)
+        | Message::Explain { .. }
+        | Message::Feed(_) => {}
     }
 }
 

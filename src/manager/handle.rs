@@ -1,14 +1,19 @@
 //! The embedded manager's front desk: what others in this process ask it. Knows no HTTP.
 
+use std::sync::Arc;
+
 use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
 use super::logs::Place;
 use super::message::{FeedStream, Message};
-use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
-use crate::cluster::{Cause, Cluster, FeedItem, Joined};
-use crate::task::{TaskEvent, TaskId, WorkerId};
+use super::request::{
+    Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined, Settings};
+use crate::scheduler::Explanation;
+use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,6 +62,35 @@ impl Handle {
             Answer::Recovered(recovered) => Ok(recovered),
             _ => Err(gone()),
         }
+    }
+
+    /// Wants a worker cordoned, drained or back. Returns when the wish is durable; the feed tells how it goes on.
+    pub async fn set_availability(&self, wish: WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
+        match self.ask(|reply| Message::SetAvailability { wish, cause, reply }).await?? {
+            Answer::Availability(drained) => Ok(drained),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Decides how workers are selected from now on, and tells it. Returns when that is durable.
+    pub async fn set_scheduling(
+        &self,
+        scheduling: Scheduling,
+        cause: Cause,
+    ) -> Result<Settings, RequestError> {
+        match self.ask(|reply| Message::SetScheduling { scheduling, cause, reply }).await?? {
+            Answer::Scheduling(settings) => Ok(settings),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Why a task is, or one with this spec would be, where it is.
+    pub async fn explain(
+        &self,
+        spec: Arc<TaskSpec>,
+        task: Option<TaskId>,
+    ) -> Result<Explanation, RequestError> {
+        self.ask(|reply| Message::Explain { spec, task, reply }).await
     }
 
     /// A worker that has joined is where `joined` says. Returns when that is durable.

@@ -1,13 +1,16 @@
 //! What reaches the driver: inputs for the core, and requests that are answered. Plain values.
 
+use std::sync::Arc;
+
 use futures_util::stream::BoxStream;
 use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
 use super::logs::Place;
-use super::request::RequestError;
+use super::request::{RequestError, Scheduling, WorkerWish};
 use crate::cluster::{Cause, Cluster, FeedItem, Joined};
-use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::scheduler::Explanation;
+use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -36,6 +39,21 @@ pub(super) enum Message {
     Recover {
         cause: Cause,
         reply: Reply,
+    },
+    SetAvailability {
+        wish: WorkerWish,
+        cause: Cause,
+        reply: Reply,
+    },
+    SetScheduling {
+        scheduling: Scheduling,
+        cause: Cause,
+        reply: Reply,
+    },
+    Explain {
+        spec: Arc<TaskSpec>,
+        task: Option<TaskId>,
+        reply: oneshot::Sender<Explanation>,
     },
     Joined {
         worker: WorkerId,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::{Overcommit, SchedulerName};
 use crate::task::{State, Task, TaskId, WorkerId};
 
 /// What became of one submitted event.
@@ -21,6 +22,47 @@ pub struct Stopping {
     /// False: it had ended before, and nothing changed.
     pub is_new: bool,
     pub state: State,
+}
+
+/// What somebody wants of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "wish")]
+pub enum AvailabilityWish {
+    /// New work again.
+    Uncordon,
+    /// No new work.
+    Cordon,
+    /// No new work, and what runs there moves off.
+    Drain {
+        /// Gives up after so many seconds; without it, never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_s: Option<u64>,
+    },
+}
+
+/// A wish about one worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerWish {
+    pub worker: WorkerId,
+    #[serde(flatten)]
+    pub wish: AvailabilityWish,
+}
+
+/// The wish is noted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    pub worker: WorkerId,
+    /// Tasks that live there now.
+    pub left: usize,
+}
+
+/// How workers are to be selected; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scheduling {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overcommit: Option<Overcommit>,
 }
 
 /// What became of a restart by hand.
@@ -80,6 +122,9 @@ pub enum RequestError {
     /// No such task (HTTP 404).
     #[error("no task {0} here; `cube-tui ps` lists what there is")]
     UnknownTask(TaskId),
+    /// No such worker (HTTP 404).
+    #[error("no worker {0} here; the workers pane and `cube-tui workers` list what there is")]
+    UnknownWorker(WorkerId),
     /// A task with this id is there with another spec (HTTP 409).
     #[error(
         "task {0} was submitted before with a different spec; give this one another ID or leave the ID out"
@@ -116,9 +161,11 @@ impl RequestError {
     /// Whether the same request may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Invalid(_) | Self::NotAuthorised(_) | Self::UnknownTask(_) | Self::DifferentSpec(_) => {
-                false
-            }
+            Self::Invalid(_)
+            | Self::NotAuthorised(_)
+            | Self::UnknownTask(_)
+            | Self::UnknownWorker(_)
+            | Self::DifferentSpec(_) => false,
             Self::Store(_) | Self::OutOfOrder(_) | Self::Unreachable(_) => true,
         }
     }

@@ -13,8 +13,10 @@ use super::folder::{Claim, Folder, Holder};
 use super::listen::{Address, ListenError, listen};
 use crate::client::{ManagerHandle, http_client};
 use crate::cluster::Allows;
+use crate::cluster::Cause;
 use crate::http;
 use crate::manager::api::{Door, Gate};
+use crate::manager::request::Scheduling;
 use crate::manager::secrets::{Secrets, SecretsError};
 use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
 use crate::manager::trust::{Trust, TrustError};
@@ -31,6 +33,8 @@ pub struct Config {
     pub local_worker: Option<LocalWorker>,
     /// Workers elsewhere.
     pub workers: Vec<WorkerAddress>,
+    /// What this start says of how workers are selected.
+    pub scheduling: Scheduling,
     /// Whether the TLS listener is opened again if it was open before.
     pub listens: bool,
     /// How long the certificates are good that members get.
@@ -43,6 +47,8 @@ pub struct LocalWorker {
     pub id: WorkerId,
     pub address: Address,
     pub engine: Engine,
+    /// For constraints.
+    pub labels: BTreeMap<String, String>,
     /// What tasks may do on it.
     pub allows: Allows,
 }
@@ -129,8 +135,12 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         );
         local_worker = Some((local.id, address));
         let limits = worker::Limits { allows: local.allows, ..worker::Limits::default() };
-        let config =
-            worker::Config { ephemeral: is_ephemeral, limits, ..worker::Config::new(worker_identity) };
+        let config = worker::Config {
+            ephemeral: is_ephemeral,
+            limits,
+            labels: local.labels,
+            ..worker::Config::new(worker_identity)
+        };
         let token = worker_cancel.clone();
         worker = Some(tokio::spawn(async move {
             let started = match local.engine {
@@ -154,6 +164,11 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
     let secrets = Secrets::open(folder.as_ref().map(|folder| folder.path().to_owned()))?;
     let workers = Workers::new(workers, http_client()).with(trust.clone()).given(secrets);
     let manager = manager::start(workers.clone(), store, &cancel)?;
+    if config.scheduling != Scheduling::default()
+        && let Err(error) = manager.handle.set_scheduling(config.scheduling, Cause::Manager).await
+    {
+        tracing::error!("workers are selected as before: {error}");
+    }
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
         let announced = folder.announce(Some(manager_address.clone()));
         announced.map_err(|error| StartError::Folder { path, error })?;

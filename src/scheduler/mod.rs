@@ -1,10 +1,22 @@
-//! Where a task runs, or why nowhere. Pure: a snapshot of the workers in, a choice or the reasons out.
+//! Where a task runs, or why nowhere: filter, score, pick. Pure: a cluster and its live load in, a choice or every
+//! worker's reason out.
 
-mod filter;
-mod round_robin;
+mod explain;
+mod filters;
+mod load;
+mod ranking;
+mod rejection;
+mod request;
+mod schedulers;
+mod select;
 
-pub use filter::{NEVER_FITS, NoWorker, Rejection};
-pub use round_robin::select_worker;
+pub use explain::{Explanation, Outcome, Verdict, WorkerVerdict, explain};
+pub use load::{Load, Loads};
+pub use ranking::Rankings;
+pub use rejection::{Filter, NEVER_FITS, NoWorker, Rejection};
+pub use request::{Request, Shape};
+pub use schedulers::{Candidate, Scheduler, by_name};
+pub use select::{Choice, View, select_worker};
 
 #[cfg(test)]
 mod properties;

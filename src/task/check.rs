@@ -21,6 +21,10 @@ const STOP_TIMEOUT_S: u32 = 86_400;
 const HEALTH_S: u32 = 86_400;
 /// More failures in a row than this are no check any more.
 const HEALTH_RETRIES: u32 = 1000;
+/// More conditions than this nobody reads.
+const CONSTRAINTS: usize = 64;
+/// Room for every order of importance.
+const PRIORITY: i32 = 1000;
 /// Labels with this prefix say whose a container is.
 const OWN_LABELS: &str = "cube.";
 
@@ -43,7 +47,7 @@ impl TaskSpec {
         for (key, value) in &self.labels {
             check_label(key, value).map_err(|problem| FieldError::new("Labels", problem))?;
         }
-        self.check_not_yet()
+        self.check_place()
     }
 
     fn check_names(&self) -> Result<(), FieldError> {
@@ -171,14 +175,14 @@ impl TaskSpec {
         Ok(())
     }
 
-    /// Passing these over would be a promise that nobody keeps.
-    fn check_not_yet(&self) -> Result<(), FieldError> {
-        let not_yet = |field| Err(FieldError::new(field, "not supported yet; leave it out"));
-        if !self.constraints.is_empty() {
-            return not_yet("Constraints");
+    fn check_place(&self) -> Result<(), FieldError> {
+        if self.constraints.len() > CONSTRAINTS {
+            return Err(FieldError::new("Constraints", format!("expected at most {CONSTRAINTS}")));
         }
-        if self.priority != 0 {
-            return not_yet("Priority");
+        if !(-PRIORITY..=PRIORITY).contains(&self.priority) {
+            let problem =
+                format!("expected a number from -{PRIORITY} to {PRIORITY}, found {}", self.priority);
+            return Err(FieldError::new("Priority", problem));
         }
         Ok(())
     }
@@ -467,8 +471,8 @@ mod tests {
 
     #[test]
     fn what_nobody_would_keep_is_refused() {
-        refused("Constraints", |spec| spec.constraints = vec!["node==a".into()]);
-        refused("Priority", |spec| spec.priority = 1);
+        refused("Constraints", |spec| spec.constraints = vec!["ssd".parse().unwrap(); 65]);
+        refused("Priority", |spec| spec.priority = 1001);
         refused("Labels", |spec| drop(spec.labels.insert("cube.task".into(), "x".into())));
         refused("Cmd", |spec| spec.cmd = vec!["a\0".into()]);
     }

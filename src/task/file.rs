@@ -301,7 +301,7 @@ mod tests {
         refused("{\"Image\":\"i\"}\n{\"Image\":\"i\",\"RestartPolicy\":\"x\"}", "2: RestartPolicy: expected");
         refused("{\"State\":3,\"Task\":{\"Image\":\"i\"}}", "1: State: a task file starts tasks");
         refused("{\"Image\":\"i\",\n\"Image\":\"j\"}", "2: Image: is there twice");
-        refused("{\"Image\":\"i\",\n\"Constraints\":[\"a\"]}", "2: Constraints: not supported yet");
+        refused("{\"Image\":\"i\",\n\"Constraints\":[\"a=>1\"]}", "2: Constraints: unknown sign => in");
         refused(
             "{\"Image\":\"i\",\n\"HealthCheck\":\"health\"}",
             "2: HealthCheck: expected a path such as /health",

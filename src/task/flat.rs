@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::fields::{EmptyObject, FieldError, Raw};
 use super::{
-    EventId, Health, HealthCheck, HostPort, Probe, State, Task, TaskEvent, TaskId, TaskSpec, TaskStatus, spec,
+    Constraint, EventId, Health, HealthCheck, HostPort, Probe, State, Task, TaskEvent, TaskId, TaskSpec,
+    TaskStatus, spec,
 };
 
 /// Go's zero time, 0001-01-01T00:00:00Z: "none".
@@ -325,7 +326,7 @@ impl FlatTask {
             labels: self.labels,
             stop_timeout_s: self.stop_timeout,
             exclusive: self.exclusive,
-            constraints: self.constraints,
+            constraints: constraints(&self.constraints, unknown)?,
             priority: self.priority,
         };
         let mut host_ports = self.host_ports.unwrap_or_default();
@@ -382,6 +383,16 @@ impl FlatTask {
             retries: self.health_retries.unwrap_or(default.retries),
             ..default
         }))
+    }
+}
+
+/// Typed from here on; of somebody else's task, those that this program does not know are passed over.
+fn constraints(texts: &[String], unknown: UnknownWord) -> Result<Vec<Constraint>, FieldError> {
+    let parsed =
+        texts.iter().map(|text| text.parse().map_err(|why: String| FieldError::new("Constraints", why)));
+    match unknown {
+        UnknownWord::Refuse => parsed.collect(),
+        UnknownWord::Default => Ok(parsed.filter_map(Result::ok).collect()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Task, TaskEvent and State: the book's nouns, their JSON and their files. Knows no IO.
 
 mod check;
+mod constraint;
 mod fields;
 mod file;
 mod flat;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use check::is_unprintable;
+pub use constraint::{Comparison, Constraint, Pair, Test};
 pub use fields::FieldError;
 pub use file::{TaskFileError, parse_task_file};
 pub use health::{Health, HealthCheck, Probe, Verdict};

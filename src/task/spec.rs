@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::{HealthCheck, Probe, SecretUse};
+use super::{Constraint, HealthCheck, Probe, SecretUse};
 
 /// What to run and how. Shared by `Arc`: the database, the log and every mirror hold the same one.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -36,7 +36,9 @@ pub struct TaskSpec {
     /// Seconds between SIGTERM and SIGKILL; `None` is the default of 10.
     pub stop_timeout_s: Option<u32>,
     pub exclusive: bool,
-    pub constraints: Vec<String>,
+    /// Where it may run.
+    pub constraints: Vec<Constraint>,
+    /// Those with more are placed first.
     pub priority: i32,
 }
 
@@ -58,6 +60,16 @@ impl TaskSpec {
         ports.sort_unstable();
         ports.dedup();
         ports
+    }
+
+    /// The ports of the host that it asks for by number, `8080/tcp` each: no two tasks of a host can have the same.
+    pub fn fixed_host_ports(&self) -> impl Iterator<Item = String> {
+        let bindings = self.port_bindings.iter().flatten();
+        let is_bridge = self.network_mode == NetworkMode::Bridge;
+        bindings.filter(move |(_, host)| is_bridge && !host.is_empty() && *host != "0").map(|(port, host)| {
+            let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
+            format!("{host}/{protocol}")
+        })
     }
 
     /// What its health check tries, on the first port if it names none.

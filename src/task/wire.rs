@@ -234,7 +234,8 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     // No peer of the book would carry these out.
     health_options(&mut out, spec.health_check.as_ref().filter(|_| ours))?;
     optional(&mut out, "Exclusive", &spec.exclusive, spec.exclusive)?;
-    optional(&mut out, "Constraints", &spec.constraints, !spec.constraints.is_empty())?;
+    let constraints: Vec<String> = spec.constraints.iter().map(ToString::to_string).collect();
+    optional(&mut out, "Constraints", &constraints, !constraints.is_empty())?;
     optional(&mut out, "Priority", &spec.priority, spec.priority != 0)?;
     optional(&mut out, "Generation", &status.generation, ours && status.generation != 0)?;
     optional(&mut out, "ExitCode", &status.exit_code, ours && status.exit_code.is_some())?;

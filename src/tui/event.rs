@@ -5,7 +5,7 @@ use ratatui::crossterm::event::KeyEvent;
 
 use crate::cluster::{Cluster, FeedItem};
 use crate::manager::logs::LogItem;
-use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
+use crate::manager::request::{Drained, RequestError, Restarted, Stopping, Submitted, WorkerWish};
 use crate::task::{TaskEvent, TaskId};
 use crate::worker::runtime::LogsQuery;
 
@@ -35,6 +35,7 @@ pub enum Event {
     Cut(String),
     Submitted(Result<Vec<Submitted>, RequestError>),
     Stopped(Result<Vec<Stopping>, RequestError>),
+    AvailabilitySet(Result<Drained, RequestError>),
     Restarted(Result<Vec<Restarted>, RequestError>),
     /// What tasks say: items of the request with this number.
     Logs {
@@ -64,6 +65,7 @@ pub enum Event {
 pub enum Action {
     Submit(Vec<TaskEvent>),
     Stop(Vec<TaskId>),
+    SetAvailability(WorkerWish),
     Restart(Vec<TaskId>),
     ReadTaskFile(String),
     /// Ask for what tasks say, instead of what was asked for before.

@@ -98,7 +98,9 @@ fn zoomed_panes() {
 
 #[test]
 fn overlays() {
-    for (name, keys) in [("help", "?"), ("form", "n"), ("detail", "jjjj<Enter>"), ("confirm", "*S")] {
+    for (name, keys) in
+        [("help", "?"), ("form", "n"), ("detail", "jjjj<Enter>"), ("confirm", "*S"), ("cordon", "1C")]
+    {
         check(&format!("overlay_{name}"), pressed(keys));
     }
 }

@@ -1,6 +1,6 @@
 //! Filter: which tasks the list shows, from words that somebody types. Knows no list.
 
-use crate::cluster::{Cluster, TaskRecord};
+use crate::cluster::{Cluster, TaskRow};
 
 use super::theme::Face;
 
@@ -40,8 +40,8 @@ impl Filter {
         self.words.is_empty()
     }
 
-    pub(super) fn passes(&self, record: &TaskRecord, cluster: &Cluster) -> bool {
-        self.words.iter().all(|word| word.is_in(record, cluster) == word.must_match)
+    pub(super) fn passes(&self, row: &TaskRow, cluster: &Cluster) -> bool {
+        self.words.iter().all(|word| word.is_in(row, cluster) == word.must_match)
     }
 }
 
@@ -57,24 +57,23 @@ impl Word {
     }
 
     /// What is at hand first, what has to be looked up last.
-    fn is_in(&self, record: &TaskRecord, cluster: &Cluster) -> bool {
-        let spec = &record.task.spec;
+    fn is_in(&self, row: &TaskRow, cluster: &Cluster) -> bool {
         // What waits was taken from the worker that was tried.
-        let worker = record.tried.as_ref().filter(|_| record.queued.is_none());
+        let worker = cluster.tried(row).filter(|_| row.queued().is_none());
         let is_in_state = || {
-            contains(record.state().name(), &self.needle)
-                || self.is_in_looks && contains(Face::of(cluster, record).word(), &self.needle)
+            contains(row.state().name(), &self.needle)
+                || self.is_in_looks && contains(Face::of(cluster, &cluster.record(row)).word(), &self.needle)
         };
         if self.only_state {
             return is_in_state();
         }
-        contains(&spec.name, &self.needle)
-            || contains(&spec.image, &self.needle)
+        contains(row.name(), &self.needle)
+            || contains(&row.spec().image, &self.needle)
             || is_in_state()
             || worker.is_some_and(|worker| contains(worker.as_str(), &self.needle))
             || self.is_hex && {
                 let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-                record.task.id.0.hyphenated().encode_lower(&mut text).contains(self.needle.as_str())
+                row.id().0.hyphenated().encode_lower(&mut text).contains(self.needle.as_str())
             }
     }
 }
@@ -107,9 +106,9 @@ mod tests {
         let time = jiff::Timestamp::UNIX_EPOCH;
         let mut cluster = Cluster::default();
         cluster.apply(&Arc::new(Change { revision: 1, time, cause: Cause::Api, what }));
-        let what = What::Scheduled { task: id, worker: WorkerId::from("worker-3"), generation: 0 };
+        let what = What::scheduled(id, WorkerId::from("worker-3"), 0);
         cluster.apply(&Arc::new(Change { revision: 2, time, cause: Cause::Api, what }));
-        let record = cluster.task(id).unwrap();
+        let record = cluster.row(id).unwrap();
         let cases = [
             ("", true),
             ("web", true),

@@ -72,7 +72,7 @@ impl Log {
 
     pub(super) fn schedule(&mut self, number: u64, worker: &str) -> Arc<Change> {
         let (task, worker) = (task_id(number), WorkerId::from(worker));
-        self.change(Cause::Scheduler, What::Scheduled { task, worker, generation: 0 })
+        self.change(Cause::Scheduler, What::scheduled(task, worker, 0))
     }
 
     pub(super) fn observe(&mut self, number: u64, edit: impl FnOnce(&mut TaskStatus)) -> Arc<Change> {

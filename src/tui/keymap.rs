@@ -16,6 +16,8 @@ pub(super) enum Context {
     Detail,
     Help,
     Confirm,
+    /// What is to become of a worker.
+    Cordon,
     /// The question before a manager of ours ends.
     Quit,
     /// The form of a new task.
@@ -49,6 +51,9 @@ pub(super) enum Command {
     Filter,
     New,
     Stop,
+    Cordon,
+    Drain,
+    Uncordon,
     Restart,
     TakeBack,
     SendNow,
@@ -144,6 +149,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Zoom, &[char('z')], ("z", "zoom"), ("z", "this pane alone, and back")),
     row(Context::Panes, Command::Yank, &[char('y')], ("y", "yank id"), ("y", "copy the id to the clipboard")),
     row(Context::Panes, Command::MarkAll, &[char('*')], ("*", "mark all"), ("*", "mark all that the filter shows")),
+    row(Context::Panes, Command::Cordon, &[char('C')], NONE, ("C", "on a worker: cordon, drain, uncordon (asks first)")),
     row(Context::Panes, Command::Back, &[key(KeyCode::Esc)], NONE, ("Esc", "back; clears marks, then the filter; never quits")),
     row(Context::Panes, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, ("g G Home End", "first, last row")),
     row(Context::Panes, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
@@ -181,6 +187,10 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
     row(Context::Confirm, Command::Press, &[key(KeyCode::Enter)], ("Enter", "press the button"), NONE),
+    row(Context::Cordon, Command::Cordon, &[char('c')], ("c", "cordon"), NONE),
+    row(Context::Cordon, Command::Drain, &[char('d')], ("d", "drain"), NONE),
+    row(Context::Cordon, Command::Uncordon, &[char('u')], ("u", "uncordon"), NONE),
+    row(Context::Cordon, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Quit, Command::Quit, &[key(KeyCode::Enter), char('q'), char('y')], ("Enter", "quit"), NONE),
     row(Context::Quit, Command::LeaveRunning, &[char('b')], ("b", "leave it running"), ("q b", "quit, and leave this manager running in the background")),
     row(Context::Quit, Command::Back, &[key(KeyCode::Esc), char('n')], ("Esc", "stay"), NONE),

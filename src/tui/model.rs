@@ -125,9 +125,13 @@ pub(super) struct FilterInput {
 
 #[derive(Clone, Debug)]
 pub(super) enum Overlay {
-    Help { scroll: usize },
+    Help {
+        scroll: usize,
+    },
     Detail(Detail),
     Confirm(Confirm),
+    /// What is to become of a worker.
+    Cordon(WorkerId),
     Quit(QuitQuestion),
     Form(Box<SubmitForm>),
     Logs(Box<Logs>),
@@ -268,8 +272,8 @@ impl Model {
 
     /// What people call a task.
     pub(super) fn name_of(&self, task: TaskId) -> String {
-        match self.cluster.task(task) {
-            Some(record) if !record.task.spec.name.is_empty() => record.task.spec.name.clone(),
+        match self.cluster.row(task) {
+            Some(row) if !row.name().is_empty() => row.name().to_owned(),
             _ => task.short(),
         }
     }

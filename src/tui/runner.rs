@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::ManagerHandle;
 use crate::cluster::Cause;
-use crate::manager::request::RequestError;
+use crate::manager::request::{RequestError, WorkerWish};
 use crate::task::{TaskEvent, TaskId};
 use crate::worker::runtime::{Exec, LogsQuery};
 
@@ -320,6 +320,7 @@ impl Runner {
             match action {
                 Action::Submit(events) => self.submit(events),
                 Action::Stop(tasks) => self.stop(tasks),
+                Action::SetAvailability(wish) => self.set_availability(wish),
                 Action::Restart(tasks) => self.restart(tasks),
                 Action::ReadTaskFile(path) => self.read_task_file(path),
                 Action::ReadLogs { request, tasks, query } => self.read_logs(request, tasks, query),
@@ -352,6 +353,16 @@ impl Runner {
             Event::Stopped(match manager {
                 None => Err(not_started()),
                 Some(manager) => in_time(manager.stop(tasks, Cause::Dashboard)).await,
+            })
+        });
+    }
+
+    fn set_availability(&mut self, wish: WorkerWish) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::AvailabilitySet(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.set_availability(wish, Cause::Dashboard)).await,
             })
         });
     }

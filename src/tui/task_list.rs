@@ -59,10 +59,9 @@ impl TaskList {
 
     /// Starts over from a mirror.
     pub(super) fn rebuild(&mut self, cluster: &Cluster) {
-        let mut records: Vec<_> =
-            cluster.task_db().map(|record| (record.submitted_at, record.task.id)).collect();
-        records.sort_unstable();
-        self.order = records.into_iter().map(|(_, id)| id).collect();
+        let mut rows: Vec<_> = cluster.rows().map(|row| (row.submitted_at(), row.id())).collect();
+        rows.sort_unstable();
+        self.order = rows.into_iter().map(|(_, id)| id).collect();
         self.row_of = self.order.iter().enumerate().map(|(row, id)| (*id, row)).collect();
         self.refilter(cluster);
     }
@@ -79,7 +78,7 @@ impl TaskList {
         let passes = self.passes(task, cluster);
         if let Some(row) = self.row_of.get(&task) {
             self.shown.set(*row, passes);
-        } else if cluster.task(task).is_some() {
+        } else if cluster.row(task).is_some() {
             self.row_of.insert(task, self.order.len());
             self.order.push(task);
             self.shown.push(passes);
@@ -131,8 +130,8 @@ impl TaskList {
         // In the order in which they lie in memory; only those that pass are looked up.
         let mut passes = vec![self.filter.is_empty(); self.order.len()];
         if !self.filter.is_empty() {
-            for record in cluster.task_db().filter(|record| self.filter.passes(record, cluster)) {
-                if let Some(row) = self.row_of.get(&record.task.id) {
+            for row in cluster.rows().filter(|row| self.filter.passes(row, cluster)) {
+                if let Some(row) = self.row_of.get(&row.id()) {
                     passes[*row] = true;
                 }
             }
@@ -144,6 +143,6 @@ impl TaskList {
     }
 
     fn passes(&self, task: TaskId, cluster: &Cluster) -> bool {
-        self.filter.is_empty() || cluster.task(task).is_some_and(|record| self.filter.passes(record, cluster))
+        self.filter.is_empty() || cluster.row(task).is_some_and(|row| self.filter.passes(row, cluster))
     }
 }

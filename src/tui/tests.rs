@@ -14,7 +14,7 @@ use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
 use crate::cluster::{Cause, FeedItem, What, WorkerHealth};
-use crate::manager::request::{RequestError, Restarted, Stopping, Submitted};
+use crate::manager::request::{AvailabilityWish, RequestError, Restarted, Stopping, Submitted, WorkerWish};
 use crate::task::{RestartPolicy, State};
 
 fn selected(model: &Model) -> String {
@@ -316,6 +316,31 @@ fn a_stop_can_be_taken_back_sent_now_or_sent_by_quitting() {
         let mut model = busy(80, 24);
         assert_eq!(press(&mut model, keys), expected, "{keys}");
         assert_eq!(seconds_later(&mut model, 60), [], "{keys}");
+    }
+}
+
+#[test]
+fn cordon_and_drain_are_asked_about_the_worker_at_hand() {
+    let mut model = busy(80, 24);
+    assert_eq!(press(&mut model, "C"), []);
+    assert!(screen(&model).contains("cordon and drain are for workers"));
+    let wish = |wish| {
+        let worker = crate::task::WorkerId::from("worker-1:5555");
+        vec![Action::SetAvailability(WorkerWish { worker, wish })]
+    };
+    let cases = [
+        ("1gCc", wish(AvailabilityWish::Cordon)),
+        ("1gCd", wish(AvailabilityWish::Drain { within_s: None })),
+        ("1gCu", wish(AvailabilityWish::Uncordon)),
+        ("1gCn", vec![]),
+        ("1gC<Esc>", vec![]),
+    ];
+    for (keys, expected) in cases {
+        let mut model = busy(80, 24);
+        press(&mut model, &keys[..3]);
+        assert!(screen(&model).contains("d  drain: cordon, and move off"), "{}", screen(&model));
+        assert_eq!(press(&mut model, &keys[3..]), expected, "{keys}");
+        assert!(model.overlay.is_none());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::cluster::{Cluster, TaskRecord, WorkerHealth, WorkerRecord};
+use crate::cluster::{Availability, Cluster, TaskRecord, WorkerHealth, WorkerRecord};
 use crate::task::State;
 
 /// What a style is for. Only the 16 colours of every terminal are used, and nothing is told by colour alone.
@@ -143,6 +143,9 @@ impl From<State> for Face {
 pub(super) fn worker_face(worker: &WorkerRecord) -> (char, &'static str, Tone) {
     match worker.health {
         WorkerHealth::Ready if !worker.runtime_problem.is_empty() => ('!', "no engine", Tone::Bad),
+        WorkerHealth::Ready if worker.availability != Availability::Active => {
+            ('⊘', worker.availability.name(), Tone::Warn)
+        }
         WorkerHealth::Ready => ('✓', "ready", Tone::Good),
         WorkerHealth::Connecting => ('◔', "connecting", Tone::Busy),
         WorkerHealth::Stale => ('?', "stale", Tone::Warn),

@@ -1,6 +1,6 @@
 //! How a Change is told in one line: glyph, verb, whom it is about, and the rest. Knows no screen.
 
-use crate::cluster::{Change, What, WorkerHealth};
+use crate::cluster::{Availability, Change, What, WorkerHealth};
 use crate::task::{State, TaskStatus, Verdict};
 
 use super::format::{bytes, count};
@@ -68,6 +68,12 @@ pub(super) fn tell(change: &Change) -> Told {
             verb: "collected",
             rest: format!("{} that ended first", count(tasks.len(), "task")),
         },
+        What::Settings { settings } => Told {
+            glyph: '·',
+            tone: Tone::Plain,
+            verb: "scheduler",
+            rest: format!("{}, overcommit {}", settings.scheduler, settings.overcommit),
+        },
         What::Forgotten { .. } => Told {
             glyph: '·',
             tone: Tone::Dim,
@@ -82,6 +88,9 @@ pub(super) fn tell(change: &Change) -> Told {
         },
         What::Worker { worker } => {
             let (glyph, tone, verb) = match worker.health {
+                WorkerHealth::Ready if worker.availability != Availability::Active => {
+                    ('⊘', Tone::Warn, worker.availability.name())
+                }
                 WorkerHealth::Connecting => ('◔', Tone::Busy, "connecting"),
                 WorkerHealth::Ready => ('✓', Tone::Good, "ready"),
                 WorkerHealth::Stale => ('?', Tone::Warn, "stale"),

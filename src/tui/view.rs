@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::cluster::{Sample, WorkerRecord};
+use crate::cluster::{Sample, SchedulerName, TaskRow, WorkerRecord};
 use crate::task::State;
 
 use super::clean::width;
@@ -141,6 +141,11 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (word, tone) = health(model);
     row.text(word, tone).skip(2);
     row.text(&format!("workers {} ready", ready_of_all(model)), Tone::Plain).skip(3);
+    // The one that everybody begins with needs no word.
+    let scheduler = model.cluster.settings().scheduler;
+    if scheduler != SchedulerName::default() {
+        row.text(scheduler.name(), Tone::Accent).skip(3);
+    }
     row.text(&format!("tasks {}:", model.tasks.total()), Tone::Strong).skip(2);
     counts(model, true, &mut row);
 
@@ -161,8 +166,8 @@ fn wide_header(model: &Model, area: Rect, buffer: &mut Buffer) {
             .skip(1);
         row.column(&share.map_or("-".to_owned(), percent), 4, Tone::Plain).skip(1);
     }
-    let oldest = model.cluster.pending().next().and_then(|task| model.cluster.task(task));
-    let oldest = oldest.and_then(|record| record.queued).map(|queued| age(queued.since, model.now));
+    let oldest = model.cluster.pending().next().and_then(|task| model.cluster.row(task));
+    let oldest = oldest.and_then(TaskRow::queued).map(|queued| age(queued.since, model.now));
     let queue = match oldest {
         Some(oldest) => format!("queue {}, oldest {oldest}", model.cluster.pending_len()),
         None => "queue empty".to_owned(),

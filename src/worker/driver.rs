@@ -19,10 +19,10 @@ use super::{
     runtime::{Run, Runtime, Sign},
     secrets::{Secrets, Values},
     start::Config,
-    stats::Sampler,
+    stats::{Sampler, facts},
 };
 use crate::{
-    cluster::{Capacity, Sample},
+    cluster::{Capacity, Facts, Sample},
     task::{State, Task, TaskEvent, TaskId},
 };
 
@@ -113,6 +113,7 @@ impl<R: Runtime> Driver<R> {
                 identity: config.identity,
                 capacity,
                 runtime_problem: String::new(),
+                facts: facts(&config.labels),
                 allows: config.limits.allows,
             },
             is_ephemeral: config.ephemeral,
@@ -336,7 +337,8 @@ impl<R: Runtime> Driver<R> {
         // The clock before the Hello, after which work may come.
         let clock = self.core.at(since_boot()).lease_clock();
         let mut first = vec![line(&Report::LeaseClock(clock))];
-        first.push(line(&Report::Hello(Hello { runtime_problem, ..self.hello.clone() })));
+        let facts = Facts { engine: self.runtime.version(), ..self.hello.facts.clone() };
+        first.push(line(&Report::Hello(Hello { runtime_problem, facts, ..self.hello.clone() })));
         if self.core.has_adopted() {
             first.push(line(&Report::Tasks(self.core.tasks().cloned().collect())));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::cluster::{Allows, Capacity, Progress, Sample};
+use crate::cluster::{Allows, Capacity, Facts, Progress, Sample};
 use crate::task::Task;
 
 /// A report at least this often, so that silence means trouble. Three may be missed before a worker is
@@ -57,6 +57,9 @@ pub struct Hello {
     pub capacity: Capacity,
     /// As in a heartbeat: who learns that a worker is there learns at once whether it can run anything.
     pub runtime_problem: String,
+    /// What constraints are about.
+    #[serde(default)]
+    pub facts: Facts,
     /// What this worker's own policy lets tasks do.
     #[serde(default)]
     pub allows: Allows,

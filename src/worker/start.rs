@@ -1,6 +1,6 @@
 //! A worker from its start (adopt, then serve) to its end (stop accepting, drain, join). Knows no task.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -30,13 +30,15 @@ pub struct Config {
     pub limits: Limits,
     /// Stop and remove every container of this identity at the end: nobody would remember them.
     pub ephemeral: bool,
+    /// The worker's labels, for constraints.
+    pub labels: BTreeMap<String, String>,
     /// For a worker that has joined: it takes nobody's word but its manager's.
     pub tls: Option<http::TlsDoor>,
 }
 
 impl Config {
     pub fn new(identity: Uuid) -> Self {
-        Self { identity, limits: Limits::default(), ephemeral: false, tls: None }
+        Self { identity, limits: Limits::default(), ephemeral: false, labels: BTreeMap::new(), tls: None }
     }
 }
 

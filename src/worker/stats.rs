@@ -1,7 +1,7 @@
 //! What this host has and uses: the book's Stats, and our samples. Knows no task's state.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use sysinfo::{MemoryRefreshKind, System};
 
 use super::runtime::Runtime;
 use crate::{
-    cluster::{Capacity, Sample, TaskUse},
+    cluster::{Capacity, Facts, Sample, TaskUse},
     task::{CpuStats, DiskStats, LoadStats, MemStats, Stats, TaskId},
 };
 
@@ -23,6 +23,21 @@ pub(super) fn capacity() -> Capacity {
         cpus: f64::from(u32::try_from(cpus).unwrap_or(u32::MAX)),
         memory_bytes: memory_bytes(),
         disk_bytes: disk().map_or(0, |disk| disk.all),
+    }
+}
+
+/// What there is to say of the host beside that; the words are those of images.
+pub(super) fn facts(labels: &BTreeMap<String, String>) -> Facts {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    Facts {
+        labels: labels.clone(),
+        os: std::env::consts::OS.to_owned(),
+        arch: arch.to_owned(),
+        engine: String::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Our manager drives the book's workers, over real sockets.
 
 use cube_tui::{
-    cluster::{Allows, Capacity, Peer, TaskRecord},
+    cluster::{Allows, Capacity, Facts, Peer, TaskRecord},
     manager::{self, WorkerAddress, store::MemoryStore},
     task::{State, TaskId, WorkerId},
     worker::{
@@ -269,6 +269,7 @@ async fn a_404_to_a_batch_says_nothing_of_its_tasks() {
             identity: Uuid::new_v4(),
             capacity: Capacity::default(),
             runtime_problem: String::new(),
+            facts: Facts::default(),
             allows: Allows::default(),
         };
         let hello = serde_json::to_string(&Report::Hello(hello)).unwrap();

@@ -36,6 +36,7 @@ impl Cluster {
             manager,
             local_worker: None,
             workers: vec![],
+            scheduling: cube_tui::manager::request::Scheduling::default(),
             listens: true,
             certificate_life,
         };

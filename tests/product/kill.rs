@@ -60,7 +60,7 @@ async fn found_again(start: Instant, manager: &Manager, worker: u16, tasks: &[Ta
             .workers()
             .iter()
             .all(|worker| worker.takes_work() || worker.reason.starts_with("flapping"));
-        let records: Vec<_> = tasks.iter().map(|id| cluster.task(*id).cloned()).collect::<Option<_>>()?;
+        let records: Vec<_> = tasks.iter().map(|id| cluster.task(*id)).collect::<Option<_>>()?;
         (is_ready && records.iter().all(|record| record.state() == State::Running)).then_some(records)
     })
     .await

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use cube_tui::cluster::SchedulerName;
 use cube_tui::manager::decide::{Input, Wish};
+use cube_tui::manager::request::AvailabilityWish;
 use cube_tui::task::{Task, TaskEvent, TaskId};
 use cube_tui::worker::{self, report::Report};
 
@@ -16,6 +18,12 @@ pub enum Event {
     StopSome,
     /// The same, again and again until somebody says so.
     Stop(TaskId),
+    /// A user wants a worker to take no work, to be emptied, or back.
+    Availability {
+        worker: usize,
+        wish: AvailabilityWish,
+    },
+    Scheduler(SchedulerName),
     /// A user wants one of the tasks started anew.
     RestartSome,
     /// The same, again and again until somebody says so.
@@ -120,6 +128,8 @@ impl Event {
             Self::Submit(_)
             | Self::Stop(_)
             | Self::StopSome
+            | Self::Availability { .. }
+            | Self::Scheduler(_)
             | Self::Restart(_)
             | Self::RestartSome
             | Self::ManagerTick { .. }

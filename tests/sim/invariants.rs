@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cube_tui::cluster::{Cause, Change, Cluster, TaskRecord, What, WorkerHealth, WorkerRecord};
+use cube_tui::cluster::{
+    Availability, Cause, Change, Cluster, Resources, TaskRecord, What, WorkerHealth, WorkerRecord,
+};
 use cube_tui::manager::decide::{Effect, must_be_new};
 use cube_tui::task::{RestartPolicy, State, TaskId, WorkerId};
 use cube_tui::worker::runtime::{FoundState, Run};
@@ -25,8 +27,9 @@ fn what_was_acknowledged_is_stored(world: &World) {
     }
     for task in &world.stopped {
         let record = world.stored.task(*task);
-        let is_stopped =
-            record.is_some_and(|record| record.desired == State::Completed || record.state().has_ended());
+        let is_stopped = record
+            .as_ref()
+            .is_some_and(|record| record.desired == State::Completed || record.state().has_ended());
         assert!(is_stopped, "the stop of {task} is not in the store: {record:?}");
     }
 }
@@ -85,9 +88,11 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         let task = change.what.task_id().expect("a Change of a task");
         before.task(task).unwrap_or_else(|| panic!("of a task that is not known: {change:?}"))
     };
+    nothing_is_promised_twice(before, change);
     match &change.what {
         What::Observed { status, .. } => {
-            let ours = record().status();
+            let record = record();
+            let ours = record.status();
             assert!(ours.state.can_become(status.state), "{} before {change:?}", ours.state);
             assert_eq!(ours.generation, status.generation, "another generation's report: {change:?}");
             assert_eq!(ours.restart_count, status.restart_count, "{change:?}");
@@ -98,7 +103,7 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
                 // One that runs although its start was given up is taken back as it is.
                 let is_taken_back = change.cause == Cause::WorkerReport;
                 let expected =
-                    if is_taken_back { record.status().generation } else { next_generation(record, worker) };
+                    if is_taken_back { record.status().generation } else { next_generation(&record, worker) };
                 assert_eq!(*generation, expected, "{change:?}");
             } else {
                 // Its worker goes by another name now.
@@ -114,7 +119,10 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
             assert_eq!(before.worker_of(*task), Some(from), "{change:?}");
             assert_eq!(*generation, record.status().generation + 1, "{change:?}");
             let health = |worker| before.worker(worker).map(|worker| worker.health);
-            assert_eq!(health(from), Some(WorkerHealth::Lost), "moved without a cause: {change:?}");
+            let drained = before.worker(from).map(|from| from.availability);
+            let is_drained = matches!(drained, Some(Availability::Draining { .. }));
+            let is_lost = health(from) == Some(WorkerHealth::Lost);
+            assert!(is_lost || is_drained, "moved without a cause: {change:?}");
             assert_eq!(health(worker), Some(WorkerHealth::Ready), "{change:?}");
         }
         What::Refused { task, worker, to, generation, .. } => {
@@ -143,6 +151,24 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         What::Returned { .. } => assert_eq!(record().state(), State::Scheduled, "{change:?}"),
         _ => {}
     }
+}
+
+/// What is placed fits beside what is there. (What a worker runs after all, although its start was given up, is taken
+/// as it is.)
+fn nothing_is_promised_twice(before: &Cluster, change: &Change) {
+    let to = match &change.what {
+        What::Scheduled { worker, .. } if change.cause == Cause::Scheduler => worker,
+        What::Moved { worker, .. } => worker,
+        What::Refused { to: Some(to), .. } => to,
+        _ => return,
+    };
+    let Some(record) = change.what.task_id().and_then(|task| before.task(task)) else { return };
+    let (needs, taken) = (Resources::of(&record.task.spec), before.reserved(to).unwrap().resources);
+    let has = Resources::promised(before.worker(to).unwrap().capacity, before.settings().overcommit);
+    let fits = needs.cpu_nanos == 0 || needs.cpu_nanos + taken.cpu_nanos <= has.cpu_nanos;
+    assert!(fits, "{taken:?} of {has:?} are taken: {change:?}");
+    let takes_work = before.worker(to).is_some_and(WorkerRecord::takes_work);
+    assert!(takes_work, "{change:?}");
 }
 
 /// A worker that could not start a task is not tried again before it ran elsewhere or was restarted; and no task has
@@ -224,6 +250,9 @@ pub fn healed(world: &World) -> Result<(), String> {
     for task in live.keys() {
         ensure(cluster.task(*task).is_some(), || format!("{task} runs and nobody knows it"))?;
     }
+    for worker in cluster.workers() {
+        assert_eq!(cluster.reserved(&worker.id), Some(&cluster.count_reserved(&worker.id)));
+    }
     for record in cluster.task_db() {
         let home = cluster.worker_of(record.task.id);
         let waits_for_its_worker = record.is_stopping() || record.task.spec.exclusive;
@@ -231,7 +260,21 @@ pub fn healed(world: &World) -> Result<(), String> {
             // A stop can be done nowhere else; and of an Exclusive task nobody may know whether it runs on.
             continue;
         }
-        has_ended_well(world, record)?;
+        let needs = Resources::of(&record.task.spec).cpu_nanos;
+        let has_room = |worker: &&WorkerRecord| {
+            let has = Resources::promised(worker.capacity, cluster.settings().overcommit).cpu_nanos;
+            let taken = cluster.reserved(&worker.id).map_or(0, |reserved| reserved.resources.cpu_nanos);
+            taken + needs <= has
+        };
+        let may_take =
+            |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();
+        let mut others = cluster.workers().iter().filter(may_take).peekable();
+        if needs > 0 && others.peek().is_some() && !others.any(|worker| has_room(&worker)) {
+            // It has no room to move to, or to run in, and does not have to.
+            live.remove(&record.task.id);
+            continue;
+        }
+        has_ended_well(world, &record)?;
         let running = live.remove(&record.task.id).unwrap_or_default();
         let wanted = match record.state() {
             State::Running => vec![Run::of(&record.task)],

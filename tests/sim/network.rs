@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cube_tui::cluster::{Allows, Capacity, Peer};
+use cube_tui::cluster::{Allows, Capacity, Facts, Peer};
 use cube_tui::manager::decide::{Input, SendOutcome, Wish};
 use cube_tui::task::{EventId, State, Task, TaskEvent, WorkerId};
 use cube_tui::worker;
@@ -14,6 +14,9 @@ use uuid::Uuid;
 use crate::engine::answers_4xx;
 use crate::event::{Direction, Event, Trouble};
 use crate::world::World;
+
+/// Of every worker.
+pub const CPUS: f64 = 4.0;
 
 /// At most; the link's own retries begin with a tenth of it.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -203,8 +206,9 @@ impl World {
         let hello = Hello {
             allows: Allows::default(),
             identity: Uuid::nil(),
-            capacity: Capacity::default(),
+            capacity: Capacity { cpus: CPUS, ..Capacity::default() },
             runtime_problem: runtime_problem.unwrap_or_default(),
+            facts: Facts::default(),
         };
         self.next_session += 1;
         self.workers[worker].session = self.next_session;
@@ -243,6 +247,7 @@ impl World {
                 peer: Peer::Cube,
                 capacity: hello.capacity,
                 runtime_problem: hello.runtime_problem,
+                facts: hello.facts,
             },
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },

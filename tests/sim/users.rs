@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cube_tui::cluster::Cause;
+use cube_tui::cluster::{Cause, SchedulerName};
 use cube_tui::manager::decide::{Answer, Input};
+use cube_tui::manager::request::AvailabilityWish;
 use cube_tui::task::{EventId, HealthCheck, Probe, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec};
 use jiff::SignedDuration;
 
@@ -28,7 +29,10 @@ impl World {
             start_period_s: 5,
             ..HealthCheck::new(Probe::Tcp { port: Some(1) })
         });
-        let spec = TaskSpec { name, image, restart_policy, exclusive, health_check, ..TaskSpec::default() };
+        // Some take room, and in a small cluster not all of them have it.
+        let cpu = if self.is_turmoil() { f64::from(self.rng.u8(0..4)) / 2.0 } else { 0.0 };
+        let spec =
+            TaskSpec { name, image, restart_policy, exclusive, health_check, cpu, ..TaskSpec::default() };
         let task = Task { id: TaskId(self.uuid()), spec: spec.into(), ..Task::default() };
         let timestamp = self.wall(SignedDuration::ZERO);
         TaskEvent { id: EventId(self.uuid()), state: State::Running, timestamp, task }
@@ -74,6 +78,36 @@ impl World {
         }
         if !has_heard {
             self.after(TRY_AGAIN, Event::Submit(event.into()));
+        }
+    }
+
+    pub fn some_wish(&mut self) -> AvailabilityWish {
+        match self.rng.u8(0..5) {
+            0 => AvailabilityWish::Cordon,
+            1 => AvailabilityWish::Uncordon,
+            2 => AvailabilityWish::Drain { within_s: Some(self.rng.u64(0..60)) },
+            _ => AvailabilityWish::Drain { within_s: None },
+        }
+    }
+
+    pub fn set_availability(&mut self, worker: usize, wish: AvailabilityWish) {
+        let id = self.workers[worker].id.clone();
+        let input = Input::SetAvailability { request: 3, cause: Cause::Command, worker: id, wish };
+        let answers = self.manage(input);
+        if !answers.iter().any(Result::is_ok) {
+            self.after(TRY_AGAIN, Event::Availability { worker, wish });
+        }
+    }
+
+    pub fn set_scheduler(&mut self, scheduler: SchedulerName) {
+        let input = Input::SetScheduling {
+            request: Some(4),
+            cause: Cause::Command,
+            scheduler: Some(scheduler),
+            overcommit: None,
+        };
+        if !self.manage(input).iter().any(Result::is_ok) {
+            self.after(TRY_AGAIN, Event::Scheduler(scheduler));
         }
     }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cube_tui::cluster::{Change, Cluster};
+use cube_tui::cluster::{Change, Cluster, SchedulerName};
 use cube_tui::manager::decide::{Input, Manager};
+use cube_tui::manager::request::AvailabilityWish;
 use cube_tui::task::{TaskEvent, TaskId, WorkerId};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -125,6 +126,16 @@ impl World {
             let when = world.within(TURMOIL);
             world.at(when, Event::Fault);
         }
+        for _ in 0..world.rng.usize(0..6) {
+            let (when, worker, wish) =
+                (world.within(TURMOIL), world.rng.usize(0..workers), world.some_wish());
+            world.at(when, Event::Availability { worker, wish });
+        }
+        for worker in 0..workers {
+            world.at(TURMOIL, Event::Availability { worker, wish: AvailabilityWish::Uncordon });
+        }
+        let scheduler = SchedulerName::ALL[world.rng.usize(0..SchedulerName::ALL.len())];
+        world.at(Duration::from_millis(1), Event::Scheduler(scheduler));
         let mut look = TURMOIL + SETTLING;
         loop {
             world.pass(look.saturating_sub(world.now));
@@ -188,6 +199,8 @@ impl World {
         match event {
             Event::Submit(event) => self.submit(*event),
             Event::StopSome => self.stop_some(),
+            Event::Availability { worker, wish } => self.set_availability(worker, wish),
+            Event::Scheduler(scheduler) => self.set_scheduler(scheduler),
             Event::Stop(task) => self.stop(task),
             Event::RestartSome => self.restart_some(),
             Event::Restart(task) => self.restart(task),

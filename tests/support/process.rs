@@ -312,7 +312,7 @@ impl Manager {
     ) -> TaskRecord {
         wait_for(what, deadline, async || {
             let cluster = self.client.snapshot().await.ok()?;
-            cluster.task(task).filter(|record| is_so(record)).cloned()
+            cluster.task(task).filter(|record| is_so(record))
         })
         .await
     }

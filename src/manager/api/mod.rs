@@ -64,6 +64,9 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/restart", v1::restart)
         .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
+        .post(Admin, "/v1/availability", v1::set_availability)
+        .get(Viewer, "/v1/scheduler", v1::scheduler)
+        .post(Admin, "/v1/scheduler", v1::set_scheduler)
         .post(Admin, "/v1/invites", members::invite)
         .post(Admin, "/v1/listen", members::listen)
         .post(Anyone, "/v1/join", members::join)
@@ -85,7 +88,7 @@ impl From<RequestError> for Refusal {
         let status = match &error {
             RequestError::Invalid(_) => 400,
             RequestError::NotAuthorised(_) => 403,
-            RequestError::UnknownTask(_) => 404,
+            RequestError::UnknownTask(_) | RequestError::UnknownWorker(_) => 404,
             RequestError::DifferentSpec(_) => 409,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => 503,
         };

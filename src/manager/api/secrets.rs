@@ -61,11 +61,10 @@ impl Api {
     /// The tasks that name it and have not ended, by what people call them.
     async fn users(&self, name: &SecretName) -> Result<Vec<String>, Refusal> {
         let cluster = self.handle.snapshot().await?;
-        let users = cluster.task_db().filter(|record| {
-            let task = &record.task;
-            !task.status.state.has_ended() && task.spec.secrets.iter().any(|secret| secret.name == *name)
+        let users = cluster.rows().filter(|row| {
+            !row.state().has_ended() && row.spec().secrets.iter().any(|secret| secret.name == *name)
         });
-        Ok(users.map(|record| format!("{} ({})", record.task.spec.name, record.task.id.short())).collect())
+        Ok(users.map(|row| format!("{} ({})", row.name(), row.id().short())).collect())
     }
 }
 
@@ -80,8 +79,8 @@ pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<ListedSecr
     let all = api.secrets()?.list();
     let cluster = api.handle.snapshot().await?;
     let mut counts = std::collections::HashMap::<&SecretName, usize>::new();
-    for record in cluster.task_db().filter(|record| !record.task.status.state.has_ended()) {
-        let mut names: Vec<_> = record.task.spec.secrets.iter().map(|secret| &secret.name).collect();
+    for row in cluster.rows().filter(|row| !row.state().has_ended()) {
+        let mut names: Vec<_> = row.spec().secrets.iter().map(|secret| &secret.name).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
@@ -98,6 +97,11 @@ pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<ListedSecr
 pub(super) async fn remove(Shared(api): Shared<Api>, body: Body) -> Result<Json<()>, Refusal> {
     let SecretRemoval { name, force } = read(&body?)?;
     let secrets = api.secrets()?;
+    let unknown =
+        || Refusal::new(404, format!("there is no secret {name}; `cube-tui secret list` has them all"));
+    if !secrets.names().contains(&name) {
+        return Err(unknown());
+    }
     if !force
         && let users = api.users(&name).await?
         && let [first, rest @ ..] = &users[..]
@@ -112,10 +116,7 @@ pub(super) async fn remove(Shared(api): Shared<Api>, body: Body) -> Result<Json<
         ));
     }
     if !secrets.remove(name.clone()).await? {
-        return Err(Refusal::new(
-            404,
-            format!("there is no secret {name}; `cube-tui secret list` has them all"),
-        ));
+        return Err(unknown());
     }
     api.handle.secrets_changed().await?;
     Ok(Json(()))

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Api;
-use crate::cluster::{Cause, FeedItem, Revision, Snapshot};
+use crate::cluster::{Cause, FeedItem, Revision, Settings, Snapshot};
 use crate::http::{Refusal, json_lines};
-use crate::manager::request::{Forgotten, Recovered, Restarted, Stopping, Submitted};
+use crate::manager::request::{
+    Drained, Forgotten, Recovered, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+};
 use crate::task::{TaskEvent, TaskId, WorkerId};
 
 #[derive(Debug, Deserialize)]
@@ -88,6 +90,32 @@ pub(super) async fn recover(
 ) -> Result<Json<Recovered>, Refusal> {
     let Query(asking) = asking?;
     Ok(Json(api.handle.recover(asking.cause).await?))
+}
+
+/// Cordons, drains or takes back a worker.
+pub(super) async fn set_availability(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Drained>, Refusal> {
+    let Query(asking) = asking?;
+    let wish: WorkerWish = read(&body?)?;
+    Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
+}
+
+/// How workers are selected.
+pub(super) async fn scheduler(Shared(api): Shared<Api>) -> Result<Json<Settings>, Refusal> {
+    Ok(Json(api.handle.snapshot().await?.settings()))
+}
+
+pub(super) async fn set_scheduler(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Settings>, Refusal> {
+    let Query(asking) = asking?;
+    let scheduling: Scheduling = read(&body?)?;
+    Ok(Json(api.handle.set_scheduling(scheduling, asking.cause).await?))
 }
 
 pub(super) async fn snapshot(Shared(api): Shared<Api>) -> Result<Json<Snapshot>, Refusal> {

@@ -1,9 +1,10 @@
 //! add_task: takes submitted events in, all of a request or none. Knows no worker.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{Answer, Effect, Manager, RequestId, Turn};
-use crate::cluster::{Cause, What};
+use crate::cluster::{Cause, TaskRow, What};
 use crate::manager::request::{RequestError, Submitted};
 use crate::task::{State, TaskEvent, TaskId, TaskSpec};
 
@@ -26,19 +27,18 @@ impl Manager {
 
     /// What is wrong with a request, looked for before anything is changed.
     fn refusal(&self, events: &[TaskEvent]) -> Option<RequestError> {
-        let mut within: HashMap<TaskId, &TaskSpec> = HashMap::with_capacity(events.len());
+        let mut within: HashMap<TaskId, Arc<TaskSpec>> = HashMap::with_capacity(events.len());
         for event in events {
             let id = event.task.id;
-            let known =
-                within.get(&id).copied().or_else(|| self.cluster.task(id).map(|record| &*record.task.spec));
+            let known = within.get(&id).cloned().or_else(|| Some(self.cluster.row(id)?.whole_spec()));
             if event.is_stop() {
                 if known.is_none() {
                     return Some(RequestError::UnknownTask(id));
                 }
-            } else if known.is_some_and(|known| *known != *event.task.spec) {
+            } else if known.is_some_and(|known| known != event.task.spec) {
                 return Some(RequestError::DifferentSpec(id));
             } else {
-                within.insert(id, &event.task.spec);
+                within.insert(id, Arc::clone(&event.task.spec));
             }
         }
         None
@@ -50,15 +50,15 @@ impl Manager {
             let is_new = self.stop_task(turn, cause, task);
             return Submitted { task, is_new, state: self.state_of(task) };
         }
-        if let Some(record) = self.cluster.task(task) {
-            return Submitted { task, is_new: false, state: record.state() };
+        if let Some(row) = self.cluster.row(task) {
+            return Submitted { task, is_new: false, state: row.state() };
         }
         self.change(turn, cause, What::Submitted { event: event.id, task: event.task });
-        self.queue(turn.now, task);
+        self.queue(turn, task);
         Submitted { task, is_new: true, state: State::Pending }
     }
 
     pub(super) fn state_of(&self, task: TaskId) -> State {
-        self.cluster.task(task).map_or(State::Pending, crate::cluster::TaskRecord::state)
+        self.cluster.row(task).map_or(State::Pending, TaskRow::state)
     }
 }

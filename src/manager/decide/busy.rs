@@ -25,14 +25,15 @@ pub(super) struct InFlight {
     since: Duration,
 }
 
-impl Manager {
-    pub(super) fn is_busy(&self, now: Now, worker: &WorkerId) -> bool {
-        self.in_flight.get(worker).is_some_and(|flight| {
-            !flight.starts.is_empty()
-                && (flight.starts.len() >= MOST_IN_FLIGHT || now.since_start >= flight.since + SLOW_AFTER)
-        })
-    }
+/// Whether a worker is to get nothing more before it has answered.
+pub(super) fn is_busy(in_flight: &HashMap<WorkerId, InFlight>, now: Now, worker: &WorkerId) -> bool {
+    in_flight.get(worker).is_some_and(|flight| {
+        !flight.starts.is_empty()
+            && (flight.starts.len() >= MOST_IN_FLIGHT || now.since_start >= flight.since + SLOW_AFTER)
+    })
+}
 
+impl Manager {
     /// The worker showed a list without `task`. True if its start is still under way: then it may not have
     /// arrived yet, or the worker that took it is gone; the answer to the start will not tell which.
     pub(super) fn doubt(&mut self, worker: &WorkerId, task: TaskId) -> bool {
@@ -65,6 +66,9 @@ impl Manager {
     /// The worker answered, or will not any more. True for a start that was [doubted](Self::doubt).
     pub(super) fn landed(&mut self, turn: &mut Turn, worker: &WorkerId, wish: Wish, task: TaskId) -> bool {
         let Some(flight) = self.in_flight.get_mut(worker) else { return false };
+        if wish == Wish::Start && self.queue.has_closed() {
+            self.freed.extend(self.cluster.place_of(worker));
+        }
         match wish {
             Wish::Start => {
                 flight.since = turn.now.since_start;

@@ -43,12 +43,14 @@ impl Manager {
                 self.after_end(turn, task);
             } else {
                 self.change(turn, cause, What::Returned { task, reason, retry_at: turn.now.wall });
-                self.queue(turn.now, task);
+                self.queue(turn, task);
                 moved += 1;
             }
         }
         self.change(turn, cause, What::Forgotten { worker: worker.clone() });
         self.leaving.forget(worker, &tasks);
+        self.drains.remove(worker);
+        self.loads.forget(worker);
         self.watches.remove(worker);
         self.in_flight.remove(worker);
         self.retell();

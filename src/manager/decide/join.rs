@@ -28,6 +28,8 @@ impl Manager {
             if let Some(known) = known {
                 record.capacity = known.capacity;
                 record.allows = known.allows;
+                record.facts.clone_from(&known.facts);
+                record.availability = known.availability;
             }
             record.joined = Some(joined.clone());
             self.configured.insert(worker.clone());

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Effect, Manager, Now, Timer, Turn};
-use crate::cluster::{Cause, TaskRecord, What};
+use crate::cluster::{Cause, TaskRecord, TaskRow, What};
 use crate::task::{State, TaskId, WorkerId};
 use crate::worker::report::{LEASE, LEASE_GRACE, LeaseClock};
 
@@ -98,16 +98,15 @@ impl Manager {
     /// A start of an Exclusive task whose answer is missing may arrive yet: it goes nowhere else meanwhile, and the
     /// same start again is harmless.
     pub(super) fn send_exclusive_again(&mut self, turn: &mut Turn, task: TaskId, reason: String) {
-        if self.cluster.task(task).is_some_and(|record| record.status().reason != reason) {
+        if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {
             self.change(turn, Cause::WorkerLink, What::Waiting { task, reason });
         }
         self.wake_after(turn.now, AGAIN, Timer::StartAgain(task));
     }
 
     pub(super) fn start_again(&mut self, turn: &mut Turn, task: TaskId) {
-        let is_wanted =
-            |record: &TaskRecord| record.state() == State::Scheduled && record.desired == State::Running;
-        if self.cluster.task(task).is_some_and(is_wanted)
+        let is_wanted = |row: &TaskRow| row.state() == State::Scheduled && row.desired() == State::Running;
+        if self.cluster.row(task).is_some_and(is_wanted)
             && let Some(worker) = self.cluster.worker_of(task).cloned()
         {
             self.send_start(turn, &worker, task);

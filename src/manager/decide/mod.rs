@@ -4,10 +4,14 @@
 mod add_task;
 mod busy;
 mod collect;
+mod drain;
 mod forget;
+mod hold;
 mod join;
 mod lease;
 mod moves;
+mod place;
+mod queue;
 mod recover;
 mod refusals;
 mod restart;
@@ -19,23 +23,32 @@ mod update_tasks;
 mod watch;
 mod worker_health;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::request::{Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted};
-use crate::cluster::{Allows, Capacity, Cause, Change, Cluster, Joined, Peer, Revision, What};
+use super::request::{
+    AvailabilityWish, Drained, Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted,
+};
+use crate::cluster::{
+    Allows, Capacity, Cause, Change, Cluster, Facts, Joined, Overcommit, Peer, Revision, Sample,
+    SchedulerName, Settings, What,
+};
+use crate::scheduler::{Loads, Rankings};
 use crate::task::{SecretName, Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
 use collect::Kept;
+use drain::Drain;
+use hold::Hold;
 pub use lease::LEASE_IS_OVER_AFTER;
 use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
+use queue::Queue;
 use recover::Unknown;
 pub use secrets::not_set;
 pub use send_work::{dispatch_backoff, must_be_new};
@@ -115,6 +128,7 @@ pub enum Input {
         peer: Peer,
         capacity: Capacity,
         runtime_problem: String,
+        facts: Facts,
         /// What its policy lets tasks do; `None` of a worker of the book.
         allows: Option<Allows>,
     },
@@ -132,6 +146,26 @@ pub enum Input {
     Heartbeat {
         worker: WorkerId,
         runtime_problem: String,
+    },
+    /// A worker told its load.
+    Load {
+        worker: WorkerId,
+        sample: Box<Sample>,
+    },
+    /// Somebody wants a worker to take no new work, to be emptied, or back.
+    SetAvailability {
+        request: RequestId,
+        cause: Cause,
+        worker: WorkerId,
+        wish: AvailabilityWish,
+    },
+    /// Somebody wants workers selected in another way; what is `None` stays as it is.
+    SetScheduling {
+        /// `None` for the arguments of a start, which nobody waits for.
+        request: Option<RequestId>,
+        cause: Cause,
+        scheduler: Option<SchedulerName>,
+        overcommit: Option<Overcommit>,
     },
     /// A worker told the reading of its lease's clock.
     LeaseClock {
@@ -204,6 +238,8 @@ pub enum Answer {
     Restarted(Vec<Restarted>),
     Forgotten(Forgotten),
     Recovered(Recovered),
+    Availability(Drained),
+    Scheduling(Settings),
     /// That it is so now is all there is to say.
     Done,
 }
@@ -249,6 +285,10 @@ enum Timer {
     MoveOn,
     /// An ended task may have been kept for long enough.
     Collect,
+    /// The next round of a drain.
+    Drain(WorkerId),
+    /// A task may have waited for room long enough.
+    Fairness,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -263,11 +303,17 @@ struct Place {
 #[derive(Debug, Default)]
 pub struct Manager {
     cluster: Cluster,
-    /// Waiting tasks to be tried next, in the order in which they became so.
-    ready: VecDeque<Place>,
-    /// Waiting tasks that no worker could take; tried again when a worker gets better.
-    blocked: VecDeque<Place>,
+    /// The waiting tasks that are due.
+    queue: Queue,
+    /// Workers that may have room, or be well, since the last turn; and those that got a task.
+    freed: BTreeSet<usize>,
+    joined: BTreeSet<usize>,
+    /// What the workers' samples show, and what the scheduler has worked out from it all.
+    loads: Loads,
+    rankings: Rankings,
+    hold: Hold,
     leaving: Leaving,
+    drains: BTreeMap<WorkerId, Drain>,
     leases: Leases,
     in_flight: HashMap<WorkerId, InFlight>,
     /// How the link to each worker does.
@@ -321,8 +367,15 @@ impl Manager {
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
-            Input::WorkerUp { worker, peer, capacity, runtime_problem, allows } => {
-                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem);
+            Input::WorkerUp { worker, peer, capacity, runtime_problem, facts, allows } => {
+                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem, facts);
+            }
+            Input::Load { worker, sample } => self.load(turn.now, &worker, &sample),
+            Input::SetAvailability { request, cause, worker, wish } => {
+                self.set_availability(&mut turn, request, cause, &worker, wish);
+            }
+            Input::SetScheduling { request, cause, scheduler, overcommit } => {
+                self.set_scheduling(&mut turn, request, cause, scheduler, overcommit);
             }
             Input::WorkerTasks { worker, tasks } => self.worker_tasks(&mut turn, &worker, tasks),
             Input::WorkerTask { worker, task } => self.update_task(&mut turn, &worker, task),
@@ -335,6 +388,7 @@ impl Manager {
             Input::Tick => self.tick(&mut turn),
         }
         self.move_tasks(&mut turn);
+        self.drain_tasks(&mut turn);
         self.send_work(&mut turn);
         self.collect(&mut turn);
         turn.decision
@@ -345,8 +399,9 @@ impl Manager {
         self.configure(turn, workers);
         let waiting: Vec<_> = self.cluster.pending().collect();
         for task in waiting {
-            self.queue(turn.now, task);
+            self.queue(turn, task);
         }
+        self.resume_drains(turn);
     }
 
     fn tick(&mut self, turn: &mut Turn) {
@@ -358,7 +413,7 @@ impl Manager {
             let Some((_, timer)) = self.timers.pop_first() else { break };
             self.single_timers.remove(&timer);
             match timer {
-                Timer::Retry(place) => self.ready.push_back(place),
+                Timer::Retry(place) => self.line_up(turn, place),
                 Timer::StartAgain(task) => self.start_again(turn, task),
                 Timer::StopAgain(task) => self.send_stop(turn, task),
                 Timer::LeftoverAgain(worker, task, generation) => {
@@ -371,6 +426,8 @@ impl Manager {
                 Timer::MoveOn => {}
                 // Every turn ends with it.
                 Timer::Collect => self.collect_at = None,
+                Timer::Drain(worker) => self.drain_round(turn, &worker),
+                Timer::Fairness => self.fairness(turn),
             }
         }
     }
@@ -390,7 +447,15 @@ impl Manager {
     fn change(&mut self, turn: &mut Turn, cause: Cause, what: What) {
         let revision = self.cluster.revision() + 1;
         let change = Arc::new(Change { revision, time: turn.now.wall, cause, what });
+        let task = change.what.task_id();
+        let before = task.and_then(|task| self.home_of(task));
         self.cluster.apply(&change);
+        self.note_move(before, task.and_then(|task| self.home_of(task)));
+        match &change.what {
+            What::Worker { worker } => self.note_worker(&worker.id),
+            What::Forgotten { .. } => self.forget_places(),
+            _ => {}
+        }
         turn.decision.changes.push(change);
     }
 }

@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::place::Chosen;
 use super::refusals::LOOK_AGAIN;
 use super::{Manager, Now, Timer, Turn};
 use crate::cluster::{Cause, Moves, TaskRecord, What, WorkerHealth};
@@ -87,8 +88,8 @@ impl Manager {
     pub(super) fn leave(&mut self, turn: &Turn, worker: &WorkerId) {
         let mut later = vec![];
         for task in self.cluster.tasks_of(worker) {
-            let Some(record) = self.cluster.task(task).filter(|record| may_move(record)) else { continue };
-            let lease = self.lease_wait(turn.now, worker, record);
+            let Some(record) = self.cluster.task(task).filter(may_move) else { continue };
+            let lease = self.lease_wait(turn.now, worker, &record);
             match record.moves.and_then(|moves| wait_of(turn.now, moves)).max(lease) {
                 Some(wait) => later.push((wait, task)),
                 None => _ = self.leaving.due.insert(task),
@@ -108,12 +109,13 @@ impl Manager {
                 self.keep_exclusive(turn, task);
                 continue;
             }
-            match self.choose(turn.now, record, None) {
-                Ok(worker) => self.move_task(turn, task, &worker),
-                Err(no_worker) if !record.refusals.is_empty() && !no_worker.is_soon_decided() => {
+            let (from, was_refused) = (from.clone(), !record.refusals.is_empty());
+            match self.choose(turn.now, task, None) {
+                Ok(chosen) => self.move_task(turn, task, chosen),
+                Err(no_worker) if was_refused && !no_worker.may_yet() => {
                     self.give_up(turn, task, no_worker);
                 }
-                Err(_) if !record.refusals.is_empty() => {
+                Err(_) if was_refused => {
                     self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Move(task));
                 }
                 Err(no_worker) if no_worker.is_only_busy() => {
@@ -122,8 +124,8 @@ impl Manager {
                     return;
                 }
                 Err(no_worker) => {
-                    let reason = format!("waits for another worker: {}", no_worker.other_than(from));
-                    if record.status().reason != reason {
+                    let reason = format!("waits for another worker: {}", no_worker.other_than(&from));
+                    if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {
                         self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
                     }
                     self.leaving.stuck.insert(task);
@@ -149,7 +151,7 @@ impl Manager {
         } else {
             format!("Exclusive: waits until {from} must have stopped it")
         };
-        let wait = self.lease_wait(turn.now, from, record);
+        let wait = self.lease_wait(turn.now, from, &record);
         if record.status().reason != reason {
             self.change(turn, Cause::WorkerLink, What::Waiting { task, reason });
         }
@@ -160,25 +162,25 @@ impl Manager {
     }
 
     /// The lost worker that has `task`, if it is to leave there.
-    fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, &TaskRecord)> {
-        let record = self.cluster.task(task).filter(|record| may_move(record))?;
+    fn on_lost_worker(&self, task: TaskId) -> Option<(&WorkerId, TaskRecord)> {
+        let record = self.cluster.task(task).filter(may_move)?;
         let worker = self.cluster.worker_of(task)?;
         let is_lost = self.cluster.worker(worker).is_some_and(|worker| worker.health == WorkerHealth::Lost);
         is_lost.then_some((worker, record))
     }
 
-    fn move_task(&mut self, turn: &mut Turn, task: TaskId, worker: &WorkerId) {
+    fn move_task(&mut self, turn: &mut Turn, task: TaskId, (worker, placement): Chosen) {
         let Some((from, record)) = self.on_lost_worker(task) else { return };
         let (from, old) = (from.clone(), record.status().generation);
         let why = self.cluster.worker(&from).map(|from| from.reason.clone()).unwrap_or_default();
         let reason = format!("{from} lost: {why}; moved to {worker}");
-        let what =
-            What::Moved { task, from: from.clone(), worker: worker.clone(), generation: old + 1, reason };
+        let (generation, to) = (old + 1, worker.clone());
+        let what = What::Moved { task, from: from.clone(), worker: to, generation, reason, placement };
         self.change(turn, Cause::WorkerLink, what);
         if self.configured.contains(&from) {
             self.leaving.left_behind.entry(from).or_default().insert(task, old);
         }
-        self.send_start(turn, worker, task);
+        self.send_start(turn, &worker, task);
     }
 
     /// A lost worker speaks again on a link that never broke, so it will not list what it has: what was moved off it

@@ -117,7 +117,7 @@ impl Manager {
     }
 
     fn is_unknown(&self, task: &Task) -> bool {
-        self.cluster.task(task.id).is_none_or(|record| record.status().generation < task.status.generation)
+        self.cluster.row(task.id).is_none_or(|row| row.generation() < task.status.generation)
     }
 
     fn adopt(&mut self, turn: &mut Turn, cause: Cause, worker: WorkerId, mut task: Task) {

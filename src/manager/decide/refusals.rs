@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use super::{Manager, Now, Place, Timer, Turn};
-use crate::cluster::{Cause, Refusal, TaskRecord, What, WorkerRecord};
-use crate::scheduler::{NoWorker, Rejection, select_worker};
+use super::{Manager, Place, Timer, Turn};
+use crate::cluster::{Cause, Refusal, TaskRow, What};
+use crate::scheduler::NoWorker;
 use crate::task::{State, TaskId, TaskStatus, WorkerId};
 
 /// How soon a refused task looks again at workers that are late or busy.
@@ -18,25 +18,6 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const STOPPED_BEFORE: &str = "stopped before it started";
 
 impl Manager {
-    /// Where `record` can go now: not where it was refused. `fresh` is a refusal that is yet to be noted.
-    pub(super) fn choose(
-        &self,
-        now: Now,
-        record: &TaskRecord,
-        fresh: Option<&Refusal>,
-    ) -> Result<WorkerId, NoWorker> {
-        let workers = self.cluster.workers();
-        let objection = |worker: &WorkerRecord| {
-            let fresh = fresh.filter(|refusal| refusal.worker == worker.id);
-            match fresh.or_else(|| record.refusal_of(&worker.id)) {
-                Some(refusal) => Some(Rejection::Refused { why: refusal.why.clone() }),
-                None => self.is_busy(now, &worker.id).then_some(Rejection::Busy),
-            }
-        };
-        let chosen = select_worker(&record.task.spec, workers, self.cluster.last_worker(), objection)?;
-        Ok(workers[chosen].id.clone())
-    }
-
     /// By its worker's report, the task never ran there.
     pub(super) fn could_not_start(
         &mut self,
@@ -45,7 +26,7 @@ impl Manager {
         task: TaskId,
         mut status: TaskStatus,
     ) {
-        if self.cluster.task(task).is_some_and(TaskRecord::is_stopping) {
+        if self.cluster.row(task).is_some_and(TaskRow::is_stopping) {
             status.state = State::Completed;
             STOPPED_BEFORE.clone_into(&mut status.reason);
         } else {
@@ -63,7 +44,7 @@ impl Manager {
 
     /// By its worker's answer to the start, the task is none for that worker.
     pub(super) fn not_taken(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, message: &str) {
-        let (state, reason) = if self.cluster.task(task).is_some_and(TaskRecord::is_stopping) {
+        let (state, reason) = if self.cluster.row(task).is_some_and(TaskRow::is_stopping) {
             (State::Completed, STOPPED_BEFORE.to_owned())
         } else {
             let refusal = Refusal { worker: worker.clone(), why: message.to_owned() };
@@ -87,14 +68,14 @@ impl Manager {
     ) -> Result<(), NoWorker> {
         let Some(record) = self.cluster.task(task) else { return Ok(()) };
         let generation = record.status().generation + 1;
-        let chosen = self.choose(turn.now, record, Some(&refusal));
+        let chosen = self.choose(turn.now, task, Some(&refusal));
         let Refusal { worker, why } = refusal;
         let (to, reason) = match chosen {
-            Ok(to) => {
+            Ok((to, _)) => {
                 let reason = format!("{worker} could not start it: {why}; tried on {to}");
                 (Some(to), reason)
             }
-            Err(no_worker) if no_worker.is_soon_decided() => (None, waiting(no_worker)),
+            Err(no_worker) if no_worker.may_yet() || self.is_moved_off(task) => (None, waiting(no_worker)),
             Err(no_worker) => return Err(no_worker),
         };
         self.change(turn, cause, What::Refused { task, worker, why, to: to.clone(), generation, reason });
@@ -107,12 +88,12 @@ impl Manager {
 
     /// A waiting task that was refused before, and that nobody can take now. It holds up nobody else.
     pub(super) fn wait_or_give_up(&mut self, turn: &mut Turn, task: TaskId, no_worker: NoWorker) {
-        if !no_worker.is_soon_decided() {
+        if !(no_worker.may_yet() || self.is_moved_off(task)) {
             self.give_up(turn, task, no_worker);
             return;
         }
         let reason = waiting(no_worker);
-        if self.cluster.task(task).is_some_and(|record| record.status().reason != reason) {
+        if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {
             self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
         }
         self.look_again(turn, task);
@@ -126,7 +107,7 @@ impl Manager {
     }
 
     fn look_again(&mut self, turn: &Turn, task: TaskId) {
-        let Some(queued) = self.cluster.task(task).and_then(|record| record.queued) else { return };
+        let Some(queued) = self.cluster.row(task).and_then(TaskRow::queued) else { return };
         let place = Place { position: queued.position, task };
         self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Retry(place));
     }

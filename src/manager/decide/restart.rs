@@ -4,10 +4,11 @@
 //! A restart by hand is a restart like any other in `RestartCount`, but it forgives: the crash loop's backoff begins
 //! anew, `on-failure:N` counts from here, and workers that refused the task are asked again.
 
+use super::busy::is_busy;
 use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{Cause, Crashes, Peer, TaskRecord, What, WorkerHealth};
 use crate::manager::request::{RequestError, Restarted};
-use crate::scheduler::select_worker;
+use crate::scheduler::Request;
 use crate::task::{State, TaskId, WorkerId};
 
 impl Manager {
@@ -42,7 +43,7 @@ impl Manager {
                     self.start_by_hand(turn, cause, task);
                     true
                 }
-                State::Pending if is_held_back(turn.now, record) => {
+                State::Pending if is_held_back(turn.now, &record) => {
                     self.start_by_hand(turn, cause, task);
                     true
                 }
@@ -56,7 +57,7 @@ impl Manager {
 
     /// False if that is under way already.
     fn stop_to_restart(&mut self, turn: &mut Turn, cause: Cause, task: TaskId) -> bool {
-        if self.cluster.task(task).is_none_or(|record| record.restart.is_some()) {
+        if self.cluster.row(task).is_none_or(|row| row.restart().is_some()) {
             return false;
         }
         self.change(turn, cause, What::RestartRequested { task });
@@ -90,8 +91,8 @@ impl Manager {
         let home = self.cluster.worker_of(task).cloned();
         self.change(turn, cause, what);
         match home.filter(|home| self.can_take(turn.now, home, task)) {
-            Some(home) => self.schedule(turn, &home, task),
-            None => self.queue(turn.now, task),
+            Some(home) => self.schedule(turn, task, (home, None)),
+            None => self.queue(turn, task),
         }
     }
 
@@ -100,10 +101,12 @@ impl Manager {
         let (Some(record), Some(worker)) = (self.cluster.task(task), self.cluster.worker(worker)) else {
             return false;
         };
-        let one = std::slice::from_ref(worker);
+        let request = Request::new(&record.task.spec, &self.cluster);
+        let place = self.cluster.place_of(&worker.id);
         worker.peer == Peer::Cube
-            && !self.is_busy(now, &worker.id)
-            && select_worker(&record.task.spec, one, None, |_| None).is_ok()
+            && !is_busy(&self.in_flight, now, &worker.id)
+            && self.hold.objection(worker, task, record.task.spec.priority).is_none()
+            && place.is_some_and(|place| self.view().can_take(&request, place))
     }
 }
 

@@ -80,7 +80,7 @@ impl Manager {
             by_hand: false,
         };
         self.change(turn, Cause::Manager, what);
-        self.queue(turn.now, task);
+        self.queue(turn, task);
     }
 
     /// To be called once a task's end was folded in.
@@ -107,7 +107,7 @@ impl Manager {
             return;
         }
         let (count, generation) = (status.restart_count.saturating_add(1), status.generation + 1);
-        let crashes = crashes_with_this_end(record);
+        let crashes = crashes_with_this_end(&record);
         let wait = jittered(restart_backoff(crashes.in_a_row), task, generation);
         let what = What::Restarting {
             task,
@@ -119,7 +119,7 @@ impl Manager {
             by_hand: false,
         };
         self.change(turn, Cause::RestartPolicy, what);
-        self.queue(turn.now, task);
+        self.queue(turn, task);
     }
 }
 

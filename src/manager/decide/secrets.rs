@@ -10,7 +10,7 @@ impl Manager {
     pub(super) fn secrets_are(&mut self, names: BTreeSet<SecretName>) {
         if self.secrets != names {
             self.secrets = names;
-            self.unblock();
+            self.open_all();
         }
     }
 

@@ -1,11 +1,15 @@
 //! send_work: takes tasks off `pending`, has a worker selected, and sends them there; and what became of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::place::Chosen;
+use super::queue::{Closed, Head};
 use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
-use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
-use crate::cluster::{Cause, TaskRecord, What};
+use super::{Manager, Place, SendOutcome, Timer, Turn, Wish};
+use crate::cluster::{Cause, TaskRecord, TaskRow, What};
+use crate::scheduler::{NEVER_FITS, NoWorker};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// How long a task waits after its `attempts`-th dispatch in a row that did not arrive: half a second, doubled
@@ -16,6 +20,12 @@ pub fn dispatch_backoff(attempts: u32) -> Duration {
     FIRST.saturating_mul(1 << attempts.min(10)).min(MOST)
 }
 
+/// Of a line that nobody can take, so many are told why at once.
+const TOLD: usize = 1_000;
+
+/// So many of those that were told before are told again when a worker got better or worse.
+const RETOLD: usize = 64;
+
 /// Whether the next dispatch is a new generation even to the same worker: an earlier one of an Exclusive task, refused
 /// or lost, must not be taken for it if it arrives yet.
 pub fn must_be_new(record: &TaskRecord) -> bool {
@@ -23,86 +33,134 @@ pub fn must_be_new(record: &TaskRecord) -> bool {
 }
 
 impl Manager {
-    /// Tries every task that is due. A task that no worker can take stays in `pending` and says why; one that
-    /// only has to wait for an answer from a worker stays first in line.
+    /// Tries every task that is due, by priority and then in order. A task that no worker can take stays in `pending`
+    /// and says why, and with it all of its shape; the others go on.
     pub(super) fn send_work(&mut self, turn: &mut Turn) {
-        while let Some(place) = self.ready.pop_front() {
-            let task = place.task;
-            let Some(record) = self.cluster.task(task) else { continue };
-            if record.queued.is_none_or(|queued| queued.position != place.position) {
+        self.open_lines();
+        while let Some(head) = self.queue.first() {
+            let task = head.task;
+            let is_there = |row: &TaskRow| row.queued().is_some_and(|queued| queued.position == head.turn.1);
+            let Some(row) = self.cluster.row(task).filter(|row| is_there(row)) else {
+                self.queue.take(&head);
+                self.release_hold_of(task, turn.now);
+                continue;
+            };
+            if let Some(reason) = self.unset_secret(row.spec()) {
+                self.close_unset(turn, &head, &reason.into());
                 continue;
             }
-            if let Some(reason) = self.unset_secret(&record.task.spec) {
-                if record.status().reason != reason {
-                    self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
+            let was_refused = row.was_refused();
+            match self.choose(turn.now, task, None) {
+                Ok(chosen) => {
+                    self.queue.take(&head);
+                    self.schedule(turn, task, chosen);
+                    self.release_hold_of(task, turn.now);
                 }
-                self.blocked.push_back(place);
-                continue;
-            }
-            match self.choose(turn.now, record, None) {
-                Ok(worker) => self.schedule(turn, &worker, task),
-                Err(no_worker) if !record.refusals.is_empty() => {
+                Err(no_worker) if was_refused => {
+                    self.queue.take(&head);
                     self.wait_or_give_up(turn, task, no_worker);
                 }
-                Err(no_worker) if no_worker.is_only_busy() => {
-                    self.ready.push_front(place);
-                    break;
-                }
-                Err(no_worker) => {
-                    let reason = no_worker.to_string();
-                    if record.status().reason != reason {
-                        self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
-                    }
-                    self.blocked.push_back(place);
-                }
+                Err(no_worker) => self.close_line(turn, &head, &no_worker),
             }
+        }
+        // Room that became free meanwhile opens its lines in the next turn.
+        if !self.freed.is_empty() && self.queue.has_closed() {
+            self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
         }
     }
 
-    /// Gives a waiting task to `worker`.
-    pub(super) fn schedule(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
+    /// Gives a waiting task to a worker.
+    pub(super) fn schedule(&mut self, turn: &mut Turn, task: TaskId, (worker, placement): Chosen) {
         let Some(record) = self.cluster.task(task) else { return };
-        let moves = record.tried.as_ref().is_some_and(|tried| tried != worker);
-        let is_new = moves || must_be_new(record);
+        let moves = record.tried.as_ref().is_some_and(|tried| *tried != worker);
+        let is_new = moves || must_be_new(&record);
         let generation = record.status().generation + u32::from(is_new);
-        self.change(turn, Cause::Scheduler, What::Scheduled { task, worker: worker.clone(), generation });
-        self.send_start(turn, worker, task);
+        let what = What::Scheduled { task, worker: worker.clone(), generation, placement };
+        self.change(turn, Cause::Scheduler, what);
+        self.send_start(turn, &worker, task);
+    }
+
+    /// What stands in this line waits for a secret, and is told so whatever it was told before.
+    fn close_unset(&mut self, turn: &mut Turn, head: &Head, reason: &Arc<str>) {
+        let closed = Closed { reason: Some(Arc::clone(reason)), is_full: false };
+        let (tasks, _) = self.queue.close(head, closed, turn.now.since_start, RETOLD);
+        for task in tasks {
+            self.tell_waiting(turn, task, reason, true);
+        }
+    }
+
+    /// No worker can take what stands in this line. Those that do not know yet are told; an answer that is due tells
+    /// nothing.
+    fn close_line(&mut self, turn: &mut Turn, head: &Head, no_worker: &NoWorker) {
+        let is_full = no_worker.is_full();
+        let reason: Option<Arc<str>> = (!no_worker.is_only_busy()).then(|| no_worker.to_string().into());
+        let closed = Closed { reason: reason.clone(), is_full };
+        let (tasks, again) = self.queue.close(head, closed, turn.now.since_start, TOLD);
+        if is_full {
+            self.watch_fairness(turn.now);
+        }
+        let Some(reason) = reason else { return };
+        for (index, task) in tasks.into_iter().enumerate() {
+            self.tell_waiting(turn, task, &reason, again && index < RETOLD);
+        }
+    }
+
+    /// Tells a waiting task why it waits, if it was not told before or is to be told `again`.
+    fn tell_waiting(&mut self, turn: &mut Turn, task: TaskId, reason: &str, again: bool) {
+        let Some(row) = self.cluster.row(task).filter(|row| row.queued().is_some()) else { return };
+        let known = row.reason();
+        let is_placement = known.starts_with("waiting: ") || known.starts_with(NEVER_FITS);
+        if known != reason && (again || !is_placement) {
+            self.change(turn, Cause::Scheduler, What::Waiting { task, reason: reason.to_owned() });
+        }
     }
 
     /// Sends the start of a task that is assigned to `worker`; again is harmless, the generation is the same.
     pub(super) fn send_start(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
-        let Some(record) = self.cluster.task(task) else { return };
+        let Some(row) = self.cluster.row(task) else { return };
         let status = TaskStatus {
             state: State::Scheduled,
-            generation: record.status().generation,
-            restart_count: record.status().restart_count,
+            generation: row.generation(),
+            restart_count: row.restart_count(),
             ..TaskStatus::default()
         };
-        let task = Task { id: task, spec: record.task.spec.clone(), status };
+        let task = Task { id: task, spec: row.whole_spec(), status };
         if task.spec.exclusive {
             self.renew_before_start(turn, worker);
         }
         self.send(turn, worker, Wish::Start, task);
     }
 
-    /// A worker got better: what no one could take is tried again.
+    /// How workers are selected has changed: everything is tried again.
+    pub(super) fn open_all(&mut self) {
+        let heads: Vec<Head> = self.queue.closed().map(|(head, _, _)| head).collect();
+        for head in &heads {
+            self.queue.open(head, true);
+        }
+        self.leaving.unblock();
+    }
+
+    /// A worker got better: tasks of lost workers are tried again. (What waits is, where it can take it.)
     pub(super) fn unblock(&mut self) {
-        self.ready.append(&mut self.blocked);
+        self.retell();
         self.leaving.unblock();
     }
 
     /// A worker got worse: the first in line are told their reasons anew. Not all of them: a flapping worker
     /// must not cost a Change for each of a million waiting tasks.
     pub(super) fn retell(&mut self) {
-        const RETOLD: usize = 64;
-        let first = self.blocked.len().min(RETOLD);
-        self.ready.extend(self.blocked.drain(..first));
+        const LINES: usize = 4;
+        let heads: Vec<Head> = self.queue.closed().map(|(head, _, _)| head).take(LINES).collect();
+        for head in &heads {
+            self.queue.open(head, true);
+        }
         self.leaving.retell(RETOLD);
     }
 
     /// Lines a waiting task up: now, or after its backoff.
-    pub(super) fn queue(&mut self, now: Now, task: TaskId) {
-        let Some(queued) = self.cluster.task(task).and_then(|record| record.queued) else { return };
+    pub(super) fn queue(&mut self, turn: &mut Turn, task: TaskId) {
+        let now = turn.now;
+        let Some(queued) = self.cluster.row(task).and_then(TaskRow::queued) else { return };
         let place = Place { position: queued.position, task };
         match queued.retry_at {
             Some(at) if at > now.wall => {
@@ -110,7 +168,17 @@ impl Manager {
                 let wait = at.duration_since(now.wall).unsigned_abs().min(LONGEST_BACKOFF);
                 self.wake_after(now, wait, Timer::Retry(place));
             }
-            _ => self.ready.push_back(place),
+            _ => self.line_up(turn, place),
+        }
+    }
+
+    /// Puts a task that is due in its line; if nobody can take those, it is told so.
+    pub(super) fn line_up(&mut self, turn: &mut Turn, place: Place) {
+        let Some(row) = self.cluster.row(place.task) else { return };
+        if row.queued().is_some_and(|queued| queued.position == place.position)
+            && let Some(reason) = self.queue.add(row, place.position)
+        {
+            self.tell_waiting(turn, place.task, &reason, false);
         }
     }
 
@@ -167,7 +235,7 @@ impl Manager {
                 }
                 let retry_at = turn.now.wall + wait;
                 self.change(turn, Cause::WorkerLink, What::Returned { task, reason, retry_at });
-                self.queue(turn.now, task);
+                self.queue(turn, task);
             }
         }
     }

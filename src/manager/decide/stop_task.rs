@@ -13,7 +13,7 @@ pub(super) const STOP_AGAIN: Duration = Duration::from_secs(2);
 
 impl Manager {
     pub(super) fn stop(&mut self, turn: &mut Turn, request: RequestId, cause: Cause, tasks: &[TaskId]) {
-        let unknown = tasks.iter().find(|task| self.cluster.task(**task).is_none());
+        let unknown = tasks.iter().find(|task| self.cluster.row(**task).is_none());
         let answer = if let Some(unknown) = unknown {
             Err(RequestError::UnknownTask(*unknown))
         } else {
@@ -28,15 +28,15 @@ impl Manager {
 
     /// Wants `task` stopped. False if there was nothing to do: it has ended, or is being stopped already.
     pub(super) fn stop_task(&mut self, turn: &mut Turn, cause: Cause, task: TaskId) -> bool {
-        let Some(record) = self.cluster.task(task) else { return false };
-        match record.state() {
+        let Some(row) = self.cluster.row(task) else { return false };
+        match row.state() {
             State::Completed | State::Failed => false,
             State::Pending => {
                 self.stopped_before_start(turn, task, cause);
                 true
             }
             State::Scheduled | State::Running => {
-                let is_new = !record.is_stopping() || record.restart.is_some();
+                let is_new = !row.is_stopping() || row.restart().is_some();
                 if is_new {
                     self.change(turn, cause, What::StopRequested { task });
                 }
@@ -88,12 +88,12 @@ impl Manager {
         self.cluster.worker_of(task) == Some(worker)
             && self
                 .cluster
-                .task(task)
-                .is_some_and(|record| record.status().generation == generation && !record.state().has_ended())
+                .row(task)
+                .is_some_and(|row| row.generation() == generation && !row.state().has_ended())
     }
 
     pub(super) fn stop_sent(&mut self, turn: &mut Turn, task: TaskId, outcome: &SendOutcome) {
-        if self.cluster.task(task).is_none_or(|record| !record.is_stopping()) {
+        if self.cluster.row(task).is_none_or(|row| !row.is_stopping()) {
             return;
         }
         match outcome {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Manager, Turn, Wish};
-use crate::cluster::{Cause, Peer, TaskRecord, What};
+use crate::cluster::{Cause, Peer, TaskRecord, TaskRow, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// A book worker lists a task only once it took it off its queue, which it looks at every 10 s, one task a turn.
@@ -24,7 +24,7 @@ impl Manager {
         let has_lost_them = is_book && self.stands_still(turn, worker);
         for task in self.assigned(worker) {
             // It may know the task and not yet this generation of it.
-            let ours = self.cluster.task(task).map(|record| record.status().generation);
+            let ours = self.cluster.row(task).map(TaskRow::generation);
             let is_listed = listed.get(&task).is_some_and(|theirs| is_book || Some(*theirs) >= ours);
             if !is_listed {
                 self.not_listed(turn, worker, task, has_lost_them);
@@ -35,8 +35,8 @@ impl Manager {
 
     /// Whether none of the worker's tasks changed for a while: a long queue moves on, a lost one does not.
     fn stands_still(&self, turn: &Turn, worker: &WorkerId) -> bool {
-        let mut records = self.cluster.tasks_of(worker).filter_map(|task| self.cluster.task(task));
-        records.all(|record| is_long_ago(turn, record))
+        let mut rows = self.cluster.tasks_of(worker).filter_map(|task| self.cluster.row(task));
+        rows.all(|row| is_long_ago(turn, row.changed()))
     }
 
     pub(super) fn is_book(&self, worker: &WorkerId) -> bool {
@@ -52,8 +52,8 @@ impl Manager {
 
     /// A task was sent to `worker`, and `worker` does not know it.
     fn not_listed(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, is_lost: bool) {
-        let Some(record) = self.cluster.task(task) else { return };
-        if record.state().has_ended() || self.doubt(worker, task) {
+        let Some(row) = self.cluster.row(task) else { return };
+        if row.state().has_ended() || self.doubt(worker, task) {
             return;
         }
         let Some(record) = self.cluster.task(task) else { return };
@@ -68,7 +68,7 @@ impl Manager {
                 if is_lost {
                     // Said, so that it is seen, and so that the next time is a while away.
                     let generation = record.status().generation;
-                    let what = What::Scheduled { task, worker: worker.clone(), generation };
+                    let what = What::scheduled(task, worker.clone(), generation);
                     self.change(turn, Cause::WorkerReport, what);
                 }
                 self.send_start(turn, worker, task);
@@ -96,12 +96,12 @@ impl Manager {
 
     /// One task as `worker` sees it.
     pub(super) fn update_task(&mut self, turn: &mut Turn, worker: &WorkerId, report: Task) {
-        let Some(record) = self.cluster.task(report.id) else {
+        let Some(row) = self.cluster.row(report.id) else {
             // Nothing is stopped for not being known: the store may be what is missing.
             self.unknown.note(worker, report);
             return;
         };
-        let ours = record.status().generation;
+        let ours = row.generation();
         // The book knows no generations: its worker's word counts for the current one.
         let theirs = if self.is_book(worker) { ours } else { report.status.generation };
         if theirs > ours {
@@ -119,12 +119,12 @@ impl Manager {
         let Some(record) = self.cluster.task(report.id) else { return };
         let mut status = report.status;
         if self.is_book(worker) {
-            if is_of_before_the_restart(turn, record, &status) {
+            if is_of_before_the_restart(turn, &record, &status) {
                 return;
             }
             // It has an ID as soon as its container runs, and the book tells no more.
             status.never_ran = status.state == State::Failed && status.container_id.is_empty();
-            give_book_reason(record, &mut status);
+            give_book_reason(&record, &mut status);
         } else if record.state().has_ended() && !status.state.has_ended() {
             // It ended here by a list from before the start arrived; what the list did not show must not go on.
             self.stop_leftover(turn, worker, report.id, status);
@@ -133,7 +133,11 @@ impl Manager {
         if record.is_stopping() && status.exit_code.is_some() {
             count_as_stopped(&mut status);
         }
-        if let Some(status) = news(record, status, turn.now.wall) {
+        if self.was_stopped_to_move(worker, &record, &status) {
+            status.is_interrupted = true;
+            status.reason = format!("{worker} is drained");
+        }
+        if let Some(status) = news(&record, status, turn.now.wall) {
             if status.never_ran && record.state() == State::Scheduled {
                 self.could_not_start(turn, worker, report.id, status);
                 return;
@@ -154,11 +158,11 @@ impl Manager {
             record.queued.is_some() && record.tried.as_ref() == Some(worker) && theirs == ours;
         if reply_was_lost || (theirs == ours && self.is_renamed(worker, task)) {
             // What was given to it is what is wanted, so it is taken back.
-            let what = What::Scheduled { task, worker: worker.clone(), generation: ours };
+            let what = What::scheduled(task, worker.clone(), ours);
             self.change(turn, Cause::WorkerReport, what);
             self.update_task(turn, worker, report);
             self.send_stop(turn, task);
-        } else if !report.status.state.has_ended() {
+        } else if !report.status.state.has_ended() && !self.still_serves(worker, task, theirs) {
             self.stop_leftover(turn, worker, task, TaskStatus { generation: theirs, ..report.status });
         }
     }
@@ -179,8 +183,8 @@ impl Manager {
     }
 }
 
-fn is_long_ago(turn: &Turn, record: &TaskRecord) -> bool {
-    turn.now.wall.duration_since(record.changed) > BOOK_LISTS_WITHIN
+fn is_long_ago(turn: &Turn, changed: jiff::Timestamp) -> bool {
+    turn.now.wall.duration_since(changed) > BOOK_LISTS_WITHIN
 }
 
 /// Until a book worker gets to the restart in its queue, it lists how the task ended before. For ever, if it is
@@ -189,7 +193,7 @@ fn is_of_before_the_restart(turn: &Turn, record: &TaskRecord, report: &TaskStatu
     report.state.has_ended()
         && report.restart_count < record.status().restart_count
         && !record.is_stopping()
-        && !is_long_ago(turn, record)
+        && !is_long_ago(turn, record.changed)
 }
 
 /// The book's tasks have no reason.

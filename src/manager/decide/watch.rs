@@ -26,6 +26,8 @@ pub(super) struct Watch {
     breaks: VecDeque<Duration>,
     /// When the worker's engine trouble was last told.
     pub(super) problem_told: Duration,
+    /// When it last told its load.
+    pub(super) sampled: Duration,
 }
 
 impl Watch {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::watch::FLAPPING;
 use super::{ConfiguredWorker, Manager, Now, Timer, Turn};
-use crate::cluster::{Allows, Capacity, Cause, Peer, What, WorkerHealth, WorkerRecord};
+use crate::cluster::{Allows, Capacity, Cause, Facts, Peer, What, WorkerHealth, WorkerRecord};
 use crate::task::WorkerId;
 
 /// No word for this long: stale. Two and a half heartbeats, so that one may be lost.
@@ -12,6 +12,9 @@ pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// No word for this long: lost. Within the ten seconds that faults.md promises.
 pub const LOST_AFTER: Duration = Duration::from_secs(9);
+
+/// A worker that is heard and tells no load for so long: what it told is not believed any more. Three samples.
+const FRESH_FOR: Duration = Duration::from_secs(15);
 
 /// A tick that comes so much later than it was asked for means that the manager itself stood still (suspended, or kept
 /// from the CPU): the silence was its own.
@@ -37,6 +40,8 @@ impl Manager {
             if let Some(known) = known.iter().find(|known| known.id == record.id) {
                 record.peer = known.peer;
                 record.capacity = known.capacity;
+                record.facts.clone_from(&known.facts);
+                record.availability = known.availability;
                 record.allows = known.allows;
                 record.joined.clone_from(&known.joined);
             }
@@ -61,14 +66,17 @@ impl Manager {
         peer: Peer,
         (capacity, allows): (Capacity, Option<Allows>),
         runtime_problem: String,
+        facts: Facts,
     ) {
         self.seen(turn, worker);
+        self.forget_load(worker);
         if let Some(mut record) = self.cluster.worker(worker).cloned() {
             self.count_on(turn.now, &mut record);
             record.peer = peer;
             record.capacity = capacity;
             record.allows = allows;
             record.runtime_problem = runtime_problem;
+            record.facts = facts;
             self.set_worker(turn, Cause::WorkerLink, record);
         }
         // Its list follows.
@@ -82,6 +90,10 @@ impl Manager {
     pub(super) fn heartbeat(&mut self, turn: &mut Turn, worker: &WorkerId, runtime_problem: String) {
         self.seen(turn, worker);
         self.tell_unknown(turn, worker);
+        let sampled = self.watches.get(worker).map_or(Duration::ZERO, |watch| watch.sampled);
+        if turn.now.since_start.saturating_sub(sampled) > FRESH_FOR {
+            self.forget_load(worker);
+        }
         let Some(record) = self.cluster.worker(worker) else { return };
         let is_back = record.health != WorkerHealth::Ready && !self.is_flapping(turn.now, worker);
         if is_back || self.is_news(turn.now, record, &runtime_problem) {

@@ -67,3 +67,71 @@ fn values(
     });
     values.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::task::{LARGEST_SECRET, Task};
+
+    async fn set(names: &[&str], value: &[u8]) -> Secrets {
+        let secrets = Secrets::open(None).unwrap();
+        for name in names {
+            let value = SecretValue::new(value.to_vec()).unwrap();
+            secrets.set(name.parse().unwrap(), value).await.unwrap();
+        }
+        secrets
+    }
+
+    fn start(uses: &[&str]) -> Wanted {
+        let secrets = uses.iter().map(|used| used.parse().unwrap()).collect();
+        let spec = Arc::new(TaskSpec { secrets, ..TaskSpec::default() });
+        (Wish::Start, Task { spec, ..Task::default() })
+    }
+
+    #[tokio::test]
+    async fn each_value_goes_once_and_a_stop_takes_none_along() {
+        let secrets = set(&["A", "B"], b"x").await;
+        let stop = (Wish::Stop, start(&["B"]).1);
+        let wishes = [start(&["A", "A:env:X"]), start(&[]), start(&["A:/a"]), stop];
+        let (count, given, withheld) = gather(Some(&secrets), Peer::Cube, &wishes);
+        let names: Vec<_> = given.keys().map(SecretName::as_str).collect();
+        assert_eq!((count, names, withheld.len()), (4, vec!["A"], 0));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_may_have_none_is_sent_none() {
+        let secrets = set(&["A"], b"x").await;
+        for (secrets, peer) in [(None, Peer::Cube), (Some(&secrets), Peer::Book)] {
+            let (_, given, withheld) = gather(secrets, peer, &[start(&["A"])]);
+            assert!(given.is_empty());
+            assert!(matches!(withheld[&0], SendOutcome::Refused { status: 403, .. }), "{withheld:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_set_or_fits_no_variable_stays_behind_and_the_others_go() {
+        let secrets = set(&["A"], b"a\0b").await;
+        let wishes = [start(&["NOPE"]), start(&["A:env"]), start(&["A"])];
+        let (count, given, withheld) = gather(Some(&secrets), Peer::Cube, &wishes);
+        assert_eq!((count, given.len()), (3, 1));
+        let SendOutcome::Failed { reason, may_have_arrived: false } = &withheld[&0] else { panic!() };
+        assert!(reason.contains("secret NOPE is not set"), "{reason}");
+        let SendOutcome::Refused { message, .. } = &withheld[&1] else { panic!() };
+        assert!(message.contains("not a variable") && !message.contains("a\0b"), "{message}");
+        assert!(!withheld.contains_key(&2));
+    }
+
+    #[tokio::test]
+    async fn what_would_be_too_much_for_one_request_goes_with_the_next() {
+        let names: Vec<String> = (0..96).map(|number| format!("S{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let secrets = set(&names, &[b'x'; LARGEST_SECRET]).await;
+        let wishes: Vec<_> = names.chunks(32).map(start).collect();
+        let (count, given, _) = gather(Some(&secrets), Peer::Cube, &wishes);
+        assert_eq!((count, given.len()), (2, 64));
+        let (count, given, _) = gather(Some(&secrets), Peer::Cube, &wishes[2..]);
+        assert_eq!((count, given.len()), (1, 32));
+    }
+}

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::Link;
-use crate::cluster::{Capacity, FeedItem, Peer, WorkerSample};
+use crate::cluster::{Capacity, Facts, FeedItem, Peer, Sample, WorkerSample};
 use crate::http::ClientError;
 use crate::manager::decide::{Input, STALE_AFTER};
 use crate::worker::report::{Hello, Report};
@@ -82,9 +82,9 @@ async fn stream(
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         let input = match report {
-            Report::Hello(Hello { identity: _, capacity, runtime_problem, allows }) => {
+            Report::Hello(Hello { identity: _, capacity, runtime_problem, facts, allows }) => {
                 let allows = Some(allows);
-                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, allows }
+                Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, facts, allows }
             }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },
@@ -95,8 +95,10 @@ async fn stream(
                 continue;
             }
             Report::Sample(sample) => {
+                let load = Sample { tasks: Vec::new(), ..sample.clone() };
+                let told = Input::Load { worker: worker.clone(), sample: load.into() };
                 link.feed.pass_by(FeedItem::Sample(WorkerSample { worker, sample }.into()));
-                continue;
+                told
             }
         };
         if !link.tell(input).await {
@@ -120,6 +122,7 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
                 peer: Peer::Book,
                 capacity: Capacity::default(),
                 runtime_problem: String::new(),
+                facts: Facts::default(),
                 allows: None,
             };
             if !link.tell(up).await {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use redb::{Database, DatabaseError, ReadableDatabase, WriteTransaction};
 
 use super::error::{Blame, StoreError};
-use super::fold::{Places, fold};
+use super::fold::fold;
+use super::places::Places;
 use super::retention::{Log, Retention};
-use super::tables::{CHANGES, HEAD, META, WORKERS, WorkerRow};
+use super::tables::{CHANGES, CHANGES_A_ROW, HEAD, LogRow, META, WORKERS, WorkerRow};
 use super::witness::Witness;
 use super::{migrate, read_tasks, set_aside};
 use crate::cluster::{Change, Cluster, ClusterHead, Part, Revision};
@@ -98,14 +99,22 @@ impl StoreFile {
         let mut expected = head.revision;
         let table = read.open_table(CHANGES.definition).map_err(|why| blame.reading(why))?;
         let log = &mut self.log;
-        CHANGES.each(&table, blame, |&revision, change: Result<Change, _>, size| {
-            let change = change?;
-            expected += 1;
-            if revision != expected || change.revision != expected {
-                let place = format!("table changes, revision {expected}");
-                return Err(blame.damaged(place, format!("the next one is {revision}")));
+        CHANGES.each(&table, blame, |&first, row: Result<LogRow, _>, size| {
+            let LogRow(changes) = row?;
+            let size = size / changes.len().max(1);
+            log.begin_row(first);
+            for (change, revision) in changes.into_iter().zip(first..) {
+                // Those before were folded away, and stand here for being in a row with some that were not.
+                let is_folded = revision <= head.revision;
+                expected += Revision::from(!is_folded);
+                if change.revision != revision || !is_folded && revision != expected {
+                    let place = format!("table changes, revision {expected}");
+                    return Err(blame.damaged(place, format!("the next one is {}", change.revision)));
+                }
+                if !is_folded {
+                    log.push(Arc::new(change), size);
+                }
             }
-            log.push(Arc::new(change), size);
             Ok(())
         })
     }
@@ -118,7 +127,7 @@ impl StoreFile {
         let mut places = Places::with_capacity(count);
         part.reserve(count);
         read_tasks::each(&self.database, blame, |(place, entry)| {
-            places.insert(entry.record.task.id, place);
+            places.add(entry.record.task.id, place);
             part.insert(entry);
         })?;
         self.places = Some(places);
@@ -143,9 +152,13 @@ impl StoreFile {
         let transaction = self.database.begin_write().map_err(|why| blame.writing(why))?;
         {
             let mut table = transaction.open_table(CHANGES.definition).map_err(|why| blame.writing(why))?;
-            for change in changes {
-                let size = CHANGES.put(&mut table, &change.revision, change, &mut self.row, blame)?;
-                self.log.push(Arc::clone(change), size);
+            for changes in changes.chunks(CHANGES_A_ROW) {
+                let Some(first) = changes.first().map(|change| change.revision) else { continue };
+                let size = CHANGES.put(&mut table, &first, &changes, &mut self.row, blame)?;
+                self.log.begin_row(first);
+                for change in changes {
+                    self.log.push(Arc::clone(change), size / changes.len());
+                }
             }
         }
         let due = retention.due(&self.log, changes.len());

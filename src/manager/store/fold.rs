@@ -6,14 +6,12 @@ use std::sync::Arc;
 use redb::WriteTransaction;
 
 use super::error::{Blame, StoreError};
+use super::places::Places;
 use super::retention::Log;
 use super::row::RowError;
 use super::tables::{CHANGES, HEAD, META, TASKS, WORKERS, WorkerRow};
 use crate::cluster::{Change, Part, Revision, TaskEntry, What};
 use crate::task::{TaskId, WorkerId};
-
-/// Under which key each task's row lies.
-pub(super) type Places = HashMap<TaskId, Revision>;
 
 /// Folds the `count` oldest: only the rows of the tasks they are about are read and written, each once.
 pub(super) fn fold(
@@ -28,12 +26,17 @@ pub(super) fn fold(
     let changes: Vec<Arc<Change>> = (0..count).map_while(|_| log.pop()).collect();
     let tasks: BTreeSet<TaskId> = changes.iter().flat_map(|change| change.what.task_ids()).collect();
     let mut table = transaction.open_table(TASKS.definition).map_err(|why| blame.writing(why))?;
+    let mut before: HashMap<TaskId, Revision> = HashMap::new();
     for id in &tasks {
-        let Some(place) = places.get(id) else { continue };
-        let entry = TASKS.get::<TaskEntry>(&table, place, blame)?;
-        snapshot.insert(
-            entry.ok_or_else(|| blame.row("tasks", format!("revision {place}"), &RowError::Missing))?,
-        );
+        for place in places.of(*id) {
+            let missing = || blame.row("tasks", format!("revision {place}"), &RowError::Missing);
+            let entry = TASKS.get::<TaskEntry>(&table, &place, blame)?.ok_or_else(missing)?;
+            if entry.record.task.id == *id {
+                before.insert(*id, place);
+                snapshot.insert(entry);
+                break;
+            }
+        }
     }
     for change in &changes {
         snapshot.apply(change);
@@ -41,12 +44,13 @@ pub(super) fn fold(
     for id in tasks {
         let entry = snapshot.remove(id);
         let place = entry.as_ref().map(|entry| entry.record.submitted_at);
-        let before = match place {
-            Some(place) => places.insert(id, place),
-            None => places.remove(&id),
-        };
-        if let Some(before) = before.filter(|before| Some(*before) != place) {
+        let before = before.get(&id).copied();
+        if let Some(before) = before.filter(|_| before != place) {
+            places.remove(id, before);
             table.remove(before).map_err(|why| blame.writing(why))?;
+        }
+        if let Some(place) = place.filter(|_| before != place) {
+            places.add(id, place);
         }
         if let Some(entry) = entry {
             TASKS.put(&mut table, &entry.record.submitted_at, &entry, row, blame)?;
@@ -55,7 +59,10 @@ pub(super) fn fold(
     put_workers(transaction, snapshot, &changes, row, blame)?;
     put_head(transaction, snapshot, row, blame)?;
     let mut table = transaction.open_table(CHANGES.definition).map_err(|why| blame.writing(why))?;
-    table.retain_in(..=snapshot.revision(), |_, _| false).map_err(|why| blame.writing(why))
+    for row in log.rows_up_to(snapshot.revision()) {
+        table.remove(row).map_err(|why| blame.writing(why))?;
+    }
+    Ok(())
 }
 
 /// Writes the rows of the workers that `changes` are about, and removes those of who was forgotten.

@@ -11,6 +11,7 @@ mod fold;
 mod guard;
 mod memory;
 mod migrate;
+mod places;
 mod presence;
 mod read_tasks;
 mod redb;

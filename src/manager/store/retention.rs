@@ -43,12 +43,33 @@ const BUSY_CHUNK: usize = 8_192;
 pub(super) struct Log {
     rows: VecDeque<(Arc<Change>, usize)>,
     bytes: usize,
+    /// Under which keys the file has them, some in a row.
+    keys: VecDeque<Revision>,
 }
 
 impl Log {
     pub(super) fn push(&mut self, change: Arc<Change>, bytes: usize) {
         self.bytes += bytes;
         self.rows.push_back((change, bytes));
+    }
+
+    /// What is pushed next lies in the row under `key`.
+    pub(super) fn begin_row(&mut self, key: Revision) {
+        self.keys.push_back(key);
+    }
+
+    /// Takes the keys of the rows out that hold nothing after `revision`.
+    pub(super) fn rows_up_to(&mut self, revision: Revision) -> Vec<Revision> {
+        let mut gone = Vec::new();
+        while let Some(key) = self.keys.front() {
+            let end = self.keys.get(1).map(|next| next - 1).or(self.last());
+            if end.is_some_and(|end| end > revision) {
+                break;
+            }
+            gone.push(*key);
+            self.keys.pop_front();
+        }
+        gone
     }
 
     /// Takes the oldest out.

@@ -5,7 +5,10 @@ use serde::de::DeserializeOwned;
 
 /// The form of a row, and of the file; grows when an old program could not read a new one. 1 had no checksum, and its
 /// file no tables but the log.
-pub(super) const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
+
+/// Of this form only one row has a Change, and the checksum is not over the version.
+const ONE_CHANGE_A_ROW: u8 = 2;
 
 /// The version byte, and a CRC-32, the low byte first.
 const HEAD: usize = 5;
@@ -36,7 +39,7 @@ pub(super) fn write(
     row.clear();
     row.extend([FORMAT, 0, 0, 0, 0]);
     serde_json::to_writer(&mut *row, value)?;
-    let sum = checksum(table, key, &row[HEAD..]).to_le_bytes();
+    let sum = checksum(FORMAT, table, key, &row[HEAD..]).to_le_bytes();
     row[1..HEAD].copy_from_slice(&sum);
     Ok(())
 }
@@ -48,15 +51,19 @@ pub(super) fn read<T: DeserializeOwned>(row: &[u8], table: &str, key: &[u8]) -> 
         return Err(RowError::Newer(version));
     }
     let (head, json) = row.split_at_checked(HEAD).ok_or(RowError::Short)?;
-    if version != FORMAT || head[1..] != checksum(table, key, json).to_le_bytes() {
+    let is_known = version == FORMAT || version == ONE_CHANGE_A_ROW;
+    if !is_known || head[1..] != checksum(version, table, key, json).to_le_bytes() {
         return Err(RowError::Checksum);
     }
     Ok(serde_json::from_slice(json)?)
 }
 
 /// Over the place too: a whole row in the wrong place is as wrong as a broken one.
-fn checksum(table: &str, key: &[u8], json: &[u8]) -> u32 {
+fn checksum(version: u8, table: &str, key: &[u8], json: &[u8]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
+    if version != ONE_CHANGE_A_ROW {
+        sum.update(&[version]);
+    }
     sum.update(table.as_bytes());
     sum.update(key);
     sum.update(json);
@@ -86,6 +93,7 @@ mod tests {
 
     #[test]
     fn a_row_of_a_newer_program_is_told_apart_from_damage() {
-        assert!(matches!(read::<u8>(&[FORMAT + 1, 0, 0, 0, 0, b'1'], "tasks", b""), Err(RowError::Newer(3))));
+        let read = read::<u8>(&[FORMAT + 1, 0, 0, 0, 0, b'1'], "tasks", b"");
+        assert!(matches!(read, Err(RowError::Newer(version)) if version == FORMAT + 1));
     }
 }

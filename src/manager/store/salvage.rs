@@ -9,7 +9,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend as _};
 use super::error::{Blame, StoreError};
 use super::file::head;
 use super::guard::guarded;
-use super::tables::{CHANGES, TASKS, WORKERS, WorkerRow};
+use super::tables::{CHANGES, LogRow, TASKS, WORKERS, WorkerRow};
 use super::witness::Witness;
 use crate::cluster::{Change, Cluster, Part, TaskEntry};
 
@@ -41,7 +41,11 @@ pub fn salvage(path: &Path) -> Result<Salvage, StoreError> {
     let (database, read) = read.unwrap_or_else(caught)?;
     let mut lost = Vec::new();
     let mut cluster = snapshot(&database, &read, blame, &mut lost);
+    let folded = cluster.revision();
     for change in log(&read, blame, &mut lost) {
+        if change.revision <= folded {
+            continue;
+        }
         if change.revision != cluster.revision() + 1 {
             lost.push(format!("the Changes from revision {} on", cluster.revision() + 1));
             break;
@@ -109,8 +113,8 @@ fn log(read: &ReadTransaction, blame: Blame<'_>, lost: &mut Vec<String>) -> Vec<
     let mut changes = Vec::new();
     attempt(lost, || {
         let table = read.open_table(CHANGES.definition).map_err(|why| blame.reading(why))?;
-        CHANGES.each(&table, blame, |_, row: Result<Change, _>, _| {
-            changes.push(Arc::new(row?));
+        CHANGES.each(&table, blame, |_, row: Result<LogRow, _>, _| {
+            changes.extend(row?.0.into_iter().map(Arc::new));
             Ok(())
         })
     });

@@ -1,14 +1,15 @@
 //! The tables of the store's file, and how a row is put in and read. Knows no fold.
 
 use redb::{Key, ReadableTable, Table, TableDefinition};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::{Blame, StoreError};
 use super::row;
-use crate::cluster::{Revision, WorkerRecord};
+use crate::cluster::{Change, Revision, WorkerRecord};
 
-/// Revision → Change: the log.
+/// The first revision → [`LogRow`]: the log.
 pub(super) const CHANGES: Sheet<Revision> = Sheet::new("changes");
 /// The revision that brought a task in → `TaskEntry`, as it was at the snapshot's revision. In this order new rows come
 /// last, many on one page; by the random ids each would be on a page of its own, written for it alone.
@@ -18,6 +19,42 @@ pub(super) const WORKERS: Sheet<&str> = Sheet::new("workers");
 /// One row: the snapshot's `ClusterHead`, from whose revision the log goes on.
 pub(super) const META: Sheet<&str> = Sheet::new("meta");
 pub(super) const HEAD: &str = "head";
+
+/// Some Changes in a row, as they were made durable together: to put in, find and remove each by itself would cost as
+/// much as to make it JSON. Older files have one a row.
+#[derive(Debug)]
+pub(super) struct LogRow(pub(super) Vec<Change>);
+
+/// No more than this, so that little is lost where one can't be read.
+pub(super) const CHANGES_A_ROW: usize = 100;
+
+impl<'de> Deserialize<'de> for LogRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Row;
+
+        impl<'de> Visitor<'de> for Row {
+            type Value = LogRow;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("Changes")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut changes: A) -> Result<LogRow, A::Error> {
+                let mut row = Vec::new();
+                while let Some(change) = changes.next_element()? {
+                    row.push(change);
+                }
+                Ok(LogRow(row))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, change: A) -> Result<LogRow, A::Error> {
+                Ok(LogRow(vec![Change::deserialize(MapAccessDeserializer::new(change))?]))
+            }
+        }
+
+        deserializer.deserialize_any(Row)
+    }
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WorkerRow<R = WorkerRecord> {

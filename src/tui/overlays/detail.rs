@@ -41,8 +41,8 @@ pub(super) fn lines(model: &Model, detail: &Detail, width: usize) -> Vec<Line> {
     match model.cluster.task(detail.task) {
         None => lines.add("", "it ended long ago, or many others ended since: it was collected", Tone::Warn),
         Some(record) => {
-            standing(model, record, &mut lines);
-            wish(record, &mut lines);
+            standing(model, &record, &mut lines);
+            wish(&record, &mut lines);
         }
     }
     lines.add("", "", Tone::Plain);

@@ -1,6 +1,7 @@
 //! The overlays, a file each: what lies over the panes and has the keys. They read the Model only.
 
 mod confirm;
+mod cordon;
 mod detail;
 mod form;
 mod help;
@@ -22,6 +23,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Pos
         Overlay::Help { scroll } => help::draw(model, *scroll, area, buffer),
         Overlay::Detail(detail) => detail::draw(model, detail, area, buffer),
         Overlay::Confirm(confirm) => confirm::draw(model, confirm, area, buffer),
+        Overlay::Cordon(worker) => cordon::draw(model, worker, area, buffer),
         Overlay::Quit(question) => quit::draw(model, question, area, buffer),
         Overlay::Form(form) => return form::draw(model, form, area, buffer),
         Overlay::Logs(logs) => return logs::draw(model, logs, area, buffer),
@@ -39,7 +41,10 @@ pub(super) fn lines(model: &Model) -> usize {
             let inside = detail::inside(model.area);
             (detail::lines(model, detail, inside.width.into()).len(), inside.height)
         }
-        Some(Overlay::Confirm(_) | Overlay::Quit(_) | Overlay::Form(_) | Overlay::Logs(_)) | None => {
+        Some(
+            Overlay::Confirm(_) | Overlay::Cordon(_) | Overlay::Quit(_) | Overlay::Form(_) | Overlay::Logs(_),
+        )
+        | None => {
             return 0;
         }
     };

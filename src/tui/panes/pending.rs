@@ -36,15 +36,15 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         let mut row = Row::new(buffer, model.theme, area, line);
         row.text(if is_selected { "▸" } else { " " }, Tone::Accent);
         let is_marked = model.marks.contains(&task);
-        let face = Face::of(&model.cluster, record);
+        let face = Face::of(&model.cluster, &record);
         let (glyph, tone) = if is_marked { ('*', Tone::Accent) } else { (face.glyph(), face.tone()) };
         row.text(glyph.encode_utf8(&mut [0; 4]), tone).skip(1);
         row.column(&model.name_of(task), name, Tone::Plain);
         if needs > 0 {
-            row.column(&needed(record), needs, Tone::Dim);
+            row.column(&needed(&record), needs, Tone::Dim);
         }
         let since = record.queued.map_or(record.submitted, |queued| queued.since);
-        row.number(&age(since, model.now), 5, Tone::Dim).text(&why(model, record), face.tone());
+        row.number(&age(since, model.now), 5, Tone::Dim).text(&why(model, &record), face.tone());
         if is_selected {
             select(buffer, area, line, is_focused);
         }

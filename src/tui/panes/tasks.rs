@@ -64,7 +64,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         let Some(record) = model.cluster.task(task) else { continue };
         let line = cells_of(index + 1);
         let is_selected = top + index == selected;
-        task_row(model, task, record, is_selected, &columns, Row::new(buffer, model.theme, area, line));
+        task_row(model, task, &record, is_selected, &columns, Row::new(buffer, model.theme, area, line));
         if is_selected {
             select(buffer, area, line, is_focused);
         }

@@ -13,14 +13,14 @@ pub(super) fn watching(model: &mut Model, cluster: Cluster) {
     model.link = Link::Live;
     model.tasks.rebuild(&model.cluster);
     model.live_tasks.clear();
-    for record in model.cluster.task_db() {
-        if let Some(worker) = live_on(&model.cluster, record.task.id) {
+    for row in model.cluster.rows() {
+        if let Some(worker) = live_on(&model.cluster, row.id()) {
             *model.live_tasks.entry(worker.clone()).or_default() += 1;
         }
     }
     model.progress.clear();
     let cluster = &model.cluster;
-    model.marks.retain(|task| cluster.task(*task).is_some());
+    model.marks.retain(|task| cluster.row(*task).is_some());
     if let Some(Overlay::Detail(detail)) = &mut model.overlay {
         detail.history = model.cluster.event_db().of_task(detail.task).cloned().collect();
     }
@@ -75,7 +75,7 @@ fn fold(model: &mut Model, change: &Arc<Change>) {
     {
         detail.history.push(Arc::clone(change));
     }
-    if model.cluster.task(task).is_some_and(|record| record.state().has_ended()) {
+    if model.cluster.row(task).is_some_and(|row| row.state().has_ended()) {
         model.loads.forget(task);
     }
     // Whatever was under way led to this.
@@ -118,6 +118,6 @@ fn collected(model: &mut Model, tasks: &[TaskId]) {
 /// The worker that a task keeps busy, while it does.
 fn live_on(cluster: &Cluster, task: TaskId) -> Option<&WorkerId> {
     let worker = cluster.worker_of(task)?;
-    let has_ended = cluster.task(task).is_none_or(|record| record.state().has_ended());
+    let has_ended = cluster.row(task).is_none_or(|row| row.state().has_ended());
     (!has_ended).then_some(worker)
 }

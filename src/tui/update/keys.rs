@@ -12,7 +12,7 @@ use crate::tui::layout::Pane;
 use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
 use super::moves::{Move, go};
-use super::{logs, quit, restart, stop, submit};
+use super::{cordon, logs, quit, restart, stop, submit};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
@@ -24,6 +24,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
             Context::Detail => detail(model, command, actions),
             Context::Help => help(model, command),
             Context::Confirm => confirm(model, command, actions),
+            Context::Cordon => cordon::key(model, command, actions),
             Context::Quit => quit::answered(model, command, actions),
             Context::Form => form(model, command, actions),
             Context::Filter => filter(model, command),
@@ -50,6 +51,7 @@ pub(crate) fn contexts(model: &Model) -> &'static [Context] {
         Some(Overlay::Help { .. }) => &[Context::Help, Context::Everywhere],
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
+        Some(Overlay::Cordon(_)) => &[Context::Cordon, Context::Everywhere],
         Some(Overlay::Quit(_)) => &[Context::Quit, Context::Everywhere],
         Some(Overlay::Form(_)) => &[Context::Form, Context::Everywhere],
         Some(Overlay::Logs(logs)) if logs.input.is_some() => &[Context::LogSearch, Context::Everywhere],
@@ -83,6 +85,7 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         }
         Command::New => submit::open(model),
         Command::Stop => stop::ask(model, model.task_at_hand()),
+        Command::Cordon => cordon::ask(model),
         Command::Restart => restart::ask(model, model.task_at_hand(), actions),
         Command::TakeBack => stop::take_back(model),
         Command::SendNow => stop::send_now(model, actions),

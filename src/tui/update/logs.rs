@@ -155,7 +155,7 @@ pub(super) fn search_key(model: &mut Model, command: Command) {
 /// Asks for a shell in a task's container.
 pub(super) fn shell(model: &mut Model, task: Option<TaskId>, actions: &mut Vec<Action>) {
     let Some(task) = task else { return model.say("no task is selected here; 3 goes to the tasks") };
-    match model.cluster.task(task).map(crate::cluster::TaskRecord::state) {
+    match model.cluster.row(task).map(crate::cluster::TaskRow::state) {
         Some(State::Running) => actions.push(Action::Shell(task)),
         Some(state) => {
             model.say(format!("{} is {state}: a shell needs a running container", model.name_of(task)));

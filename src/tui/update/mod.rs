@@ -1,5 +1,6 @@
 //! `update`: folds one Event into the Model and says what is to be done. Pure: no clock, no IO.
 
+mod cordon;
 #[cfg(test)]
 mod cut_tests;
 mod feed;
@@ -57,6 +58,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Feed(item) => feed::item(model, &item),
         Event::Cut(reason) => cut(model, reason),
         Event::Submitted(result) => submit::answered(model, result),
+        Event::AvailabilitySet(result) => cordon::answered(model, result),
         Event::Stopped(result) => stop::answered(model, result),
         Event::Restarted(result) => restart::answered(model, result),
         Event::Logs { request, items } => logs::came(model, request, items),

@@ -1,6 +1,6 @@
 //! Quitting: at once, or with a question where a manager of ours would end with the dashboard.
 
-use crate::cluster::TaskRecord;
+use crate::cluster::TaskRow;
 use crate::task::{State, TaskId};
 use crate::tui::event::Action;
 use crate::tui::keymap::Command;
@@ -41,14 +41,14 @@ pub(super) fn answered(model: &mut Model, command: Command, actions: &mut Vec<Ac
 /// Those of the local worker run on: nobody is left there to stop them.
 fn exclusive_elsewhere(model: &Model, own: &OwnManager) -> Vec<TaskId> {
     let cluster = &model.cluster;
-    let is_left = |record: &&TaskRecord| {
-        let home = cluster.worker_of(record.task.id);
-        record.task.spec.exclusive
-            && matches!(record.state(), State::Scheduled | State::Running)
+    let is_left = |row: &&TaskRow| {
+        let home = cluster.worker_of(row.id());
+        row.spec().exclusive
+            && matches!(row.state(), State::Scheduled | State::Running)
             && home.is_some()
             && home != own.local_worker.as_ref()
     };
-    cluster.task_db().filter(is_left).map(|record| record.task.id).collect()
+    cluster.rows().filter(is_left).map(TaskRow::id).collect()
 }
 
 #[cfg(test)]

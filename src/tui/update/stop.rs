@@ -1,5 +1,6 @@
 //! Stopping tasks: the question, the five seconds in which it can be taken back, the answer.
 
+use crate::cluster::TaskRow;
 use crate::manager::request::{RequestError, Stopping};
 use crate::task::TaskId;
 use crate::tui::event::Action;
@@ -18,12 +19,10 @@ pub(super) fn ask(model: &mut Model, task: Option<TaskId>) {
     }
     let total = asked.len();
     let cluster = &model.cluster;
-    let can_stop = |task: &TaskId| {
-        let record = cluster.task(*task);
-        record.is_some_and(|record| !record.state().has_ended() && !record.is_stopping())
-    };
+    let can_stop =
+        |task: &TaskId| cluster.row(*task).is_some_and(|row| !row.state().has_ended() && !row.is_stopping());
     asked.retain(can_stop);
-    asked.sort_unstable_by_key(|task| cluster.task(*task).map(|record| record.submitted_at));
+    asked.sort_unstable_by_key(|task| cluster.row(*task).map(TaskRow::submitted_at));
     if asked.is_empty() {
         let what = if total == 1 { "it has" } else { "they have all" };
         model.say(format!("nothing to stop: {what} ended or are stopping already"));

@@ -182,6 +182,11 @@ pub trait Runtime: Send + Sync + 'static {
     fn probe(&self, container: &str, probe: &Probe, timeout: Duration)
     -> impl Future<Output = Probed> + Send;
 
+    /// The engine's version, once it told; empty before.
+    fn version(&self) -> String {
+        String::new()
+    }
+
     /// What a container has said, also one that ended. Lines are read as they are asked for.
     fn logs(
         &self,

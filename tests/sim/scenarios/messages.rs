@@ -26,7 +26,8 @@ fn a_day(copies: usize, loses_answers: bool) -> Vec<(State, u32, usize, usize)> 
     world.heals();
     let outcome = |event: &TaskEvent| {
         let task = event.task.id;
-        let status = world.manager_cluster().task(task).unwrap().status();
+        let record = world.manager_cluster().task(task).unwrap();
+        let status = record.status();
         (status.state, status.restart_count, world.live(task).len(), world.changes_of(task))
     };
     events.iter().map(outcome).collect()

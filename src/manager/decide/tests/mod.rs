@@ -2,16 +2,19 @@
 
 mod book;
 mod collect;
+mod drain;
 mod flapping;
 mod forget;
 mod join;
 mod lease;
 mod moves;
+mod placing;
 mod recover;
 mod refusals;
 mod reports;
 mod restart;
 mod restarts;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +24,7 @@ use jiff::Timestamp;
 use super::{
     Answer, ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestError, SendOutcome, Wish,
 };
-use crate::cluster::{Capacity, Cause, Cluster, Peer, What, WorkerHealth};
+use crate::cluster::{Capacity, Cause, Cluster, Facts, Peer, What, WorkerHealth};
 use crate::task::{RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 
 pub(super) struct Desk {
@@ -116,7 +119,7 @@ impl Desk {
         self.give(Input::Stop { request: 2, cause: Cause::Command, tasks: vec![task] }).effects
     }
 
-    pub(super) fn task(&self, task: TaskId) -> &crate::cluster::TaskRecord {
+    pub(super) fn task(&self, task: TaskId) -> crate::cluster::TaskRecord {
         self.manager.cluster().task(task).unwrap()
     }
 
@@ -125,7 +128,7 @@ impl Desk {
     }
 
     pub(super) fn reason(&self, task: TaskId) -> &str {
-        &self.task(task).task.status.reason
+        self.manager.cluster().row(task).unwrap().reason()
     }
 
     fn health(&self, worker: &str) -> WorkerHealth {
@@ -147,6 +150,9 @@ impl Desk {
                 assert!(cluster.tasks_of(worker).any(|task| task == record.task.id));
             }
         }
+        for worker in cluster.workers() {
+            assert_eq!(cluster.reserved(&worker.id), Some(&cluster.count_reserved(&worker.id)));
+        }
         let mut mirror = Cluster::default();
         for change in &self.log {
             mirror.apply(change);
@@ -162,7 +168,14 @@ impl Desk {
 
 fn up(worker: &str) -> Input {
     let (worker, capacity) = (id(worker), Capacity::default());
-    Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem: String::new(), allows: None }
+    Input::WorkerUp {
+        worker,
+        peer: Peer::Cube,
+        capacity,
+        runtime_problem: String::new(),
+        facts: Facts::default(),
+        allows: None,
+    }
 }
 
 pub(super) fn starts(effects: &[Effect]) -> Vec<(&str, u32)> {

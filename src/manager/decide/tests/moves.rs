@@ -247,6 +247,7 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
         peer: Peer::Book,
         capacity,
         runtime_problem: String::new(),
+        facts: Facts::default(),
         allows: None,
     });
     let task = desk.runs_on("a", TaskSpec::default());
@@ -261,6 +262,7 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
         peer: Peer::Book,
         capacity,
         runtime_problem: String::new(),
+        facts: Facts::default(),
         allows: None,
     });
     let mut listed = desk.task(task).task.clone();

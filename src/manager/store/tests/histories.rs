@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use crate::cluster::{Cause, Change, Cluster, Crashes, Snapshot, What, WorkerHealth, WorkerRecord};
+use crate::cluster::{
+    Cause, Change, Cluster, Crashes, Overcommit, SchedulerName, Settings, Snapshot, What, WorkerHealth,
+    WorkerRecord,
+};
 use crate::task::{EventId, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 use uuid::Uuid;
 
@@ -27,11 +30,16 @@ pub(super) fn what() -> impl Strategy<Value = What> {
     let reason = || "[a-z ]{0,12}";
     prop_oneof![
         3 => (task(), 0.0..4.0).prop_map(|(id, cpu)| {
-            let spec = TaskSpec { image: "web:1".to_owned(), cpu, ..TaskSpec::default() };
+            let mut spec = TaskSpec { image: "web:1".to_owned(), cpu, ..TaskSpec::default() };
+            if cpu < 2.0 {
+                spec.labels.insert("app".to_owned(), "web".to_owned());
+                spec.constraints.push("without:app=db".parse().unwrap());
+                spec.port_bindings = Some([("80/tcp".to_owned(), "8080".to_owned())].into());
+            }
             What::Submitted { event: EventId::default(), task: Task { id, spec: spec.into(), ..Task::default() } }
         }),
         3 => (task(), worker(), 0..3_u32)
-            .prop_map(|(task, worker, generation)| What::Scheduled { task, worker, generation }),
+            .prop_map(|(task, worker, generation)| What::scheduled(task, worker, generation)),
         1 => (task(), reason(), retry_at())
             .prop_map(|(task, reason, retry_at)| What::Returned { task, reason, retry_at }),
         1 => (task(), reason()).prop_map(|(task, reason)| What::Waiting { task, reason }),
@@ -54,12 +62,16 @@ pub(super) fn what() -> impl Strategy<Value = What> {
             What::Adopted { task: Task { id, status, ..Task::default() }, worker }
         }),
         1 => (task(), worker(), worker(), 0..3_u32, reason()).prop_map(|(task, from, worker, generation, reason)| {
-            What::Moved { task, from, worker, generation, reason }
+            What::Moved { task, from, worker, generation, reason, placement: None }
         }),
         1 => (task(), worker(), prop::option::of(worker()), 0..3_u32, reason()).prop_map(|(task, worker, to, generation, reason)| {
             What::Refused { task, worker, why: reason.clone(), to, generation, reason }
         }),
         1 => prop::collection::vec(task(), 0..4).prop_map(|tasks| What::Collected { tasks }),
+        1 => (0..5_usize, 1..4_u8).prop_map(|(scheduler, factor)| {
+            let overcommit = Overcommit { cpu: factor.into(), ..Overcommit::default() };
+            What::Settings { settings: Settings { scheduler: SchedulerName::ALL[scheduler], overcommit } }
+        }),
         2 => (worker(), any::<bool>()).prop_map(|(id, is_ready)| {
             let mut worker = WorkerRecord::new(id, false, Timestamp::UNIX_EPOCH);
             worker.health = if is_ready { WorkerHealth::Ready } else { WorkerHealth::Lost };
@@ -106,7 +118,11 @@ pub(super) fn picture(cluster: &Cluster) -> String {
     let of_workers: Vec<_> =
         cluster.workers().iter().map(|worker| cluster.tasks_of_len(&worker.id)).collect();
     let ended: Vec<_> = cluster.ended().collect();
-    format!("{snapshot:?} {pending:?} {counts:?} {of_workers:?} {ended:?}")
+    let reserved: Vec<_> = cluster.workers().iter().map(|worker| cluster.reserved(&worker.id)).collect();
+    for worker in cluster.workers() {
+        assert_eq!(cluster.reserved(&worker.id), Some(&cluster.count_reserved(&worker.id)), "{}", worker.id);
+    }
+    format!("{snapshot:?} {pending:?} {counts:?} {of_workers:?} {ended:?} {reserved:?}")
 }
 
 /// That `cluster` is the fold of `changes`, and its history the end of them.

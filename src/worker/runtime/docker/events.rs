@@ -75,6 +75,8 @@ impl Docker {
             "connected to the container engine at {}",
             self.host
         );
+        *self.engine.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            version.version.unwrap_or_default();
         // Before the list: it says how they ended, and this says by whom.
         if let Some(heard) = *heard {
             for sign in self.kills_since(&client, heard).await? {

@@ -50,6 +50,8 @@ pub struct Docker {
     /// Made at the first use that succeeds: the engine may come later than we do. A lock for a moment's look,
     /// never held over a call.
     client: Mutex<Option<bollard::Docker>>,
+    /// As it told when the connection was made. Locked for a moment, likewise.
+    engine: Mutex<String>,
     cgroups: Cgroups,
     prober: Prober,
     reaches: Reaches,
@@ -64,6 +66,7 @@ impl Docker {
             cluster_id,
             identity,
             client,
+            engine: Mutex::default(),
             cgroups: Cgroups::default(),
             prober: Prober::default(),
             reaches: Reaches::default(),
@@ -114,6 +117,10 @@ impl Docker {
 }
 
 impl Runtime for Docker {
+    fn version(&self) -> String {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn start(&self, task: &Task, secrets: &Given) -> Result<Started, RuntimeError> {
         let made = self.create(task, secrets).await?;
         if !made.needs_start {

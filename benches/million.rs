@@ -1,0 +1,210 @@
+//! A million tasks over five thousand workers that are simulated (G8): the real core and the real store, each in its
+//! thread as in the manager; no sockets, and workers that take whatever they are sent. `cargo bench --bench million`
+
+#![expect(clippy::unwrap_used, reason = "a bench that fails may panic")]
+
+mod measure;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cube_tui::cluster::{Capacity, Cause, Change, Facts, Peer};
+use cube_tui::manager::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, SendOutcome};
+use cube_tui::manager::store::{RedbStore, Store};
+use cube_tui::task::{Task, TaskEvent, TaskId, TaskSpec, WorkerId};
+use jiff::Timestamp;
+use measure::{Goal, per_second, status_of, tell, tell_load};
+
+const TASKS: usize = 1_000_000;
+const WORKERS: usize = 5_000;
+/// In one submit.
+const BATCH: usize = 1_000;
+/// The first and the last so many are timed apart.
+const PART: usize = 100_000;
+/// Submits that may wait for the store.
+const AHEAD: usize = 16;
+/// How often a worker says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+fn main() {
+    if !measure::is_bench() {
+        return;
+    }
+    tell_load();
+    let folder = tempfile::tempdir().unwrap();
+    let (batches, inbox) = sync_channel(AHEAD);
+    let (durable, done) = channel();
+    let path = folder.path().join("changes.redb");
+    let committer = thread::spawn(move || commit(&path, &inbox, &durable));
+    let mut run = Run::new(batches, done);
+    let seconds = run.go();
+    drop(run.batches);
+    committer.join().unwrap();
+    tell("G8", "simulated: 1,000,000 tasks over 5,000 null workers", seconds, "s", Goal::AtMost(60.0));
+    let part = |from: usize| per_second(PART, run.marks[from + 1].saturating_sub(run.marks[from]));
+    let (first, last) = (part(0), part(TASKS / PART - 1));
+    tell("", "  the first 100,000", first, "/s", Goal::None);
+    tell("", "  the last 100,000", last, "/s", Goal::None);
+    tell("G8", "  the last beside the first", last / first, "x", Goal::AtLeast(0.9));
+    let most = status_of("/proc/self/status", "VmHWM").div_ceil(1_024);
+    tell(
+        "G8",
+        "  resident at most, submitter and store included",
+        f64::from(u32::try_from(most).unwrap()),
+        "MiB",
+        Goal::AtMost(1_024.0),
+    );
+    tell_load();
+}
+
+/// Makes durable what came meanwhile, in one commit, and only then hands the effects on.
+fn commit(path: &Path, inbox: &Receiver<Decision>, durable: &Sender<Vec<Effect>>) {
+    let mut store = RedbStore::open(path).unwrap();
+    store.load().unwrap();
+    while let Ok(first) = inbox.recv() {
+        let mut changes: Vec<Arc<Change>> = Vec::new();
+        let mut effects = Vec::new();
+        for decision in std::iter::once(first).chain(inbox.try_iter()) {
+            changes.extend(decision.changes);
+            effects.extend(decision.effects);
+        }
+        store.append(&changes).unwrap();
+        // Who waited for them may be done.
+        let _ = durable.send(effects);
+    }
+}
+
+struct Run {
+    manager: Manager,
+    clock: Instant,
+    /// When the first was submitted.
+    start: Instant,
+    batches: SyncSender<Decision>,
+    done: Receiver<Vec<Effect>>,
+    submitted: usize,
+    answered: usize,
+    acknowledged: usize,
+    /// When each further hundred thousand was acknowledged.
+    marks: Vec<Duration>,
+    workers: Vec<WorkerId>,
+    beat: Instant,
+}
+
+impl Run {
+    fn new(batches: SyncSender<Decision>, done: Receiver<Vec<Effect>>) -> Self {
+        let workers = (0..WORKERS).map(|number| WorkerId::from(&*format!("null-{number}:5555"))).collect();
+        let start = Instant::now();
+        Self {
+            manager: Manager::default(),
+            clock: start,
+            start,
+            batches,
+            done,
+            submitted: 0,
+            answered: 0,
+            acknowledged: 0,
+            marks: vec![],
+            workers,
+            beat: start,
+        }
+    }
+
+    /// Until the last one is acknowledged; the seconds that it took.
+    fn go(&mut self) -> f64 {
+        let workers =
+            self.workers.iter().map(|id| ConfiguredWorker { id: id.clone(), insecure: false }).collect();
+        self.take(vec![Input::Started { workers }]);
+        let up = |worker: &WorkerId| Input::WorkerUp {
+            worker: worker.clone(),
+            peer: Peer::Cube,
+            capacity: Capacity { cpus: 64.0, memory_bytes: 256 << 30, disk_bytes: 1 << 40 },
+            runtime_problem: String::new(),
+            allows: None,
+            facts: Facts::default(),
+        };
+        self.take(self.workers.iter().map(up).collect());
+        self.start = Instant::now();
+        self.marks.push(Duration::ZERO);
+        while self.acknowledged < TASKS {
+            if self.submitted < TASKS && self.submitted < self.answered * BATCH + AHEAD * BATCH {
+                self.submit();
+            } else {
+                let effects = self.done.recv().unwrap();
+                self.acknowledge(effects);
+            }
+            while let Ok(effects) = self.done.try_recv() {
+                self.acknowledge(effects);
+            }
+            self.keep_alive();
+        }
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn submit(&mut self) {
+        let events = (self.submitted..self.submitted + BATCH).map(|number| {
+            let spec = TaskSpec {
+                name: format!("render-{number:07}"),
+                image: "shop/render:1.9".to_owned(),
+                cmd: vec!["render".to_owned(), "--all".to_owned()],
+                memory_bytes: 64 << 20,
+                ..TaskSpec::default()
+            };
+            let task = Task { id: TaskId::random(), spec: Arc::new(spec), ..Task::default() };
+            TaskEvent::start(task, Timestamp::now())
+        });
+        let events = events.collect();
+        self.submitted += BATCH;
+        self.take(vec![Input::Submit { request: self.submitted as u64, cause: Cause::Api, events }]);
+    }
+
+    /// What a worker was sent it accepts at once.
+    fn acknowledge(&mut self, effects: Vec<Effect>) {
+        let mut answers = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send { worker, wish, task } => answers.push(Input::Sent {
+                    worker,
+                    task: task.id,
+                    generation: task.status.generation,
+                    wish,
+                    outcome: SendOutcome::Accepted,
+                }),
+                Effect::Answer { .. } => self.answered += 1,
+                Effect::RenewLease { .. } | Effect::Link { .. } | Effect::Unlink { .. } => {}
+            }
+        }
+        self.acknowledged += answers.len();
+        self.take(answers);
+        while self.acknowledged >= self.marks.len() * PART {
+            self.marks.push(self.start.elapsed());
+        }
+    }
+
+    fn keep_alive(&mut self) {
+        if self.beat.elapsed() >= HEARTBEAT {
+            self.beat = Instant::now();
+            let beat = |worker: &WorkerId| Input::Heartbeat {
+                worker: worker.clone(),
+                runtime_problem: String::new(),
+            };
+            self.take(self.workers.iter().map(beat).chain([Input::Tick]).collect());
+        }
+    }
+
+    /// One turn.
+    fn take(&mut self, inputs: Vec<Input>) {
+        let mut turn = Decision::default();
+        for input in inputs {
+            let now = Now { wall: Timestamp::now(), since_start: self.clock.elapsed() };
+            let decision = self.manager.handle(now, input);
+            turn.changes.extend(decision.changes);
+            turn.effects.extend(decision.effects);
+        }
+        if turn != Decision::default() {
+            self.batches.send(turn).unwrap();
+        }
+    }
+}

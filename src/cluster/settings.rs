@@ -1,0 +1,129 @@
+//! How workers are selected in this cluster: by which scheduler, and how much of them may be promised. Scores nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A scheduler's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SchedulerName {
+    /// The next worker in turn.
+    #[default]
+    RoundRobin,
+    /// The least loaded worker.
+    Greedy,
+    /// The lowest opportunity cost over CPU and memory.
+    Epvm,
+    /// The worker with the fewest tasks.
+    Spread,
+    /// The fullest worker that still has room.
+    Binpack,
+}
+
+impl SchedulerName {
+    pub const ALL: [Self; 5] = [Self::RoundRobin, Self::Greedy, Self::Epvm, Self::Spread, Self::Binpack];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "roundrobin",
+            Self::Greedy => "greedy",
+            Self::Epvm => "epvm",
+            Self::Spread => "spread",
+            Self::Binpack => "binpack",
+        }
+    }
+}
+
+impl fmt::Display for SchedulerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SchedulerName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(text));
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("expected one of {names}, found {text:?}")
+        })
+    }
+}
+
+/// How many times a worker's capacity may be promised to its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overcommit {
+    pub cpu: f64,
+    pub memory: f64,
+    pub disk: f64,
+}
+
+impl Default for Overcommit {
+    fn default() -> Self {
+        Self { cpu: 1.0, memory: 1.0, disk: 1.0 }
+    }
+}
+
+impl FromStr for Overcommit {
+    type Err = String;
+
+    /// `cpu=2,memory=1.5`; what is not named is promised once.
+    fn from_str(text: &str) -> Result<Self, String> {
+        /// More is no plan any more but a typo.
+        const MOST: f64 = 100.0;
+        let mut overcommit = Self::default();
+        for part in text.split(',') {
+            let expected = || {
+                format!(
+                    "expected cpu=FACTOR,memory=FACTOR,disk=FACTOR with factors from 0.01 to {MOST}, found {part:?}"
+                )
+            };
+            let (name, factor) = part.split_once('=').ok_or_else(expected)?;
+            let factor = factor.trim().parse().ok().filter(|factor| (0.01..=MOST).contains(factor));
+            let factor = factor.ok_or_else(expected)?;
+            match name.trim() {
+                "cpu" => overcommit.cpu = factor,
+                "memory" => overcommit.memory = factor,
+                "disk" => overcommit.disk = factor,
+                _ => return Err(expected()),
+            }
+        }
+        Ok(overcommit)
+    }
+}
+
+impl fmt::Display for Overcommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cpu={},memory={},disk={}", self.cpu, self.memory, self.disk)
+    }
+}
+
+/// What decides where tasks go, beside tasks and workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub scheduler: SchedulerName,
+    #[serde(default)]
+    pub overcommit: Overcommit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_factors_are_read_and_typos_are_told() {
+        for name in SchedulerName::ALL {
+            assert_eq!(name.name().parse(), Ok(name));
+        }
+        assert!("e-pvm".parse::<SchedulerName>().unwrap_err().contains("roundrobin, greedy, epvm"));
+        let overcommit: Overcommit = "cpu=2,memory=1.5".parse().unwrap();
+        assert_eq!(overcommit, Overcommit { cpu: 2.0, memory: 1.5, disk: 1.0 });
+        for text in ["", "cpu", "cpu=0", "cpu=x", "gpu=2", "cpu=inf", "memory=NaN", "cpu=-1"] {
+            assert!(text.parse::<Overcommit>().is_err(), "{text}");
+        }
+    }
+}

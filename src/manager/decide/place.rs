@@ -1,0 +1,190 @@
+//! Where a task goes now: asks the scheduler with what only the manager knows (refusals, answers that are due, room that
+//! is held back), and notes which workers changed. Sends nothing.
+
+use super::busy::is_busy;
+use super::queue::{Head, Key};
+use super::{Answer, Effect, Manager, Now, RequestId, Turn};
+use crate::cluster::{
+    Cause, Overcommit, Placement, Refusal, Sample, SchedulerName, Settings, What, WorkerRecord,
+};
+use crate::scheduler::{
+    Explanation, NoWorker, Outcome, Rankings, Rejection, Request, View, explain, select_worker,
+};
+use crate::task::{State, TaskId, TaskSpec, WorkerId};
+
+/// A worker, and why it.
+pub(super) type Chosen = (WorkerId, Option<Box<Placement>>);
+
+/// More workers that changed at once are not looked at one by one for every line that waits.
+const FREED: usize = 64;
+
+/// Tasks of lost workers that are tried again where room may have come.
+const STUCK: usize = 2;
+
+impl Manager {
+    pub(super) fn view(&self) -> View<'_> {
+        View { cluster: &self.cluster, loads: &self.loads }
+    }
+
+    /// Where `task` can go now: not where it was refused. `fresh` is a refusal that is yet to be noted.
+    pub(super) fn choose(
+        &mut self,
+        now: Now,
+        task: TaskId,
+        fresh: Option<&Refusal>,
+    ) -> Result<Chosen, NoWorker> {
+        let Self { cluster, loads, rankings, in_flight, hold, .. } = self;
+        let Some(record) = cluster.task(task) else { return Err(NoWorker { rejections: Vec::new() }) };
+        let view = View { cluster, loads };
+        let request = Request::new(&record.task.spec, cluster);
+        let objection = |worker: &WorkerRecord| {
+            let fresh = fresh.filter(|refusal| refusal.worker == worker.id);
+            if let Some(refusal) = fresh.or_else(|| record.refusal_of(&worker.id)) {
+                return Some(Rejection::Refused { why: refusal.why.clone() });
+            }
+            let busy = is_busy(in_flight, now, &worker.id).then_some(Rejection::Busy);
+            busy.or_else(|| hold.objection(worker, task, record.task.spec.priority))
+        };
+        let is_plain = fresh.is_none() && record.refusals.is_empty();
+        let quick = request.shape().filter(|_| is_plain);
+        let quick = quick.and_then(|shape| rankings.choose(view, &request, &shape, objection));
+        let choice = match quick {
+            Some(choice) => choice,
+            None => select_worker(view, &request, objection)?,
+        };
+        let placement = view.placement(&request, &choice);
+        Ok((cluster.workers()[choice.place].id.clone(), placement))
+    }
+
+    /// Why a task is, or a spec would be, where it is.
+    pub fn explain(&self, now: Now, spec: &TaskSpec, task: Option<TaskId>) -> Explanation {
+        let record = task.and_then(|task| self.cluster.task(task));
+        let request = Request::new(spec, &self.cluster);
+        let mut explanation = explain(self.view(), &request, |worker| {
+            if let Some(refusal) = record.as_ref().and_then(|record| record.refusal_of(&worker.id)) {
+                return Some(Rejection::Refused { why: refusal.why.clone() });
+            }
+            let busy = is_busy(&self.in_flight, now, &worker.id).then_some(Rejection::Busy);
+            let task = task.unwrap_or_default();
+            busy.or_else(|| self.hold.objection(worker, task, spec.priority))
+        });
+        // Wherever it is that it runs, or where it could.
+        let is_waiting = record.is_none_or(|record| record.state() == State::Pending);
+        if let Some(unset) = self.unset_secret(spec).filter(|_| is_waiting) {
+            explanation.outcome = Outcome::Waiting { reason: unset };
+            explanation.nearest_change = None;
+        }
+        explanation
+    }
+
+    /// Decides how workers are selected from now on.
+    pub(super) fn set_scheduling(
+        &mut self,
+        turn: &mut Turn,
+        request: Option<RequestId>,
+        cause: Cause,
+        scheduler: Option<SchedulerName>,
+        overcommit: Option<Overcommit>,
+    ) {
+        let before = self.cluster.settings();
+        let settings = Settings {
+            scheduler: scheduler.unwrap_or(before.scheduler),
+            overcommit: overcommit.unwrap_or(before.overcommit),
+        };
+        if settings != before {
+            self.change(turn, cause, What::Settings { settings });
+            self.open_all();
+        }
+        if let Some(request) = request {
+            turn.effect(Effect::Answer { request, answer: Ok(Answer::Scheduling(settings)) });
+        }
+    }
+
+    /// A worker told its load.
+    pub(super) fn load(&mut self, now: Now, worker: &WorkerId, sample: &Sample) {
+        if let Some(watch) = self.watches.get_mut(worker) {
+            watch.sampled = now.since_start;
+        }
+        if self.loads.record(worker, sample) {
+            self.touch(worker);
+        }
+    }
+
+    /// Nothing is known of its load any more.
+    pub(super) fn forget_load(&mut self, worker: &WorkerId) {
+        if self.loads.forget(worker) {
+            self.touch(worker);
+        }
+    }
+
+    fn touch(&mut self, worker: &WorkerId) {
+        if let Some(place) = self.cluster.place_of(worker) {
+            self.rankings.touch(place);
+        }
+    }
+
+    /// The place of the worker where a living task is.
+    pub(super) fn home_of(&self, task: TaskId) -> Option<usize> {
+        self.cluster.row(task).filter(|row| !row.state().has_ended())?;
+        self.cluster.place_of(self.cluster.worker_of(task)?)
+    }
+
+    /// A task went from one worker to another, or came, or left.
+    pub(super) fn note_move(&mut self, before: Option<usize>, after: Option<usize>) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.rankings.touch(before);
+            self.freed.insert(before);
+        }
+        if let Some(after) = after {
+            self.rankings.touch(after);
+            self.joined.insert(after);
+        }
+    }
+
+    /// The workers have other places now.
+    pub(super) fn forget_places(&mut self) {
+        self.rankings = Rankings::default();
+        self.freed.clear();
+        self.joined.clear();
+    }
+
+    /// The record of a worker changed.
+    pub(super) fn note_worker(&mut self, worker: &WorkerId) {
+        if let Some(place) = self.cluster.place_of(worker) {
+            self.rankings.touch(place);
+            self.freed.insert(place);
+        }
+    }
+
+    /// Opens the lines that a worker that changed could take: only those workers are looked at.
+    pub(super) fn open_lines(&mut self) {
+        let (freed, joined) = (std::mem::take(&mut self.freed), std::mem::take(&mut self.joined));
+        if !freed.is_empty() {
+            self.leaving.retell(STUCK);
+        }
+        if !self.queue.has_closed() || (freed.is_empty() && joined.is_empty()) {
+            return;
+        }
+        let opened: Vec<Head> = self
+            .queue
+            .closed()
+            .filter(|(head, _, _)| {
+                let Some(row) = self.cluster.row(head.task) else { return true };
+                if row.queued().is_none() || freed.len() > FREED {
+                    return true;
+                }
+                let depends_on_others = matches!(*head.key, Key::Alone(_));
+                let request = Request::new(row.spec(), &self.cluster);
+                let joined = joined.iter().filter(|_| depends_on_others);
+                freed.iter().chain(joined).any(|place| self.view().can_take(&request, *place))
+            })
+            .map(|(head, _, _)| head)
+            .collect();
+        for head in &opened {
+            self.queue.open(head, false);
+        }
+    }
+}
