@@ -23,5 +23,5 @@ impl Manager {
 
 /// The reason, with the way out.
 pub fn not_set(name: &SecretName) -> String {
-    format!("waiting: secret {name} is not set; `cube-tui secret set {name}` sets it")
+    format!("waiting: secret {name} is not set; `cube-tui secret set {name}`")
 }
