@@ -26,7 +26,7 @@
 //! | [`client`] | a manager wherever it runs: embedded, or behind its API |
 //! | [`manager`] | decide (pure) · driver · committer and store · a link to each worker · API |
 //! | [`worker`] | core (pure) · driver · API and its client · stats · runtimes: Docker, process, fake |
-//! | [`http`] | what both APIs share, at either end: serving, the door against browsers, refusals, the one client |
+//! | [`http`] | what both APIs share, at either end: serving, bounds, the door against browsers, refusals, the one client |
 //! | [`tls`] | certificates of the cluster's own authority: who is there, and how that is proved |
 //! | [`scheduler`] | where a task runs, or every worker's reason why not there (pure) |
 //! | [`cluster`] | Cluster, Change, the fold (pure) |

@@ -86,7 +86,12 @@ impl Product {
 
     pub async fn submit(&self, tasks: impl IntoIterator<Item = Task>) {
         let events = tasks.into_iter().map(|task| TaskEvent::start(task, Timestamp::now())).collect();
-        self.handle.submit(events, Cause::Command).await.unwrap();
+        let events: Vec<_> = events;
+        // Who finds that as many wait as may comes again.
+        while let Err(error) = self.handle.submit(events.clone(), Cause::Command).await {
+            assert!(matches!(error, manager::request::RequestError::TooManyWaiting(_)), "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub async fn feed(&self) -> Feed {

@@ -55,7 +55,7 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 pub async fn need_an_engine(manager: &ManagerHandle) -> Result<(), CliError> {
     let found = async {
         let watch = answer(manager, manager.watch()).await?;
-        follow(watch, async || manager.watch().await, &mut EngineObserver).await
+        follow(watch, async |mark| manager.resume(mark).await, &mut EngineObserver).await
     };
     tokio::time::timeout(KNOWN_WITHIN, found).await.unwrap_or_else(|_| {
         let within = humantime::format_duration(KNOWN_WITHIN);

@@ -47,7 +47,7 @@ pub async fn events(args: &EventsArgs, manager: &ManagerHandle) -> Result<Exit, 
         }
         let watch = answer(manager, manager.watch()).await?;
         let mut tell = Tell::new(args, &watch.cluster, &mut printer)?;
-        follow(watch, async || manager.watch().await, &mut tell).await
+        follow(watch, async |mark| manager.resume(mark).await, &mut tell).await
     };
     tokio::select! {
         told = telling => told.map(|()| Exit::Done),

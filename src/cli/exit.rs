@@ -82,6 +82,8 @@ impl From<RequestError> for CliError {
             | RequestError::UnknownTask(_)
             | RequestError::UnknownWorker(_)
             | RequestError::DifferentSpec(_) => Exit::Usage,
+            // As a task that could not be placed: later it may be.
+            RequestError::TooManyWaiting(_) => Exit::TaskFailed,
             RequestError::NotAuthorised(_) => Exit::Refused,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => {
                 Exit::Unreachable

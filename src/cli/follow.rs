@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::exit::CliError;
-use crate::client::Watch;
-use crate::cluster::{Change, Cluster, FeedItem};
+use crate::client::{Resume, Watch};
+use crate::cluster::{Change, Cluster, FeedItem, Mark};
 use crate::manager::request::RequestError;
 
 /// A manager that restarts is back within this; one that stays away longer is worth an answer.
@@ -43,10 +43,10 @@ pub trait Observer {
     }
 }
 
-/// Follows until `observer` has enough. `again` watches anew.
+/// Follows until `observer` has enough. `again` resumes from where the mirror stands.
 pub async fn follow(
     first: Watch,
-    mut again: impl AsyncFnMut() -> Result<Watch, RequestError>,
+    mut again: impl AsyncFnMut(Mark) -> Result<Resume, RequestError>,
     observer: &mut impl Observer,
 ) -> Result<(), CliError> {
     let Watch { mut cluster, mut items } = first;
@@ -74,10 +74,14 @@ pub async fn follow(
             }
         };
         observer.cut_off(&error);
-        let watch = watch_again(&mut again).await?;
-        items = watch.items;
-        if catch_up(&mut cluster, watch.cluster, observer)?.is_break() {
-            return Ok(());
+        match watch_again(cluster.mark(), &mut again).await? {
+            Resume::Items(news) => items = news,
+            Resume::Anew(watch) => {
+                items = watch.items;
+                if catch_up(&mut cluster, watch.cluster, observer)?.is_break() {
+                    return Ok(());
+                }
+            }
         }
     }
 }
@@ -118,12 +122,7 @@ fn catch_up(
     now: Cluster,
     observer: &mut impl Observer,
 ) -> Result<ControlFlow<()>, CliError> {
-    let missed: Option<Vec<_>> = if now.revision() >= cluster.revision() {
-        now.event_db().after(cluster.revision()).map(|changes| changes.cloned().collect())
-    } else {
-        None
-    };
-    let Some(missed) = missed else {
+    let Some(missed) = now.since(cluster.mark()) else {
         *cluster = now;
         return observer.begin(cluster);
     };
@@ -136,13 +135,14 @@ fn catch_up(
 }
 
 async fn watch_again(
-    again: &mut impl AsyncFnMut() -> Result<Watch, RequestError>,
-) -> Result<Watch, CliError> {
+    mark: Mark,
+    again: &mut impl AsyncFnMut(Mark) -> Result<Resume, RequestError>,
+) -> Result<Resume, CliError> {
     let give_up = Instant::now() + GIVE_UP_AFTER;
     loop {
         tokio::time::sleep(TRY_AGAIN_AFTER).await;
-        match again().await {
-            Ok(watch) => return Ok(watch),
+        match again(mark).await {
+            Ok(resume) => return Ok(resume),
             Err(error) if error.is_temporary() && Instant::now() < give_up => {}
             // It is there, and says what it waits for.
             Err(RequestError::OutOfOrder(_)) => {}
@@ -206,10 +206,14 @@ mod tests {
         }
         // One arrives; then the line is dead for two tries; then a snapshot with three, and one again.
         let first = watch(&empty, &history.changes[..1]);
-        let mut answers: VecDeque<_> =
-            [Err(away()), Err(away()), Ok(watch(&history.cluster, &history.changes[2..]))].into();
+        let mut answers: VecDeque<_> = [
+            Err(away()),
+            Err(away()),
+            Ok(Resume::Anew(Box::new(watch(&history.cluster, &history.changes[2..])))),
+        ]
+        .into();
         let mut notes = Notes { enough: 4, ..Notes::default() };
-        follow(first, async || answers.pop_front().unwrap(), &mut notes).await.unwrap();
+        follow(first, async |_| answers.pop_front().unwrap(), &mut notes).await.unwrap();
         assert_eq!(notes.revisions, [1, 2, 3, 4]);
         assert_eq!((notes.begun, notes.cuts), (1, 1));
     }
@@ -225,9 +229,9 @@ mod tests {
         snapshot.events.remove(0);
         let compacted = Cluster::from(snapshot);
         let last = history.submit(id("33333333"), "web");
-        let mut answers: VecDeque<_> = [Ok(watch(&compacted, &[last]))].into();
+        let mut answers: VecDeque<_> = [Ok(Resume::Anew(Box::new(watch(&compacted, &[last]))))].into();
         let mut notes = Notes { enough: 1, ..Notes::default() };
-        follow(watch(&empty, &[]), async || answers.pop_front().unwrap(), &mut notes).await.unwrap();
+        follow(watch(&empty, &[]), async |_| answers.pop_front().unwrap(), &mut notes).await.unwrap();
         assert_eq!((notes.begun, notes.revisions), (2, vec![3]));
     }
 
@@ -236,7 +240,7 @@ mod tests {
         let started = Instant::now();
         let mut notes = Notes { enough: 1, ..Notes::default() };
         let error =
-            follow(watch(&Cluster::default(), &[]), async || Err(away()), &mut notes).await.unwrap_err();
+            follow(watch(&Cluster::default(), &[]), async |_| Err(away()), &mut notes).await.unwrap_err();
         assert_eq!(error.exit.code(), 4);
         assert!(started.elapsed() >= GIVE_UP_AFTER);
     }

@@ -45,7 +45,7 @@ pub async fn live(manager: &ManagerHandle, draw: impl Fn(&Seen<'_>) -> String) -
 /// Follows `manager` with `observer`, to its end.
 pub async fn watch(manager: &ManagerHandle, observer: &mut impl Observer) -> Result<(), CliError> {
     let watch = answer(manager, manager.watch()).await?;
-    follow(watch, async || manager.watch().await, observer).await
+    follow(watch, async |mark| manager.resume(mark).await, observer).await
 }
 
 struct Live<F> {

@@ -65,6 +65,7 @@ use reach::manager;
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
+    allow_many_files();
     let (cli, config) = match parse() {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -94,6 +95,14 @@ pub fn run() -> ExitCode {
             error.exit.into()
         }
     }
+}
+
+/// Every connection is an open file, and the usual soft limit of 1,024 is for programs from before there were more.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The arguments, with the user's config file as their defaults.

@@ -40,7 +40,7 @@ pub async fn print_until_signal(
         if !events.is_empty() {
             submit_only(manager, events, &mut Printer::silent()).await?;
         }
-        follow(watch, async || manager.watch().await, &mut PrintObserver(printer)).await
+        follow(watch, async |mark| manager.resume(mark).await, &mut PrintObserver(printer)).await
     };
     tokio::select! {
         result = printing => result.map(|()| Exit::Done),

@@ -1,31 +1,12 @@
-//! What a user calls a task (a full id, the unique start of one, a unique name) → its id.
+//! What a user calls a task → its id, or what to do about it. Knows no command.
 
 use super::exit::CliError;
-use crate::cluster::{Cluster, TaskRow};
+use crate::cluster::Cluster;
 use crate::task::TaskId;
 
-/// How many of the tasks that fit are named when one was meant.
-const NAMED: usize = 5;
-
-/// The task that `text` names in `cluster`. A full id is taken before a name, a name before the start of an id.
+/// The task that `text` names in `cluster`: see [`Cluster::find`].
 pub fn task_id(cluster: &Cluster, text: &str) -> Result<TaskId, CliError> {
-    if let Ok(id) = text.parse::<TaskId>()
-        && cluster.task(id).is_some()
-    {
-        return Ok(id);
-    }
-    let by_name: Vec<_> = cluster.rows().filter(|row| !text.is_empty() && row.name() == text).collect();
-    // An ended task does not take the name away from the one that is there now.
-    let live: Vec<_> = by_name.iter().copied().filter(|row| !row.state().has_ended()).collect();
-    let named = if live.is_empty() { by_name } else { live };
-    if !named.is_empty() {
-        return one(text, &named);
-    }
-    let start: String = text.chars().filter(|c| *c != '-').flat_map(char::to_lowercase).collect();
-    let is_hex = !start.is_empty() && start.chars().all(|c| c.is_ascii_hexdigit());
-    let by_id: Vec<_> =
-        cluster.rows().filter(|row| is_hex && row.id().0.simple().to_string().starts_with(&start)).collect();
-    one(text, &by_id)
+    cluster.find(text).map_err(|error| CliError::usage(error.to_string()))
 }
 
 /// Every task that is named, once.
@@ -38,21 +19,6 @@ pub fn task_ids(cluster: &Cluster, ids: &[String]) -> Result<Vec<TaskId>, CliErr
         }
     }
     Ok(tasks)
-}
-
-fn one(text: &str, fitting: &[&TaskRow]) -> Result<TaskId, CliError> {
-    match fitting {
-        [] => Err(CliError::usage(format!("no task is called {text:?}; `cube-tui ps` lists what there is"))),
-        [row] => Ok(row.id()),
-        several => {
-            let mut ids: Vec<_> = several.iter().map(|row| row.id().to_string()).collect();
-            ids.sort_unstable();
-            let more = ids.len().saturating_sub(NAMED);
-            ids.truncate(NAMED);
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            Err(CliError::usage(format!("{text:?} may be {}{more}; give more of the id", ids.join(", "))))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub async fn restart(args: &RestartArgs, manager: &ManagerHandle) -> Result<Exit
         let outcomes = answer(manager, manager.restart(tasks.clone(), Cause::Command)).await?;
         if args.wait {
             let mut observer = RestartObserver { open: before, exit: Exit::Done, printer: &mut printer };
-            follow(watch, async || manager.watch().await, &mut observer).await?;
+            follow(watch, async |mark| manager.resume(mark).await, &mut observer).await?;
             return Ok(observer.exit);
         }
         if printer.is_json() {

@@ -107,7 +107,7 @@ pub async fn wait(
     // One that prints everything tells enough.
     let waits = if everything || printer.is_json() { None } else { Waits::on_terminal() };
     let mut observer = WaitObserver { waiting, printer, everything, waits };
-    follow(watch, async || manager.watch().await, &mut observer).await
+    follow(watch, async |mark| manager.resume(mark).await, &mut observer).await
 }
 
 /// What becomes of the tasks of a manager elsewhere that are no longer waited for.

@@ -4,11 +4,12 @@ use futures_util::stream::BoxStream;
 use tokio::io::{ReadHalf, WriteHalf};
 
 use super::ManagerClient;
-use crate::cluster::{Cause, Cluster, FeedItem, Settings};
+use crate::cluster::{Cause, Cluster, FeedItem, Mark, Settings};
 use crate::manager::Handle;
 use crate::manager::logs::LogItems;
 use crate::manager::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+    Drained, Forgotten, Recovered, RequestError, Restarted, Resumed, Scheduling, Stopping, Submitted,
+    WorkerWish,
 };
 use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::worker::runtime::{Exec, LogsQuery};
@@ -32,8 +33,26 @@ pub struct Watch {
     /// The cluster at some revision.
     pub cluster: Cluster,
     /// Every Change after it (fold each into `cluster`; repeats are passed over there), and what passes by.
-    /// Ends, or ends with an error, when the connection is cut or this watcher was too slow: then watch again.
+    /// Ends, or ends with an error, when the connection is cut or this watcher was too slow: then
+    /// [resume](ManagerHandle::resume).
     pub items: BoxStream<'static, Result<FeedItem, RequestError>>,
+}
+
+/// How a watch goes on.
+pub enum Resume {
+    /// Every Change after the mirror's last, and what passes by.
+    Items(BoxStream<'static, Result<FeedItem, RequestError>>),
+    /// The manager can't tell what came after: the mirror starts over.
+    Anew(Box<Watch>),
+}
+
+impl std::fmt::Debug for Resume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Items(_) => f.write_str("Items"),
+            Self::Anew(watch) => watch.fmt(f),
+        }
+    }
 }
 
 impl std::fmt::Debug for Watch {
@@ -139,6 +158,17 @@ impl ManagerHandle {
                 Ok(Watch { cluster, items })
             }
             Self::Remote(client) => client.watch().await,
+        }
+    }
+
+    /// Goes on where a mirror stands, after a watch was cut: without loss and without repeat.
+    pub async fn resume(&self, mark: Mark) -> Result<Resume, RequestError> {
+        match self {
+            Self::Embedded(handle) => Ok(match handle.resume(mark).await? {
+                Resumed::Items(items) => Resume::Items(items),
+                Resumed::Anew(cluster, items) => Resume::Anew(Box::new(Watch { cluster: *cluster, items })),
+            }),
+            Self::Remote(client) => client.resume(mark).await,
         }
     }
 }

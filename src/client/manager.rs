@@ -6,9 +6,9 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Watch;
 use super::watchdog::watched;
-use crate::cluster::{Cause, Cluster, FeedItem, Settings, Snapshot};
+use super::{Resume, Watch};
+use crate::cluster::{Cause, Cluster, FeedItem, Mark, Settings, Snapshot};
 use crate::http::{ClientError, checked, https_client, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
 use crate::manager::request::{
@@ -98,8 +98,17 @@ impl ManagerClient {
     /// The whole cluster, and everything after it.
     pub async fn watch(&self) -> Result<Watch, RequestError> {
         let cluster = self.snapshot().await?;
-        let items = self.changes(cluster.revision()).await?;
+        let items = self.changes(cluster.mark()).await.map_err(|error| self.error(error))?;
         Ok(Watch { cluster, items: items.boxed() })
+    }
+
+    /// Everything after `mark`, or all of it again where the manager can't tell what came after.
+    pub async fn resume(&self, mark: Mark) -> Result<Resume, RequestError> {
+        match self.changes(mark).await {
+            Ok(items) => Ok(Resume::Items(items.boxed())),
+            Err(ClientError::Refused { status: 410, .. }) => Ok(Resume::Anew(Box::new(self.watch().await?))),
+            Err(error) => Err(self.error(error)),
+        }
     }
 
     /// What tasks say; see [`crate::manager::Handle::logs`].
@@ -139,14 +148,15 @@ impl ManagerClient {
 
     async fn changes(
         &self,
-        since: u64,
-    ) -> Result<impl Stream<Item = Result<FeedItem, RequestError>> + Send + use<>, RequestError> {
+        mark: Mark,
+    ) -> Result<impl Stream<Item = Result<FeedItem, RequestError>> + Send + use<>, ClientError> {
+        let time = mark.time.map(|time| format!("&time={time}")).unwrap_or_default();
+        let url = format!("{}/v1/changes?since={}{time}", self.base, mark.revision);
         // The deadline is for the answer to begin; the stream itself has no end.
-        let request = self.http.get(format!("{}/v1/changes?since={since}", self.base)).send();
-        let answer = tokio::time::timeout(ANSWER_WITHIN, request).await;
-        let response = answer.map_err(|_| self.unreachable("no answer in time"))?;
-        let response = response.map_err(|error| self.error(error.into()))?;
-        let response = checked(response).await.map_err(|error| self.error(error))?;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.http.get(url).send()).await;
+        let late =
+            |_| ClientError::Unreachable { reason: "no answer in time".to_owned(), may_have_arrived: true };
+        let response = checked(answer.map_err(late)??).await?;
         let this = self.clone();
         let items = read_lines(response.bytes_stream()).map_err(move |error| this.error(error));
         Ok(watched(items, self.clone()))
@@ -177,6 +187,7 @@ impl ManagerClient {
 
     pub(super) fn error(&self, error: ClientError) -> RequestError {
         match error {
+            ClientError::Refused { status: 429, message } => RequestError::TooManyWaiting(message),
             ClientError::Refused { status: 401 | 403, message } => RequestError::NotAuthorised(message),
             ClientError::Refused { status, message } if status < 500 => RequestError::Invalid(message),
             ClientError::Refused { message, .. } => RequestError::from_answer(&message),

@@ -8,7 +8,7 @@ mod probe;
 mod secrets;
 mod watchdog;
 
-pub use handle::{ExecConnection, ManagerHandle, Watch};
+pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
 pub use members::join;
 

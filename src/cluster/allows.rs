@@ -2,11 +2,12 @@
 //! file.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::task::{NetworkMode, TaskSpec};
 
 /// A worker's policy, as its `policy.toml` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Allows {
     /// Share the host's network, with all that listens on its loopback.

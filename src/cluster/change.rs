@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Crashes, Placement, Settings, WorkerRecord};
 use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
@@ -10,8 +11,9 @@ use crate::task::{EventId, State, Task, TaskId, TaskStatus, WorkerId};
 pub type Revision = u64;
 
 /// One thing that happened. The log of these is the EventDb; the TaskDb is what it folds to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
+    #[schema(value_type = u64)]
     pub revision: Revision,
     pub time: Timestamp,
     pub cause: Cause,
@@ -20,7 +22,7 @@ pub struct Change {
 }
 
 /// Who or what asked for a Change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// Somebody at the dashboard.
@@ -58,7 +60,7 @@ impl Cause {
 }
 
 /// What happened. Every variant holds all that the fold needs: `apply` never looks anything up elsewhere.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum What {
     /// A task was accepted and waits in `pending`.

@@ -2,6 +2,7 @@
 //! loop. Decides no restart.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::TaskRecord;
 use crate::task::State;
@@ -10,7 +11,7 @@ use crate::task::State;
 const CRASH_LOOP: u32 = 3;
 
 /// Ends of its own in a row, each soon after its start. A healthy run starts the count over.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Crashes {
     pub in_a_row: u32,
     /// The last one was a failure; with `always`, a program that is done too soon is started again likewise.

@@ -2,9 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How often a task had to leave a lost worker; sets the backoff of the next move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Moves {
     /// Moves of which each came within [`Moves::FORGOTTEN_AFTER`] of the one before.
     pub in_a_row: u32,

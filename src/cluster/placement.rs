@@ -2,12 +2,13 @@
 //! task. Decides nothing.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::SchedulerName;
 use crate::task::WorkerId;
 
 /// What spoke for the worker that was chosen. Not kept where there was only one to choose from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Placement {
     #[serde(rename = "by")]
     pub scheduler: SchedulerName,
@@ -29,19 +30,19 @@ pub struct Placement {
 }
 
 /// A part of a score, and the numbers behind it in words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Term {
     pub name: String,
     pub value: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunnerUp {
     pub worker: WorkerId,
     pub score: f64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RejectedBy {
     pub filter: String,
     pub workers: usize,

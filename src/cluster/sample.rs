@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::task::{TaskId, WorkerId};
 
 /// A worker's load at one moment.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Sample {
     pub time: Timestamp,
     /// Of the whole host, 0 to 100; `None` until there are two readings.
@@ -24,7 +25,7 @@ pub struct Sample {
 }
 
 /// What one task uses right now.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskUse {
     pub task: TaskId,
     /// 100 is one whole CPU; `None` until there are two readings.
@@ -33,7 +34,7 @@ pub struct TaskUse {
 }
 
 /// Long work under way on a task: "pulling 37 %".
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     pub task: TaskId,
     /// Empty when it is over.
@@ -41,7 +42,7 @@ pub struct Progress {
 }
 
 /// A sample and whose it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerSample {
     pub worker: WorkerId,
     pub sample: Sample,

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A scheduler's name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SchedulerName {
     /// The next worker in turn.
@@ -55,7 +56,7 @@ impl FromStr for SchedulerName {
 }
 
 /// How many times a worker's capacity may be promised to its tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Overcommit {
     pub cpu: f64,
     pub memory: f64,
@@ -103,7 +104,7 @@ impl fmt::Display for Overcommit {
 }
 
 /// What decides where tasks go, beside tasks and workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Settings {
     pub scheduler: SchedulerName,
     #[serde(default)]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Change, Cluster, Revision, Settings, TaskRecord, WorkerRecord};
 use crate::task::{TaskId, WorkerId};
 
 /// Everything a Cluster holds, at one revision.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Snapshot {
+    #[schema(value_type = u64)]
     pub revision: Revision,
     /// In order of submission.
     pub tasks: Vec<TaskRecord>,

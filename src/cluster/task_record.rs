@@ -2,17 +2,19 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Cause, Crashes, Moves, Revision};
 use crate::task::{State, Task, TaskStatus, WorkerId};
 
 /// What the TaskDb holds of a task. It keeps this as a smaller [`super::TaskRow`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskRecord {
     pub task: Task,
     /// The state that somebody wants: Running, or Completed once a stop was asked for.
     pub desired: State,
     /// The revision that brought it in: what "in order of submission" sorts by.
+    #[schema(value_type = u64)]
     pub submitted_at: Revision,
     pub submitted: Timestamp,
     /// When it last changed.
@@ -41,7 +43,7 @@ pub struct TaskRecord {
 }
 
 /// A worker that could not start a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Refusal {
     pub worker: WorkerId,
     /// In its own words: "image x:1 could not be pulled: ..."
@@ -104,9 +106,10 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// A place in `pending`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Queued {
     /// Its key in `pending`.
+    #[schema(value_type = u64)]
     pub position: Revision,
     pub since: Timestamp,
     /// Not to be tried before this, after a failure.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Allows;
 use crate::task::WorkerId;
 
 /// A worker as the manager sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerRecord {
     pub id: WorkerId,
     pub health: WorkerHealth,
@@ -44,7 +45,7 @@ pub struct WorkerRecord {
 }
 
 /// A worker that has joined, and how it is known again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Joined {
     /// `host:port`, where it listens with TLS.
     pub address: String,
@@ -56,7 +57,7 @@ pub struct Joined {
 pub const OWN_LABELS: [&str; 5] = ["worker", "os", "arch", "platform", "engine"];
 
 /// What a worker tells of itself, for constraints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Facts {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -78,7 +79,7 @@ impl Facts {
 }
 
 /// Whether somebody keeps new work away from a worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
     #[default]
@@ -167,7 +168,7 @@ impl WorkerRecord {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkerHealth {
     /// Never heard of since the manager's start.
@@ -191,7 +192,7 @@ impl WorkerHealth {
 }
 
 /// Which program answers there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Peer {
     Unknown,
@@ -202,7 +203,7 @@ pub enum Peer {
 }
 
 /// What a host has in all.
-#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Capacity {
     pub cpus: f64,
     pub memory_bytes: u64,

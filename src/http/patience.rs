@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A reader that took nothing for this long is not slow, but gone.
-const TAKES_SOMETHING_WITHIN: Duration = Duration::from_secs(30);
+/// A reader that took nothing for this long is gone, and not somebody who pages through what he asked for.
+const TAKES_SOMETHING_WITHIN: Duration = Duration::from_mins(10);
 
 /// Bytes that go out within [`TAKES_SOMETHING_WITHIN`], or not at all.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,7 @@ use super::decide::{Answer, Wish};
 use super::feed::FeedSender;
 use super::link::Parcel;
 use super::message::Reply;
+use super::metrics::Metrics;
 use super::request::RequestError;
 use super::store::{Store, StoreError};
 use crate::cluster::{Change, Cluster};
@@ -59,9 +60,14 @@ pub(super) struct Committer(mpsc::Sender<Order>);
 
 impl Committer {
     /// Starts the thread. It ends when the Committer is dropped; the receiver tells of failed commits.
-    pub(super) fn spawn(tracker: &TaskTracker, store: Box<dyn Store>) -> (Self, mpsc::Receiver<String>) {
+    pub(super) fn spawn(
+        tracker: &TaskTracker,
+        store: Box<dyn Store>,
+        metrics: Metrics,
+    ) -> (Self, mpsc::Receiver<String>) {
         let (orders, inbox) = mpsc::channel(BATCHES);
         let (failed, failures) = mpsc::channel(1);
+        let store = Box::new(Measured { store, metrics });
         tracker.spawn_blocking(move || run(store, inbox, &failed));
         (Self(orders), failures)
     }
@@ -85,6 +91,33 @@ impl Committer {
         let (reply, answer) = oneshot::channel();
         self.0.send(Order::Reload(reply)).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?.map_err(|error| error.to_string())
+    }
+}
+
+/// A store whose commits are counted and timed.
+struct Measured {
+    store: Box<dyn Store>,
+    metrics: Metrics,
+}
+
+impl Store for Measured {
+    fn load(&mut self) -> Result<Cluster, StoreError> {
+        self.store.load()
+    }
+
+    fn append(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let result = self.store.append(changes);
+        self.metrics.committed(changes.len(), began.elapsed(), result.is_ok());
+        result
+    }
+
+    fn has_put_off(&self) -> bool {
+        self.store.has_put_off()
+    }
+
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        self.store.catch_up()
     }
 }
 
@@ -238,7 +271,8 @@ mod tests {
     async fn while_nothing_is_to_be_committed_the_store_catches_up() {
         let (told, caught_up) = oneshot::channel();
         let tracker = TaskTracker::new();
-        let (committer, _failures) = Committer::spawn(&tracker, Box::new(Behind(Some(told))));
+        let (committer, _failures) =
+            Committer::spawn(&tracker, Box::new(Behind(Some(told))), Metrics::default());
         tokio::time::timeout(Duration::from_secs(10), caught_up).await.unwrap().unwrap();
         drop(committer);
         tracker.close();

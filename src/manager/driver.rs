@@ -10,10 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
-use super::feed::FeedSender;
+use super::feed::{self, FeedSender};
 use super::link::{self, Parcel};
 use super::logs::{Place, WorkerPlace};
-use super::message::{FeedStream, Message, Reply};
+use super::message::{FeedStream, Message, Pages, Reply, Watched};
+use super::metrics::Metrics;
 use super::request::{RequestError, Scheduling, WorkerWish};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
@@ -55,6 +56,7 @@ pub fn start(
     let cluster = store.load()?;
     let tracker = TaskTracker::new();
     let (sender, messages) = mpsc::channel(MESSAGES);
+    let metrics = Metrics::default();
     let driver = Driver {
         manager: Manager::new(cluster),
         clock: Clock(Instant::now()),
@@ -66,9 +68,11 @@ pub fn start(
         joined: HashMap::new(),
         cancel: cancel.clone(),
         tracker: tracker.clone(),
+        pages: feed::Pages::default(),
+        metrics: metrics.clone(),
     };
     tracker.spawn(driver.run(messages, store));
-    Ok(Started { handle: super::Handle::new(sender), tracker })
+    Ok(Started { handle: super::Handle::new(sender, metrics), tracker })
 }
 
 /// Tells both times.
@@ -98,11 +102,13 @@ struct Driver {
     joined: HashMap<WorkerId, CancellationToken>,
     cancel: CancellationToken,
     tracker: TaskTracker,
+    pages: feed::Pages,
+    metrics: Metrics,
 }
 
 impl Driver {
     async fn run(mut self, mut messages: mpsc::Receiver<Message>, store: Box<dyn Store>) {
-        let (committer, mut failures) = Committer::spawn(&self.tracker, store);
+        let (committer, mut failures) = Committer::spawn(&self.tracker, store, self.metrics.clone());
         let mut feed = self.begin(&committer).await;
         let mut turn = Vec::with_capacity(MESSAGES_A_TURN);
         let mut failed: Option<StoreFailure> = None;
@@ -161,6 +167,7 @@ impl Driver {
     /// Starts the manager on what was loaded: links to the workers, a feed for new watchers.
     async fn begin(&mut self, committer: &Committer) -> FeedSender {
         let feed = FeedSender::new();
+        self.pages = feed::Pages::default();
         let links = self.cancel.child_token();
         let mut outboxes = HashMap::new();
         let mut workers = Vec::new();
@@ -197,7 +204,15 @@ impl Driver {
         (client, secrets): (WorkerClient, Option<Secrets>),
         cancel: CancellationToken,
     ) -> mpsc::Sender<Parcel> {
-        link::spawn(&self.tracker, worker, (client, secrets), self.sender.clone(), feed.clone(), cancel)
+        link::spawn(
+            &self.tracker,
+            worker,
+            (client, secrets),
+            self.sender.clone(),
+            feed.clone(),
+            cancel,
+            self.metrics.clone(),
+        )
     }
 
     /// Starts a link to a worker that has joined, in the place of one to where it was before.
@@ -256,10 +271,27 @@ impl Driver {
                 Input::WorkerLeft { request: self.expect(reply), cause, worker }
             }
             Message::SecretsChanged => self.secrets(),
-            Message::Watch(reply) => {
+            Message::Watch { since, reply } => {
+                let cluster = self.manager.cluster();
                 let stream = FeedStream(Box::pin(feed.watch()));
                 // Who asked may have gone away meanwhile.
-                let _ = reply.send(Ok((self.manager.cluster().clone(), stream)));
+                let _ = reply.send(Ok(match since.and_then(|mark| cluster.since(mark)) {
+                    Some(missed) => Watched::Since(missed, stream),
+                    None => Watched::Anew(Box::new(cluster.clone()), stream),
+                }));
+                return;
+            }
+            Message::Pages { since, reply } => {
+                let cluster = self.manager.cluster();
+                let _ = reply.send(cluster.since(since).map(|missed| Pages {
+                    missed,
+                    revision: cluster.revision(),
+                    stream: Box::pin(self.pages.read(feed)),
+                }));
+                return;
+            }
+            Message::Read(question) => {
+                (question.0)(self.manager.cluster());
                 return;
             }
             Message::Snapshot(reply) => {
@@ -275,6 +307,7 @@ impl Driver {
                 return;
             }
         };
+        self.metrics.input(&input);
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch, feed);
     }
@@ -351,11 +384,13 @@ fn refuse(message: Message, why: &str) {
         | Message::Left { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
-        Message::Watch(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
+        Message::Watch { reply, .. } => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
         Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
         // The links are being taken down; who followed a task asks again.
         Message::Input(_)
         | Message::SecretsChanged
+        | Message::Pages { .. }
+        | Message::Read(_)
         | Message::Places(..)
         | Message::Explain { .. }
         | Message::Feed(_) => {}

@@ -2,26 +2,32 @@
 
 use std::sync::Arc;
 
-use futures_util::stream::BoxStream;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Answer;
 use super::logs::Place;
-use super::message::{FeedStream, Message};
+use super::message::{FeedStream, Message, Pages, Question, Watched};
+use super::metrics::Metrics;
 use super::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+    Drained, Forgotten, Recovered, RequestError, Restarted, Resumed, Scheduling, Stopping, Submitted,
+    WorkerWish,
 };
-use crate::cluster::{Cause, Cluster, FeedItem, Joined, Settings};
+use crate::cluster::{Cause, Cluster, FeedItem, Joined, Mark, Settings};
 use crate::scheduler::Explanation;
 use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Handle(mpsc::Sender<Message>);
+pub struct Handle {
+    driver: mpsc::Sender<Message>,
+    pub(super) metrics: Metrics,
+}
 
 impl Handle {
-    pub(super) fn new(driver: mpsc::Sender<Message>) -> Self {
-        Self(driver)
+    pub(super) fn new(driver: mpsc::Sender<Message>, metrics: Metrics) -> Self {
+        Self { driver, metrics }
     }
 
     /// Submits all of `events` or, on an error, none. Returns when they are durable.
@@ -110,7 +116,7 @@ impl Handle {
 
     /// Other secrets are set than before.
     pub(super) async fn secrets_changed(&self) -> Result<(), RequestError> {
-        self.0.send(Message::SecretsChanged).await.map_err(|_| gone())
+        self.driver.send(Message::SecretsChanged).await.map_err(|_| gone())
     }
 
     /// The cluster as it is now.
@@ -122,8 +128,40 @@ impl Handle {
     pub async fn watch(
         &self,
     ) -> Result<(Cluster, BoxStream<'static, Result<FeedItem, RequestError>>), RequestError> {
-        let (cluster, stream) = self.ask(Message::Watch).await??;
-        Ok((cluster, stream.0))
+        match self.ask(|reply| Message::Watch { since: None, reply }).await?? {
+            Watched::Anew(cluster, stream) => Ok((*cluster, stream.0)),
+            Watched::Since(..) => Err(gone()),
+        }
+    }
+
+    /// Everything after `mark`, or the whole again where that is no longer kept.
+    pub async fn resume(&self, mark: Mark) -> Result<Resumed, RequestError> {
+        match self.ask(|reply| Message::Watch { since: Some(mark), reply }).await?? {
+            Watched::Anew(cluster, stream) => Ok(Resumed::Anew(cluster, stream.0)),
+            Watched::Since(missed, stream) => {
+                let missed = missed.into_iter().map(|change| Ok(FeedItem::Change(change)));
+                Ok(Resumed::Items(stream::iter(missed).chain(stream.0).boxed()))
+            }
+        }
+    }
+
+    /// The same as [`Self::resume`] for who is far away; `None` where the wanted is no longer kept.
+    pub(super) async fn pages(&self, since: Mark) -> Result<Option<Pages>, RequestError> {
+        self.ask(|reply| Message::Pages { since, reply }).await
+    }
+
+    /// Looks at the cluster in the driver's turn: `look` must not take long.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Cluster) -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        self.ask(|reply| {
+            Message::Read(Question(Box::new(move |cluster| {
+                // Who asked may have gone away meanwhile.
+                let _ = reply.send(look(cluster));
+            })))
+        })
+        .await
     }
 
     pub(super) async fn places(&self, tasks: Vec<TaskId>) -> Result<Vec<Option<Place>>, RequestError> {
@@ -136,7 +174,7 @@ impl Handle {
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, RequestError> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(message(reply)).await.map_err(|_| gone())?;
+        self.driver.send(message(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
     }
 }

@@ -1,14 +1,16 @@
 //! What reaches the driver: inputs for the core, and requests that are answered. Plain values.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use tokio::sync::oneshot;
 
 use super::decide::{Answer, Input};
+use super::feed::Page;
 use super::logs::Place;
 use super::request::{RequestError, Scheduling, WorkerWish};
-use crate::cluster::{Cause, Cluster, FeedItem, Joined};
+use crate::cluster::{Cause, Change, Cluster, FeedItem, Joined, Mark, Revision};
 use crate::scheduler::Explanation;
 use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
 
@@ -68,7 +70,15 @@ pub(super) enum Message {
     },
     /// Other secrets are set than before.
     SecretsChanged,
-    Watch(oneshot::Sender<Result<(Cluster, FeedStream), RequestError>>),
+    Watch {
+        since: Option<Mark>,
+        reply: oneshot::Sender<Result<Watched, RequestError>>,
+    },
+    Pages {
+        since: Mark,
+        reply: oneshot::Sender<Option<Pages>>,
+    },
+    Read(Question),
     Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
     /// Where these tasks are to be found; `None` for one that is unknown.
     Places(Vec<TaskId>, oneshot::Sender<Vec<Option<Place>>>),
@@ -78,11 +88,48 @@ pub(super) enum Message {
 
 pub(super) type Reply = oneshot::Sender<Result<Answer, RequestError>>;
 
+/// What a watcher in this process begins with.
+pub(super) enum Watched {
+    /// All of it; or all of it again, where the wanted Changes are no longer kept.
+    Anew(Box<Cluster>, FeedStream),
+    /// What it missed, and what comes.
+    Since(Vec<Arc<Change>>, FeedStream),
+}
+
 /// Wraps the stream for `Debug`'s sake.
 pub(super) struct FeedStream(pub(super) BoxStream<'static, Result<FeedItem, RequestError>>);
 
-impl std::fmt::Debug for FeedStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// What a watcher from afar begins with.
+pub(super) struct Pages {
+    pub(super) missed: Vec<Arc<Change>>,
+    /// The last that is known when these are read.
+    pub(super) revision: Revision,
+    pub(super) stream: BoxStream<'static, Arc<Page>>,
+}
+
+/// Looks at the cluster, in the driver's turn: it must not take long.
+pub(super) struct Question(pub(super) Box<dyn FnOnce(&Cluster) + Send>);
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+impl fmt::Debug for FeedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FeedStream")
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question")
     }
 }

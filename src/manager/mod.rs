@@ -10,6 +10,8 @@ mod handle;
 mod link;
 pub mod logs;
 mod message;
+mod metrics;
+mod process;
 pub mod request;
 pub mod secrets;
 pub mod store;

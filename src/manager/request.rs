@@ -1,12 +1,14 @@
 //! What can be asked of a manager, embedded or over HTTP, and what it answers. Knows no HTTP.
 
+use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::cluster::{Overcommit, SchedulerName};
+use crate::cluster::{Cluster, FeedItem, Overcommit, SchedulerName};
 use crate::task::{State, Task, TaskId, WorkerId};
 
 /// What became of one submitted event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Submitted {
     pub task: TaskId,
     /// False: a task with this id and the same spec was there before, and nothing changed.
@@ -16,7 +18,7 @@ pub struct Submitted {
 }
 
 /// What became of a stop.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Stopping {
     pub task: TaskId,
     /// False: it had ended before, and nothing changed.
@@ -25,7 +27,7 @@ pub struct Stopping {
 }
 
 /// What somebody wants of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "wish")]
 pub enum AvailabilityWish {
     /// New work again.
@@ -41,7 +43,7 @@ pub enum AvailabilityWish {
 }
 
 /// A wish about one worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerWish {
     pub worker: WorkerId,
     #[serde(flatten)]
@@ -49,7 +51,7 @@ pub struct WorkerWish {
 }
 
 /// The wish is noted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drained {
     pub worker: WorkerId,
     /// Tasks that live there now.
@@ -57,7 +59,7 @@ pub struct Drained {
 }
 
 /// How workers are to be selected; what is left out stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Scheduling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerName>,
@@ -66,7 +68,7 @@ pub struct Scheduling {
 }
 
 /// What became of a restart by hand.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Restarted {
     pub task: TaskId,
     /// False: it is being restarted already, or waits for a worker and for nothing else.
@@ -76,7 +78,7 @@ pub struct Restarted {
 }
 
 /// A lost worker that is counted on no more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Forgotten {
     pub worker: WorkerId,
     /// So many of its tasks wait for another worker now.
@@ -84,7 +86,7 @@ pub struct Forgotten {
 }
 
 /// What became of a recovery.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Recovered {
     /// By task id.
     pub taken: Vec<TakenOver>,
@@ -95,19 +97,36 @@ pub struct Recovered {
 }
 
 /// A task that was not in the store, as its worker has it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TakenOver {
     pub worker: WorkerId,
     pub task: Task,
 }
 
 /// A worker that has not said what it has.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Silent {
     pub worker: WorkerId,
     pub reason: String,
     /// It may be only late.
     pub may_come: bool,
+}
+
+/// How a watcher goes on after its connection was cut.
+pub enum Resumed {
+    /// Every Change after the last that it knows, and what passes by.
+    Items(BoxStream<'static, Result<FeedItem, RequestError>>),
+    /// Not all of them are kept any more: the whole, and everything after it.
+    Anew(Box<Cluster>, BoxStream<'static, Result<FeedItem, RequestError>>),
+}
+
+impl std::fmt::Debug for Resumed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Items(_) => "Items",
+            Self::Anew(..) => "Anew",
+        })
+    }
 }
 
 /// Why a manager did not do what was asked. Nothing was half done.
@@ -130,6 +149,9 @@ pub enum RequestError {
         "task {0} was submitted before with a different spec; give this one another ID or leave the ID out"
     )]
     DifferentSpec(TaskId),
+    /// As many tasks wait for their start as this manager takes (HTTP 429).
+    #[error("{0}")]
+    TooManyWaiting(String),
     /// The store can't hold more (HTTP 507 or 503).
     #[error("not stored: {0}")]
     Store(String),
@@ -166,7 +188,7 @@ impl RequestError {
             | Self::UnknownTask(_)
             | Self::UnknownWorker(_)
             | Self::DifferentSpec(_) => false,
-            Self::Store(_) | Self::OutOfOrder(_) | Self::Unreachable(_) => true,
+            Self::TooManyWaiting(_) | Self::Store(_) | Self::OutOfOrder(_) | Self::Unreachable(_) => true,
         }
     }
 }

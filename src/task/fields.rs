@@ -187,7 +187,7 @@ impl<'a> Raw<'a> {
 }
 
 /// What Go's `struct{}` is in JSON.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 pub(super) struct EmptyObject {}
 
 /// The value as written, short enough and safe enough for a message.

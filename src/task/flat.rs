@@ -9,6 +9,7 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::fields::{EmptyObject, FieldError, Raw};
 use super::{
@@ -66,8 +67,9 @@ pub(super) const TASK_FIELDS: [&str; 40] = [
 pub(super) const TASK_EVENT_FIELDS: [&str; 4] = ["ID", "State", "Timestamp", "Task"];
 
 /// A Task before its words are understood.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
+#[schema(as = Task)]
 pub(super) struct FlatTask {
     #[serde(rename = "ID")]
     id: TaskId,
@@ -80,13 +82,16 @@ pub(super) struct FlatTask {
     memory: u64,
     disk: u64,
     #[serde(deserialize_with = "port_set")]
+    #[schema(value_type = Option<BTreeMap<String, EmptyObject>>)]
     exposed_ports: Option<Vec<String>>,
     host_ports: Option<BTreeMap<String, Vec<HostPort>>>,
     port_bindings: Option<BTreeMap<String, String>>,
     restart_policy: String,
     #[serde(deserialize_with = "time")]
+    #[schema(value_type = Timestamp, default = json!("0001-01-01T00:00:00Z"))]
     start_time: Option<Timestamp>,
     #[serde(deserialize_with = "time")]
+    #[schema(value_type = Timestamp, default = json!("0001-01-01T00:00:00Z"))]
     finish_time: Option<Timestamp>,
     health_check: String,
     restart_count: u32,
@@ -118,19 +123,23 @@ pub(super) struct FlatTask {
     health_failure: String,
 
     #[serde(flatten)]
+    #[schema(ignore)]
     rest: Rest,
 }
 
 /// A TaskEvent before its words are understood.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
+#[schema(as = TaskEvent)]
 pub(super) struct FlatTaskEvent {
     #[serde(rename = "ID")]
     pub(super) id: EventId,
     pub(super) state: State,
     pub(super) timestamp: Timestamp,
+    #[schema(value_type = Task, default = json!({}))]
     pub(super) task: FlatTask,
     #[serde(flatten)]
+    #[schema(ignore)]
     rest: Rest,
 }
 

@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::check::is_unprintable;
 
@@ -138,7 +139,7 @@ impl FromStr for Probe {
 }
 
 /// What the checks of a running task showed last. Told when the verdict changes, not with every probe.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     pub verdict: Verdict,
     /// The last failure before this verdict, for people; empty if there was none.
@@ -146,7 +147,7 @@ pub struct Health {
     pub failure: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// No probe passed yet.

@@ -7,6 +7,7 @@ mod file;
 mod flat;
 mod health;
 mod id;
+mod schema;
 mod secret;
 mod spec;
 mod state;
@@ -17,6 +18,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use check::is_unprintable;
 pub use constraint::{Comparison, Constraint, Pair, Test};
@@ -43,7 +45,7 @@ pub struct Task {
 /// How a task stands: the part that workers report.
 ///
 /// Its own JSON (in Changes, under /v1) leaves out what is unset.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct TaskStatus {
     pub state: State,
@@ -92,7 +94,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// One published port, in the engine's words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct HostPort {
     pub host_ip: String,

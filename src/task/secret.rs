@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 /// The largest value: a bundle of certificates fits, a file of data is no secret.
@@ -19,8 +20,9 @@ pub const MOST_SECRETS: usize = 32;
 const FOLDER: &str = "/run/secrets/";
 
 /// The name of a secret: also that of a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String)]
 pub struct SecretName(String);
 
 impl SecretName {

@@ -1,11 +1,12 @@
 //! The book's Stats and Node, with the exact keys of its peers. Knows no one who measures.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::wire::GoFloat;
 
 /// The answer of a worker's GET /stats. In reading, a part that is missing or `null` is all zeros.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Stats {
     #[serde(deserialize_with = "null_is_default")]
@@ -21,7 +22,7 @@ pub struct Stats {
 }
 
 /// One line of a manager's GET /nodes.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Node {
     /// The worker's `host:port`.
@@ -42,7 +43,7 @@ pub struct Node {
 }
 
 /// /proc/meminfo in KiB.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct MemStats {
     pub mem_total: u64,
@@ -97,7 +98,7 @@ pub struct MemStats {
 }
 
 /// The file system of `/`, in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct DiskStats {
     pub all: u64,
@@ -108,7 +109,7 @@ pub struct DiskStats {
 }
 
 /// The `cpu` line of /proc/stat, in jiffies since boot: two of them tell the use between.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CpuStats {
     pub id: String,
@@ -143,7 +144,7 @@ impl Default for CpuStats {
 }
 
 /// /proc/loadavg.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct LoadStats {
     #[serde(rename = "last1min", serialize_with = "go_float")]

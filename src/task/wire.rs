@@ -31,7 +31,7 @@ impl From<serde_json::Error> for WireError {
 }
 
 /// The body of an error answer, as the book's peers print it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorBody {
     #[serde(rename = "HTTPStatusCode")]
     pub http_status_code: u16,

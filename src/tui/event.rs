@@ -31,7 +31,9 @@ pub enum Event {
     /// A watch began: the mirror starts over from here.
     Watching(Box<Cluster>),
     Feed(FeedItem),
-    /// The watch ended, and why; the next `Watching` mends it.
+    /// The watch goes on where it was cut: the mirror stays, and what it missed follows.
+    Resumed,
+    /// The watch ended, and why; the next `Watching` or `Resumed` mends it.
     Cut(String),
     Submitted(Result<Vec<Submitted>, RequestError>),
     Stopped(Result<Vec<Stopping>, RequestError>),

@@ -29,9 +29,12 @@ use super::{
     stats,
 };
 use crate::{
-    http::{Access, Refusal, Route, Routes},
+    http::{Access, Refusal, Route, Routes, read_array},
     task::{State, TaskEvent, TaskId, parse_task_event},
 };
+
+/// Events in a request, far more than a manager sends at once.
+const MOST_AT_ONCE: usize = 10_000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Api {
@@ -166,23 +169,21 @@ fn check(event: &TaskEvent) -> Result<(), String> {
 }
 
 /// The events one by one, and the secrets that came with them.
-fn raw_events(body: &[u8]) -> Result<(Vec<&RawValue>, Values), Refusal> {
+fn raw_events(body: &[u8]) -> Result<(Vec<Box<RawValue>>, Values), Refusal> {
     // An array is the one without secrets; what is wrong with the other says nothing of the values in it.
     if body.trim_ascii_start().starts_with(b"{") {
-        let EventsWithSecrets { events, secrets } = serde_json::from_slice(body)
+        let EventsWithSecrets::<&RawValue> { events, secrets } = serde_json::from_slice(body)
             .map_err(|error| Refusal::new(400, format!("expected Events and Secrets: {error}")))?;
-        return Ok((events, secrets));
+        return Ok((read_array(events.get().as_bytes(), MOST_AT_ONCE)?, secrets));
     }
-    let events = serde_json::from_slice(body)
-        .map_err(|error| Refusal::new(400, format!("expected a JSON array of TaskEvents: {error}")))?;
-    Ok((events, Values::new()))
+    Ok((read_array(body, MOST_AT_ONCE)?, Values::new()))
 }
 
 /// Every event gets its own answer, an unreadable one too.
 async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
     let body = body?;
     // The common case in one pass.
-    if let Ok(events) = serde_json::from_slice::<Vec<TaskEvent>>(&body)
+    if let Ok(events) = read_array::<TaskEvent>(&body, MOST_AT_ONCE)
         && events.iter().all(|event| check(event).is_ok())
     {
         let answers = api.ask(|answer| Command::Events(events, Values::new(), answer)).await?;

@@ -35,10 +35,12 @@
 mod support;
 
 mod alone;
+mod api;
 mod attach;
 mod commands;
 mod containers;
 mod demo;
+mod floods;
 mod kill;
 mod logs;
 mod secrets;
@@ -49,6 +51,8 @@ mod workers;
 fn main() {
     let tests = [
         alone::tests(),
+        api::tests(),
+        floods::tests(),
         attach::tests(),
         commands::tests(),
         submit::tests(),

@@ -158,4 +158,7 @@ async fn waits(stage: Stage) {
     manager.until("it waits again", PATIENCE, id, |record| record.status().reason.contains(says)).await;
     on(home, port, "secret set KEY", "").expect(2, &["is empty"]);
     on(home, port, "secret remove KEY", "").expect(2, &["no secret KEY"]);
+    let folder = format!("/dev/shm/cube-tui-{}", home.read("data/worker-id"));
+    let is_gone = || async { (!Path::new(&folder).exists()).then_some(()) };
+    wait_for("nothing is left in memory", PATIENCE, is_gone).await;
 }

@@ -8,10 +8,26 @@ use axum::http::StatusCode;
 use futures_util::future::join_all;
 
 use super::Api;
+use super::openapi::Refusals;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
-use crate::task::{Node, Task, TaskId, parse_task_event};
+use crate::task::{ErrorBody, Node, Task, TaskEvent, TaskId, parse_task_event};
 
+/// Submits one TaskEvent
+///
+/// Read as the book's managers read it: names of fields in any case, unknown ones passed over.
+#[utoipa::path(
+    post, path = "/tasks", tag = "book",
+    request_body(content = TaskEvent, content_type = "application/json"),
+    responses(
+        (status = 201, description = "The task as it was taken", body = Task),
+        (status = 404, description = "A stop of a task that is not there", body = ErrorBody),
+        (status = 409, description = "A task with this ID is there with another spec", body = ErrorBody),
+        (status = 429, description = "Too many tasks wait for their start; it was not taken", body = ErrorBody,
+         headers(("Retry-After" = u32, description = "Seconds"))),
+        Refusals
+    )
+)]
 pub(super) async fn post_task(
     Shared(api): Shared<Api>,
     body: Result<Bytes, BytesRejection>,
@@ -24,12 +40,27 @@ pub(super) async fn post_task(
     Ok((StatusCode::CREATED, Json(task)))
 }
 
-/// Also what still waits, as State 0.
+/// All tasks, also what still waits, as State 0
+#[utoipa::path(
+    get, path = "/tasks", tag = "book",
+    responses((status = 200, description = "In the order of their submission", body = Vec<Task>), Refusals)
+)]
 pub(super) async fn list_tasks(Shared(api): Shared<Api>) -> Result<Json<Vec<Task>>, Refusal> {
+    let _turn = api.whole.acquire().await;
     let cluster = api.handle.snapshot().await?;
     Ok(Json(Snapshot::from(&cluster).tasks.into_iter().map(|record| record.task).collect()))
 }
 
+/// Stops a task
+#[utoipa::path(
+    delete, path = "/tasks/{id}", tag = "book",
+    params(("id" = TaskId, Path, description = "Its full id")),
+    responses(
+        (status = 204, description = "It is being stopped, or had ended"),
+        (status = 404, description = "There is none", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn delete_task(
     Shared(api): Shared<Api>,
     id: Result<Path<String>, PathRejection>,
@@ -40,7 +71,13 @@ pub(super) async fn delete_task(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The book's nodes; their stats are asked for now, so that none is old. One that does not answer has zeros.
+/// The book's nodes
+///
+/// Their stats are asked for now, so that none is old. One that does not answer has zeros.
+#[utoipa::path(
+    get, path = "/nodes", tag = "book",
+    responses((status = 200, description = "All workers", body = Vec<Node>), Refusals)
+)]
 pub(super) async fn list_nodes(Shared(api): Shared<Api>) -> Result<Json<Vec<Node>>, Refusal> {
     let cluster = api.handle.snapshot().await?;
     let reached = cluster.workers().iter().filter_map(|worker| Some((worker, api.workers.client(worker)?)));

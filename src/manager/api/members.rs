@@ -8,20 +8,22 @@ use axum::extract::State as Shared;
 use axum::extract::rejection::BytesRejection;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::openapi::Refusals;
 use super::v1::read;
 use super::{Api, Gate};
 use crate::cluster::{Cause, Joined};
 use crate::http::{Caller, Refusal};
 use crate::manager::trust::{Issued, JoinLine, JoinRequest, Listed, TrustError};
-use crate::task::WorkerId;
+use crate::task::{ErrorBody, WorkerId};
 use crate::tls::{Identity, Role};
 
 /// The longest that an invite is open.
 const LONGEST: Duration = Duration::from_hours(24 * 7);
 
 /// A wish for an invite.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Invitation {
     pub role: Role,
     /// Seconds that it is open.
@@ -35,7 +37,7 @@ pub struct Invitation {
 }
 
 /// The line for the other host.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Invited {
     pub line: String,
     /// Where the TLS listener listens.
@@ -43,32 +45,32 @@ pub struct Invited {
 }
 
 /// Where the TLS listener is to listen: nowhere without an address.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Listening {
     pub listen: Option<String>,
 }
 
 /// A wish for a new certificate for the same member.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Renewal {
     /// The request for a certificate, PEM.
     pub request: String,
 }
 
 /// A worker says that it listens, on the host that this comes from.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Announcement {
     pub port: u16,
 }
 
 /// How many open invites were voided.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Rotated {
     pub voided: usize,
 }
 
 /// Who is to be let go, by name or id.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Revocation {
     pub who: String,
 }
@@ -81,6 +83,15 @@ impl Api {
     }
 }
 
+/// Opens an invite, and the TLS listener for it
+#[utoipa::path(
+    post, path = "/v1/invites", tag = "members",
+    request_body(content = Invitation, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The line for the other host", body = Invited),
+        Refusals
+    )
+)]
 pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<Invited>, Refusal> {
     let Invitation { role, ttl_s, listen, address } = read(&body?)?;
     let ttl = Duration::from_secs(ttl_s);
@@ -142,6 +153,15 @@ async fn own_host(at: SocketAddr) -> Result<String, TrustError> {
     }
 }
 
+/// Opens the TLS listener, or closes it
+#[utoipa::path(
+    post, path = "/v1/listen", tag = "members",
+    request_body(content = Listening, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Where it listens", body = Listening),
+        Refusals
+    )
+)]
 pub(super) async fn listen(Shared(api): Shared<Api>, body: Body) -> Result<Json<Listening>, Refusal> {
     let Listening { listen } = read(&body?)?;
     let Gate { trust, door } = api.gate()?;
@@ -157,6 +177,16 @@ pub(super) async fn listen(Shared(api): Shared<Api>, body: Body) -> Result<Json<
     Ok(Json(Listening { listen: None }))
 }
 
+/// Becomes a member, by an invite
+#[utoipa::path(
+    post, path = "/v1/join", tag = "members",
+    request_body(content = JoinRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The certificate", body = Issued),
+        (status = 409, description = "The name is taken", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn join(Shared(api): Shared<Api>, body: Body) -> Result<Json<Issued>, Refusal> {
     let request: JoinRequest = read(&body?)?;
     Ok(Json(api.gate()?.trust.join(request).await?))
@@ -170,6 +200,17 @@ fn known(caller: Option<Extension<Caller>>) -> Result<(Identity, IpAddr), Refusa
     }
 }
 
+/// Renews the certificate that this is asked with
+#[utoipa::path(
+    post, path = "/v1/renew", tag = "members",
+    request_body(content = Renewal, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The certificate", body = Issued),
+        (status = 409, description = "The name is taken", body = ErrorBody),
+        (status = 404, description = "There is nobody of this name or id", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn renew(
     Shared(api): Shared<Api>,
     caller: Option<Extension<Caller>>,
@@ -180,7 +221,17 @@ pub(super) async fn renew(
     Ok(Json(api.gate()?.trust.renew(identity, request).await?))
 }
 
+/// A worker that has joined says where it listens
+///
 /// Name and host are not the worker's to say: they are its certificate's and its connection's.
+#[utoipa::path(
+    post, path = "/v1/announce", tag = "members",
+    request_body(content = Announcement, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Taken"),
+        Refusals
+    )
+)]
 pub(super) async fn announce(
     Shared(api): Shared<Api>,
     caller: Option<Extension<Caller>>,
@@ -193,15 +244,41 @@ pub(super) async fn announce(
     Ok(Json(()))
 }
 
+/// Who has joined, and which invites are open
+#[utoipa::path(
+    get, path = "/v1/tokens", tag = "members",
+    responses(
+        (status = 200, description = "All of them", body = Vec<Listed>),
+        Refusals
+    )
+)]
 pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<Listed>>, Refusal> {
     Ok(Json(api.gate()?.trust.list().await?))
 }
 
+/// Voids all open invites
+#[utoipa::path(
+    post, path = "/v1/tokens/rotate", tag = "members",
+    responses(
+        (status = 200, description = "How many there were", body = Rotated),
+        Refusals
+    )
+)]
 pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Refusal> {
     let voided = api.gate()?.trust.rotate().await?;
     Ok(Json(Rotated { voided }))
 }
 
+/// Lets somebody go, by name or id
+#[utoipa::path(
+    post, path = "/v1/tokens/revoke", tag = "members",
+    request_body(content = Revocation, content_type = "application/json"),
+    responses(
+        (status = 200, description = "Who it was", body = Listed),
+        (status = 404, description = "There is nobody of this name or id", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn revoke(Shared(api): Shared<Api>, body: Body) -> Result<Json<Listed>, Refusal> {
     let Revocation { who } = read(&body?)?;
     let listed = api.gate()?.trust.revoke(who).await?;

@@ -1,13 +1,23 @@
-//! The manager's HTTP API: the book's routes, and the typed one under /v1 that commands and dashboards use.
+//! The manager's HTTP API: the book's routes, and the typed one under /v1 that commands and dashboards use. `openapi`
+//! describes all of it.
 
 mod book;
+mod changes;
 mod door;
+mod look;
 mod members;
+mod metrics;
+mod openapi;
 mod secrets;
 mod streams;
 mod v1;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::trust::{Trust, TrustError};
@@ -19,6 +29,9 @@ pub use door::{Door, DoorOrders};
 pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
 pub use secrets::{ListedSecret, NewSecret, SecretRemoval, SecretSet};
 
+/// When fewer tasks may wait again: a worker takes some thousand a second, containers far fewer.
+const TRY_LATER: Duration = Duration::from_secs(5);
+
 /// What the routes share.
 #[derive(Clone, Debug)]
 struct Api {
@@ -26,6 +39,8 @@ struct Api {
     workers: Workers,
     gate: Option<Gate>,
     cancel: CancellationToken,
+    /// One at a time has the turn to look at all tasks, however many ask: each takes time of the driver's, and memory.
+    whole: Arc<Semaphore>,
 }
 
 /// How others get in.
@@ -37,7 +52,11 @@ pub struct Gate {
 
 /// Every route of the manager. Without a gate nobody can join.
 pub fn router(handle: Handle, workers: Workers, gate: Option<Gate>, cancel: CancellationToken) -> Router {
-    routes().into_router(Api { handle, workers, gate, cancel })
+    let counting = handle.metrics.clone();
+    let whole = Arc::new(Semaphore::new(1));
+    routes()
+        .into_router(Api { handle, workers, gate, cancel, whole })
+        .layer(from_fn_with_state(counting, metrics::count))
 }
 
 /// Every route, for whoever wants to knock at each.
@@ -58,7 +77,11 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/nodes", book::list_nodes)
         .get(Viewer, "/nodes/", book::list_nodes)
         .get(Viewer, "/v1/snapshot", v1::snapshot)
-        .get(Viewer, "/v1/changes", v1::changes)
+        .get(Viewer, "/v1/changes", changes::changes)
+        .get(Viewer, "/v1/workers", look::workers)
+        .get(Viewer, "/v1/tasks", look::tasks)
+        .get(Viewer, "/v1/tasks/{id}", look::task)
+        .get(Viewer, "/v1/events", look::events)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
         .post(Admin, "/v1/restart", v1::restart)
@@ -80,7 +103,9 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/secrets/remove", secrets::remove)
         .get(Viewer, "/v1/logs", streams::logs)
         .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
-        .get(Anyone, "/healthz", async || "ok\n")
+        .get(Viewer, "/metrics", metrics::metrics)
+        .get(Anyone, "/openapi.json", openapi::openapi)
+        .get(Anyone, "/healthz", openapi::healthz)
 }
 
 impl From<RequestError> for Refusal {
@@ -90,9 +115,11 @@ impl From<RequestError> for Refusal {
             RequestError::NotAuthorised(_) => 403,
             RequestError::UnknownTask(_) | RequestError::UnknownWorker(_) => 404,
             RequestError::DifferentSpec(_) => 409,
+            RequestError::TooManyWaiting(_) => 429,
             RequestError::Store(_) | RequestError::OutOfOrder(_) | RequestError::Unreachable(_) => 503,
         };
-        Self::new(status, error.to_string())
+        let refusal = Self::new(status, error.to_string());
+        if status == 429 { refusal.retry_after(TRY_LATER) } else { refusal }
     }
 }
 

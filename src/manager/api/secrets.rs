@@ -6,29 +6,33 @@ use axum::extract::State as Shared;
 use axum::extract::rejection::BytesRejection;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Api;
+use super::openapi::Refusals;
 use super::v1::read;
 use crate::http::Refusal;
 use crate::manager::secrets::{Secrets, SecretsError};
-use crate::task::{SecretName, SecretOnWire};
+use crate::task::{ErrorBody, SecretName, SecretOnWire};
 
 /// A secret that is to be set.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct NewSecret {
     pub name: SecretName,
+    /// Base64.
+    #[schema(value_type = String)]
     pub value: SecretOnWire,
 }
 
 /// What became of it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SecretSet {
     /// It had another value before, which tasks that run keep until they are restarted.
     pub was_set: bool,
 }
 
 /// A secret that is to be forgotten.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SecretRemoval {
     pub name: SecretName,
     /// Also if tasks that have not ended name it.
@@ -37,7 +41,7 @@ pub struct SecretRemoval {
 }
 
 /// A secret as everybody may know it who may change the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListedSecret {
     pub name: SecretName,
     pub since: Timestamp,
@@ -68,6 +72,15 @@ impl Api {
     }
 }
 
+/// Sets a secret: what waits for it starts
+#[utoipa::path(
+    post, path = "/v1/secrets", tag = "secrets",
+    request_body(content = NewSecret, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It is set, also after a restart", body = SecretSet),
+        Refusals
+    )
+)]
 pub(super) async fn set(Shared(api): Shared<Api>, body: Body) -> Result<Json<SecretSet>, Refusal> {
     let NewSecret { name, value } = read(&body?)?;
     let was_set = api.secrets()?.set(name, value.0).await?;
@@ -75,6 +88,14 @@ pub(super) async fn set(Shared(api): Shared<Api>, body: Body) -> Result<Json<Sec
     Ok(Json(SecretSet { was_set }))
 }
 
+/// The secrets, without their values
+#[utoipa::path(
+    get, path = "/v1/secrets", tag = "secrets",
+    responses(
+        (status = 200, description = "All of them", body = Vec<ListedSecret>),
+        Refusals
+    )
+)]
 pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<ListedSecret>>, Refusal> {
     let all = api.secrets()?.list();
     let cluster = api.handle.snapshot().await?;
@@ -94,6 +115,17 @@ pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<ListedSecr
     Ok(Json(listed.collect()))
 }
 
+/// Forgets a secret
+#[utoipa::path(
+    post, path = "/v1/secrets/remove", tag = "secrets",
+    request_body(content = SecretRemoval, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It is gone"),
+        (status = 404, description = "There is no secret of this name", body = ErrorBody),
+        (status = 409, description = "Tasks that have not ended name it, and force was not set", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn remove(Shared(api): Shared<Api>, body: Body) -> Result<Json<()>, Refusal> {
     let SecretRemoval { name, force } = read(&body?)?;
     let secrets = api.secrets()?;

@@ -8,12 +8,30 @@ use futures_util::StreamExt;
 use hyper_util::rt::TokioIo;
 
 use super::Api;
+use super::openapi::Refusals;
 use crate::http::{Refusal, json_lines};
-use crate::task::TaskId;
+use crate::manager::logs::LogItem;
+use crate::task::{ErrorBody, TaskId};
 use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::{Upgrade, switching};
 
-/// `?task=ID&task=ID&follow=true&since=TIME&tail=N`: the lines of all of them, a line of JSON each.
+/// What tasks say, the lines of all of them in one stream
+///
+/// It ends with the item `end`; without that it was cut.
+#[utoipa::path(
+    get, path = "/v1/logs", tag = "tasks",
+    params(
+        ("task" = Vec<TaskId>, Query, description = "Full ids"),
+        ("follow" = Option<bool>, Query, description = "Goes on with what comes"),
+        ("since" = Option<Timestamp>, Query, description = "Only lines of this time and later"),
+        ("tail" = Option<u64>, Query, description = "Only so many of each, the newest")
+    ),
+    responses(
+        (status = 200, description = "An item a line", body = LogItem, content_type = "application/x-ndjson"),
+        (status = 404, description = "One of them is not there", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn logs(
     Shared(api): Shared<Api>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
@@ -48,7 +66,25 @@ fn asked(pairs: &[(String, String)]) -> Result<(Vec<TaskId>, LogsQuery), Refusal
     Ok((tasks, query))
 }
 
-/// A tunnel to the worker: what goes through it is nobody's business here.
+/// Runs a command in a task's container
+///
+/// A tunnel to the worker: with `Connection: upgrade` and `Upgrade: cube-exec` the connection becomes one that carries
+/// frames, which are nobody's business here.
+#[utoipa::path(
+    post, path = "/v1/tasks/{id}/exec", tag = "tasks",
+    params(("id" = TaskId, Path, description = "Its full id")),
+    request_body(content = Exec, content_type = "application/json"),
+    responses(
+        (status = 101, description = "From here on, frames"),
+        (status = 404, description = "There is no such task", body = ErrorBody),
+        (status = 409, description = "It does not run", body = ErrorBody),
+        (status = 415, description = "The body is not said to be JSON", body = ErrorBody),
+        (status = 422, description = "The body is not a command", body = ErrorBody),
+        (status = 426, description = "The connection was not to be upgraded", body = ErrorBody),
+        (status = 502, description = "Its worker's answer makes no sense", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn exec(
     Shared(api): Shared<Api>,
     id: Result<Path<String>, PathRejection>,

@@ -1,26 +1,33 @@
-//! The typed routes: what the commands and attached dashboards use.
+//! The typed routes that change the cluster, and the snapshot that mirrors start from.
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State as Shared};
-use axum::response::Response;
-use futures_util::{StreamExt, stream};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use crate::cluster::{Cause, FeedItem, Revision, Settings, Snapshot};
-use crate::http::{Refusal, json_lines};
+use super::openapi::Refusals;
+use crate::cluster::{Cause, Settings, Snapshot};
+use crate::http::{Refusal, read_array};
 use crate::manager::request::{
     Drained, Forgotten, Recovered, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
 };
-use crate::task::{TaskEvent, TaskId, WorkerId};
+use crate::task::{ErrorBody, TaskEvent, TaskId, WorkerId};
 
-#[derive(Debug, Deserialize)]
+/// Events in a request: some ten megabytes of tasks, and a second of work.
+const MOST_AT_ONCE: usize = 20_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asking {
-    /// Who asks; without it, some program on the API.
+    /// Who asks, for the history; without it, some program on the API.
     #[serde(default = "api_request")]
+    #[param(inline, required = false)]
     cause: Cause,
 }
 
@@ -28,14 +35,42 @@ fn api_request() -> Cause {
     Cause::Api
 }
 
-/// All of them or none.
+/// One event, or several.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is read as what it begins with, for the sake of its errors")]
+enum OneOrMany {
+    One(Box<TaskEvent>),
+    Many(Vec<TaskEvent>),
+}
+
+/// Submits one TaskEvent or an array of them: all or none
+///
+/// An event with State 2 (or anything but an end) wants its task to run, one with State 3 wants it stopped. A task
+/// without an ID gets one; the same ID again is the same task. Answered once all of it is in the store.
+#[utoipa::path(
+    post, path = "/v1/tasks", tag = "tasks",
+    params(Asking),
+    request_body(content = OneOrMany, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What became of each, in order", body = Vec<Submitted>),
+        (status = 404, description = "A stop of a task that is not there", body = ErrorBody),
+        (status = 409, description = "A task with this ID is there with another spec", body = ErrorBody),
+        (status = 429, description = "Too many tasks wait for their start; none was taken", body = ErrorBody,
+         headers(("Retry-After" = u32, description = "Seconds"))),
+        Refusals
+    )
+)]
 pub(super) async fn submit(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
     let Query(asking) = asking?;
-    let mut events: Vec<TaskEvent> = read(&body?)?;
+    let body = body?;
+    let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let mut events: Vec<TaskEvent> =
+        if is_array { read_array(&body, MOST_AT_ONCE)? } else { vec![read(&body)?] };
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -50,7 +85,19 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))
 }
 
-/// All of them or none.
+/// Stops tasks: all or none
+///
+/// Answered once the wish is in the store; the changes tell when they have ended.
+#[utoipa::path(
+    post, path = "/v1/stop", tag = "tasks",
+    params(Asking),
+    request_body(content = Vec<TaskId>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What became of each, in order", body = Vec<Stopping>),
+        (status = 404, description = "One of them is not there", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn stop(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
@@ -61,7 +108,19 @@ pub(super) async fn stop(
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
 }
 
-/// All of them or none.
+/// Restarts tasks by hand: all or none
+///
+/// What runs is stopped first. Answered once the wish is in the store.
+#[utoipa::path(
+    post, path = "/v1/restart", tag = "tasks",
+    params(Asking),
+    request_body(content = Vec<TaskId>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What became of each, in order", body = Vec<Restarted>),
+        (status = 404, description = "One of them is not there", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn restart(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
@@ -72,7 +131,17 @@ pub(super) async fn restart(
     Ok(Json(api.handle.restart(tasks, asking.cause).await?))
 }
 
-/// A lost worker of an earlier run.
+/// Counts no more on a lost worker that this start did not name
+#[utoipa::path(
+    post, path = "/v1/forget", tag = "cluster",
+    params(Asking),
+    request_body(content = WorkerId, content_type = "application/json"),
+    responses(
+        (status = 200, description = "How many of its tasks wait for another one now", body = Forgotten),
+        (status = 404, description = "There is no such worker", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn forget(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
@@ -83,7 +152,12 @@ pub(super) async fn forget(
     Ok(Json(api.handle.forget(worker, asking.cause).await?))
 }
 
-/// Takes over what the workers have and the store does not.
+/// Takes over what the workers have and the store does not
+#[utoipa::path(
+    post, path = "/v1/recover", tag = "cluster",
+    params(Asking),
+    responses((status = 200, description = "What was taken over, and who has not answered yet", body = Recovered), Refusals)
+)]
 pub(super) async fn recover(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
@@ -92,7 +166,17 @@ pub(super) async fn recover(
     Ok(Json(api.handle.recover(asking.cause).await?))
 }
 
-/// Cordons, drains or takes back a worker.
+/// Cordon a worker, drain it, or take it back
+#[utoipa::path(
+    post, path = "/v1/availability", tag = "cluster",
+    params(Asking),
+    request_body(content = WorkerWish, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The wish is noted", body = Drained),
+        (status = 404, description = "There is no such worker", body = ErrorBody),
+        Refusals
+    )
+)]
 pub(super) async fn set_availability(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
@@ -103,11 +187,22 @@ pub(super) async fn set_availability(
     Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
 }
 
-/// How workers are selected.
+/// How workers are selected
+#[utoipa::path(
+    get, path = "/v1/scheduler", tag = "cluster",
+    responses((status = 200, description = "The scheduler, and how often capacity is promised", body = Settings), Refusals)
+)]
 pub(super) async fn scheduler(Shared(api): Shared<Api>) -> Result<Json<Settings>, Refusal> {
     Ok(Json(api.handle.snapshot().await?.settings()))
 }
 
+/// Select workers in another way from now on
+#[utoipa::path(
+    post, path = "/v1/scheduler", tag = "cluster",
+    params(Asking),
+    request_body(content = Scheduling, content_type = "application/json"),
+    responses((status = 200, description = "How workers are selected now", body = Settings), Refusals)
+)]
 pub(super) async fn set_scheduler(
     Shared(api): Shared<Api>,
     asking: Result<Query<Asking>, QueryRejection>,
@@ -118,43 +213,16 @@ pub(super) async fn set_scheduler(
     Ok(Json(api.handle.set_scheduling(scheduling, asking.cause).await?))
 }
 
-pub(super) async fn snapshot(Shared(api): Shared<Api>) -> Result<Json<Snapshot>, Refusal> {
-    Ok(Json(Snapshot::from(&api.handle.snapshot().await?)))
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Since {
-    #[serde(default)]
-    since: Revision,
-}
-
-/// Every Change after `since`, a line each, then what happens from now on. 410 if that is too long ago: then a
-/// new snapshot is the way.
-pub(super) async fn changes(
-    Shared(api): Shared<Api>,
-    since: Result<Query<Since>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    let Query(Since { since }) = since?;
-    let (cluster, items) = api.handle.watch().await?;
-    let revision = cluster.revision();
-    if since > revision {
-        return Err(Refusal::new(
-            410,
-            format!("revision {since} is not reached yet; this cluster is at {revision}"),
-        ));
-    }
-    let Some(missed) = cluster.event_db().after(since) else {
-        return Err(Refusal::new(410, format!("revision {since} is too long ago; take a new snapshot")));
-    };
-    let missed: Vec<FeedItem> = missed.cloned().map(FeedItem::Change).collect();
-    // What was not yet durable at the snapshot comes once more; whoever folds passes it over, who prints must not.
-    let news = items.filter_map(move |item| {
-        let item =
-            item.ok().filter(|item| !matches!(item, FeedItem::Change(change) if change.revision <= revision));
-        std::future::ready(Some(item))
-    });
-    // An error ends the stream: the reader comes back with the last revision it has.
-    let news = news.take_while(|item| std::future::ready(item.is_some())).filter_map(std::future::ready);
-    let stop = api.cancel.clone().cancelled_owned();
-    Ok(json_lines(stream::iter(missed).chain(news).take_until(stop)))
+/// Everything, at one revision
+///
+/// What a mirror starts from: then the changes since this revision, each folded in.
+#[utoipa::path(
+    get, path = "/v1/snapshot", tag = "cluster",
+    responses((status = 200, description = "All of it", body = Snapshot), Refusals)
+)]
+pub(super) async fn snapshot(Shared(api): Shared<Api>) -> Result<Response, Refusal> {
+    let _turn = api.whole.acquire().await;
+    let snapshot = Snapshot::from(&api.handle.snapshot().await?);
+    let json = serde_json::to_vec(&snapshot).map_err(|error| Refusal::new(500, error.to_string()))?;
+    Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }

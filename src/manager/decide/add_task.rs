@@ -8,6 +8,10 @@ use crate::cluster::{Cause, TaskRow, What};
 use crate::manager::request::{RequestError, Submitted};
 use crate::task::{State, TaskEvent, TaskId, TaskSpec};
 
+/// Tasks that may wait for their start, in `pending` or with a worker that has not begun with them: some 4 kB each with
+/// the mirror of a dashboard in the same process, so that a flood of them leaves a manager under 300 MB.
+pub const MOST_WAITING: usize = 50_000;
+
 impl Manager {
     pub(super) fn submit(
         &mut self,
@@ -41,7 +45,19 @@ impl Manager {
                 within.insert(id, Arc::clone(&event.task.spec));
             }
         }
-        None
+        let new = within.keys().filter(|id| self.cluster.row(**id).is_none()).count();
+        self.too_many(new)
+    }
+
+    /// Whether `new` more tasks are too many. What waits no more than is being stopped counts, too: it is still here.
+    fn too_many(&self, new: usize) -> Option<RequestError> {
+        let waiting = self.cluster.count(State::Pending) + self.cluster.count(State::Scheduled);
+        (new > 0 && waiting + new > MOST_WAITING).then(|| {
+            RequestError::TooManyWaiting(format!(
+                "not submitted: {waiting} tasks wait for their start, and with {new} more it would be over \
+                 {MOST_WAITING}; submit again when fewer wait, or less at a time (`cube-tui ps` lists them)"
+            ))
+        })
     }
 
     fn add_task(&mut self, turn: &mut Turn, cause: Cause, event: TaskEvent) -> Submitted {

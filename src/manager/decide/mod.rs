@@ -39,6 +39,7 @@ use crate::cluster::{
 use crate::scheduler::{Loads, Rankings};
 use crate::task::{SecretName, Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
+pub use add_task::MOST_WAITING;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
 use collect::Kept;

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::decide::{Input, MOST_IN_FLIGHT, Wish};
 use super::feed::FeedSender;
 use super::message::Message;
+use super::metrics::Metrics;
 use super::secrets::Secrets;
 use crate::cluster::Peer;
 use crate::task::{Task, WorkerId};
@@ -40,6 +41,7 @@ struct Link {
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Link {
@@ -57,10 +59,11 @@ pub(super) fn spawn(
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
+    metrics: Metrics,
 ) -> mpsc::Sender<Parcel> {
     let (parcels, outbox) = mpsc::channel(OUTBOX);
     let (peer_sender, peer) = tokio::sync::watch::channel(Peer::Unknown);
-    let link = Link { worker, client, secrets, driver, feed, cancel };
+    let link = Link { worker, client, secrets, driver, feed, cancel, metrics };
     tracker.spawn(outbox::run(link.clone(), outbox, peer));
     tracker.spawn(reports::run(link, peer_sender));
     parcels

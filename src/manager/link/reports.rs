@@ -95,6 +95,7 @@ async fn stream(
                 continue;
             }
             Report::Sample(sample) => {
+                link.metrics.load(&worker, &sample);
                 let load = Sample { tasks: Vec::new(), ..sample.clone() };
                 let told = Input::Load { worker: worker.clone(), sample: load.into() };
                 link.feed.pass_by(FeedItem::Sample(WorkerSample { worker, sample }.into()));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Handle;
 use super::request::RequestError;
@@ -22,19 +23,21 @@ use crate::worker::runtime::{LogsQuery, OutputStream};
 pub const MOST_TASKS: usize = 64;
 
 /// A part of the stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogItem {
     Line(TaskLine),
     /// Something to know about the lines around it: a restart, a move, a worker that is away.
     Note {
         task: TaskId,
+        #[schema(value_type = String)]
         name: Arc<str>,
         text: String,
     },
     /// No (more) lines of this task can be had, and why.
     Failed {
         task: TaskId,
+        #[schema(value_type = String)]
         name: Arc<str>,
         text: String,
     },
@@ -43,9 +46,10 @@ pub enum LogItem {
 }
 
 /// A line that a task wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskLine {
     pub task: TaskId,
+    #[schema(value_type = String)]
     pub name: Arc<str>,
     pub time: Timestamp,
     pub stream: OutputStream,

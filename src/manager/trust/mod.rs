@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use file::write_private;
@@ -60,7 +61,7 @@ pub struct Invite {
 }
 
 /// What somebody shows to become a member.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct JoinRequest {
     pub invite: Uuid,
     pub secret: String,
@@ -70,13 +71,13 @@ pub struct JoinRequest {
 }
 
 /// A certificate, new or renewed; PEM, the authority's behind it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Issued {
     pub certificate: String,
 }
 
 /// Somebody who has joined, or may.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listed {
     pub id: Uuid,
     /// Empty for an open invite.

@@ -30,6 +30,14 @@ pub(super) fn watching(model: &mut Model, cluster: Cluster) {
     model.needs_draw = true;
 }
 
+/// A watch goes on with the same mirror.
+pub(super) fn resumed(model: &mut Model) {
+    model.link = Link::Live;
+    // What was under way at the cut may be over, and nobody told.
+    model.progress.clear();
+    model.needs_draw = true;
+}
+
 pub(super) fn item(model: &mut Model, item: &FeedItem) {
     match item {
         FeedItem::Change(change) => fold(model, change),

@@ -55,6 +55,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
             model.needs_draw = true;
         }
         Event::Watching(cluster) => feed::watching(model, *cluster),
+        Event::Resumed => feed::resumed(model),
         Event::Feed(item) => feed::item(model, &item),
         Event::Cut(reason) => cut(model, reason),
         Event::Submitted(result) => submit::answered(model, result),

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::RuntimeError;
 
@@ -34,7 +35,7 @@ impl LogsQuery {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {
     Stdout,
@@ -62,7 +63,7 @@ pub struct LogLine {
 pub type LogLines = BoxStream<'static, Result<LogLine, RuntimeError>>;
 
 /// A command to run in a container that runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Exec {
     /// The program and its arguments.
     pub cmd: Vec<String>,
@@ -80,7 +81,7 @@ pub struct Exec {
     pub user: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TerminalSize {
     pub columns: u16,
     pub rows: u16,
