@@ -112,6 +112,10 @@ impl Store for Measured {
         result
     }
 
+    fn look_after(&mut self) -> Result<(), StoreError> {
+        self.store.look_after()
+    }
+
     fn has_put_off(&self) -> bool {
         self.store.has_put_off()
     }

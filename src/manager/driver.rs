@@ -283,15 +283,15 @@ impl Driver {
             }
             Message::Pages { since, reply } => {
                 let cluster = self.manager.cluster();
-                let _ = reply.send(cluster.since(since).map(|missed| Pages {
+                let _ = reply.send(Ok(cluster.since(since).map(|missed| Pages {
                     missed,
                     revision: cluster.revision(),
                     stream: Box::pin(self.pages.read(feed)),
-                }));
+                })));
                 return;
             }
             Message::Read(question) => {
-                (question.0)(self.manager.cluster());
+                (question.0)(Ok(self.manager.cluster()));
                 return;
             }
             Message::Snapshot(reply) => {
@@ -372,6 +372,7 @@ impl StoreFailure {
 
 /// While nothing can be stored, nothing is promised.
 fn refuse(message: Message, why: &str) {
+    let out_of_order = || RequestError::OutOfOrder(why.to_owned());
     match message {
         Message::Submit { reply, .. }
         | Message::Stop { reply, .. }
@@ -384,13 +385,14 @@ fn refuse(message: Message, why: &str) {
         | Message::Left { reply, .. } => {
             let _ = reply.send(Err(RequestError::Store(why.to_owned())));
         }
-        Message::Watch { reply, .. } => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
-        Message::Snapshot(reply) => _ = reply.send(Err(RequestError::OutOfOrder(why.to_owned()))),
-        // The links are being taken down; who followed a task asks again.
+        // What is known may be ahead of what is stored, and would be taken back.
+        Message::Watch { reply, .. } => _ = reply.send(Err(out_of_order())),
+        Message::Pages { reply, .. } => _ = reply.send(Err(out_of_order())),
+        Message::Snapshot(reply) => _ = reply.send(Err(out_of_order())),
+        Message::Read(question) => (question.0)(Err(out_of_order())),
+        // The links are being taken down; who follows a task asks again.
         Message::Input(_)
         | Message::SecretsChanged
-        | Message::Pages { .. }
-        | Message::Read(_)
         | Message::Places(..)
         | Message::Explain { .. }
         | Message::Feed(_) => {}

@@ -147,7 +147,7 @@ impl Handle {
 
     /// The same as [`Self::resume`] for who is far away; `None` where the wanted is no longer kept.
     pub(super) async fn pages(&self, since: Mark) -> Result<Option<Pages>, RequestError> {
-        self.ask(|reply| Message::Pages { since, reply }).await
+        self.ask(|reply| Message::Pages { since, reply }).await?
     }
 
     /// Looks at the cluster in the driver's turn: `look` must not take long.
@@ -158,10 +158,10 @@ impl Handle {
         self.ask(|reply| {
             Message::Read(Question(Box::new(move |cluster| {
                 // Who asked may have gone away meanwhile.
-                let _ = reply.send(look(cluster));
+                let _ = reply.send(cluster.map(look));
             })))
         })
-        .await
+        .await?
     }
 
     pub(super) async fn places(&self, tasks: Vec<TaskId>) -> Result<Vec<Option<Place>>, RequestError> {

@@ -76,7 +76,7 @@ pub(super) enum Message {
     },
     Pages {
         since: Mark,
-        reply: oneshot::Sender<Option<Pages>>,
+        reply: oneshot::Sender<Result<Option<Pages>, RequestError>>,
     },
     Read(Question),
     Snapshot(oneshot::Sender<Result<Cluster, RequestError>>),
@@ -108,7 +108,10 @@ pub(super) struct Pages {
 }
 
 /// Looks at the cluster, in the driver's turn: it must not take long.
-pub(super) struct Question(pub(super) Box<dyn FnOnce(&Cluster) + Send>);
+pub(super) struct Question(pub(super) Box<Look>);
+
+/// Given the cluster, or why it can't be looked at.
+type Look = dyn FnOnce(Result<&Cluster, RequestError>) + Send;
 
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -80,7 +80,7 @@ async fn second_start() {
     assert_eq!(second.end(Signal::TERM).await.code(), Some(0));
     assert_eq!(manager.cluster().await.task_db().len(), 1, "the first goes on");
     let with_worker = home.run("--no-ui --data-dir data --worker localhost:1");
-    with_worker.expect(2, &["--worker", "stop process"]);
+    with_worker.expect(2, &["--worker", "cube-tui shutdown"]);
 
     // Ended in any way, the folder is free again.
     first.end(Signal::KILL).await;

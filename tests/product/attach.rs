@@ -28,7 +28,7 @@ pub fn tests() -> Vec<Trial> {
 async fn no_manager() {
     let home = Home::without_engine();
     for (url, said) in [
-        ("https://localhost:5556", "https:// is not understood"),
+        ("ftp://localhost:5556", "ftp:// is not understood"),
         ("http://localhost:5556/tasks", "/tasks is too much"),
         ("localhost", "the port is missing"),
         ("http://localhost:0", "port 0"),
@@ -38,6 +38,8 @@ async fn no_manager() {
         command.arg(url);
         super::support::process::Ended::of(command).expect(2, &[said]);
     }
+    home.run("--no-ui --attach https://localhost:5556")
+        .expect(5, &["no membership is kept", "cube-tui join LINE"]);
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     home.run(&format!("--no-ui --attach {free}")).expect(4, &[&free.to_string(), "connection refused"]);

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::openapi::Refusals;
-use crate::cluster::{Cause, Settings, Snapshot};
+use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
 use crate::manager::request::{
     Drained, Forgotten, Recovered, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
@@ -193,7 +193,7 @@ pub(super) async fn set_availability(
     responses((status = 200, description = "The scheduler, and how often capacity is promised", body = Settings), Refusals)
 )]
 pub(super) async fn scheduler(Shared(api): Shared<Api>) -> Result<Json<Settings>, Refusal> {
-    Ok(Json(api.handle.snapshot().await?.settings()))
+    Ok(Json(api.handle.read(Cluster::settings).await?))
 }
 
 /// Select workers in another way from now on
