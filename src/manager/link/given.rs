@@ -127,7 +127,7 @@ mod tests {
     async fn what_would_be_too_much_for_one_request_goes_with_the_next() {
         let names: Vec<String> = (0..96).map(|number| format!("S{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let secrets = set(&names, &[b'x'; LARGEST_SECRET]).await;
+        let secrets = set(&names, &vec![b'x'; LARGEST_SECRET]).await;
         let wishes: Vec<_> = names.chunks(32).map(start).collect();
         let (count, given, _) = gather(Some(&secrets), Peer::Cube, &wishes);
         assert_eq!((count, given.len()), (2, 64));
