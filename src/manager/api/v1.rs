@@ -209,7 +209,10 @@ pub(super) async fn set_scheduler(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Settings>, Refusal> {
     let Query(asking) = asking?;
-    let scheduling: Scheduling = read(&body?)?;
+    // A struct is read from an array as well; only the described form is taken.
+    let fields: serde_json::Map<String, serde_json::Value> = read(&body?)?;
+    let scheduling = serde_json::from_value(fields.into());
+    let scheduling: Scheduling = scheduling.map_err(|error| Refusal::new(400, error.to_string()))?;
     Ok(Json(api.handle.set_scheduling(scheduling, asking.cause).await?))
 }
 
