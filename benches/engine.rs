@@ -23,7 +23,7 @@ use cube_tui::{
     worker::{
         Limits,
         runtime::{
-            Docker, Exec, ExecInput, ExecOutput, Fake, Found, LogLines, LogsQuery, Probed, Runtime,
+            Docker, Exec, ExecInput, ExecOutput, Fake, Found, Given, LogLines, LogsQuery, Probed, Runtime,
             RuntimeError, Sign, Started,
         },
     },
@@ -158,9 +158,9 @@ struct Timed {
 }
 
 impl Runtime for Timed {
-    async fn start(&self, task: &Task) -> Result<Started, RuntimeError> {
+    async fn start(&self, task: &Task, secrets: &Given) -> Result<Started, RuntimeError> {
         let start = Instant::now();
-        let result = self.docker.start(task).await;
+        let result = self.docker.start(task, secrets).await;
         *self.inside.lock().unwrap() = start.elapsed();
         result
     }

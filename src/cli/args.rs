@@ -12,6 +12,7 @@ use super::events::{After, since};
 use super::member_args::{InviteArgs, JoinArgs, TokenCommand, manager_url, member_name};
 use super::ps::Filter;
 use super::run::RunArgs;
+use super::secret::SecretCommand;
 use crate::cluster::{OWN_LABELS, Overcommit, SchedulerName};
 use crate::demo::{COMMAND as DEMO_TASK, Program};
 use crate::task::{Constraint, Test};
@@ -89,6 +90,9 @@ pub enum Command {
     /// Who has joined, and who may
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Secrets that tasks name: set, list and remove them
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// End the manager that runs on this machine, in the background too; containers keep running
     Shutdown(ShutdownArgs),
     /// Print what a shell needs to complete this command line

@@ -5,8 +5,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 /// What is told without `RUST_LOG`: what went wrong.
 const DEFAULT: &str = "warn";
@@ -32,12 +36,17 @@ pub fn to_file(rust_log: Option<&str>, folder: &Path) {
 
 fn start<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(rust_log: Option<&str>, writer: W) {
     let filter = EnvFilter::try_new(rust_log.unwrap_or(DEFAULT)).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    // Fails only where a subscriber is there already, as in tests.
-    let _ = tracing_subscriber::fmt()
+    let lines = fmt::layer()
         // Of a full disk under the log, it would tell on the terminal, which is the dashboard's.
         .log_internal_errors(false)
-        .with_env_filter(filter)
         .with_writer(writer)
-        .with_ansi(false)
-        .try_init();
+        .with_ansi(false);
+    // Fails only where a subscriber is there already, as in tests.
+    let _ = tracing_subscriber::registry().with(filter).with(filter_fn(keeps_secrets)).with(lines).try_init();
+}
+
+/// The engine's client tells whole requests, and the variables of a container may be secrets: of those nothing is logged,
+/// whatever was asked for.
+fn keeps_secrets(of: &Metadata<'_>) -> bool {
+    !(of.target().starts_with("bollard") && *of.level() > Level::INFO)
 }

@@ -40,6 +40,7 @@ mod resolve;
 mod restart;
 mod run;
 mod scheduler;
+mod secret;
 mod shutdown;
 mod signals;
 mod stop;
@@ -178,6 +179,7 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Invite(args)) => invite::invite(&args, &environment).await,
         Some(Command::Join(args)) => join::join(&args).await,
+        Some(Command::Secret(command)) => secret::secret(command, &environment).await,
         Some(Command::Token(command)) => token::token(&command, &environment).await,
     };
     exit.map(ExitCode::from)

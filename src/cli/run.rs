@@ -12,8 +12,8 @@ use super::print::Printer;
 use super::submit::{submit_and_wait_beside, submit_only};
 use crate::client::ManagerHandle;
 use crate::task::{
-    HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, Task, TaskEvent, TaskId, TaskSpec, port_list,
-    port_name,
+    HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, SecretUse, Task, TaskEvent, TaskId, TaskSpec,
+    port_list, port_name,
 };
 
 /// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
@@ -67,6 +67,9 @@ pub struct RunArgs {
     /// Mount a named volume; may be repeated
     #[arg(short = 'v', long, value_name = "VOLUME:/PATH[:ro]")]
     pub mount: Vec<String>,
+    /// Give it a secret: a file in /run/secrets or at the path, or a variable; may be repeated
+    #[arg(long, value_name = "NAME[:/PATH|:env[:VARIABLE]]")]
+    pub secret: Vec<SecretUse>,
     /// Set a label; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
     pub label: Vec<(String, String)>,
@@ -132,6 +135,7 @@ impl RunArgs {
             pull_policy: self.pull.unwrap_or_default(),
             network_mode: self.network.unwrap_or_default(),
             mounts: self.mount.clone(),
+            secrets: self.secret.clone(),
             labels: self.label.iter().cloned().collect(),
             stop_timeout_s: self.stop_timeout,
             exclusive: self.exclusive,
@@ -184,6 +188,7 @@ fn option_of(field: &str) -> &str {
         "HealthTimeout" => "--health-timeout",
         "HealthRetries" => "--health-retries",
         "Mounts" => "--mount",
+        "Secrets" => "--secret",
         "Labels" => "--label",
         "StopTimeout" => "--stop-timeout",
         other => other,
@@ -306,6 +311,8 @@ mod tests {
             ("alpine --cpu NaN", "--cpu"),
             ("alpine --restart sometimes", "--restart"),
             ("alpine -v /:/host", "--mount"),
+            ("alpine --secret a=b", "--secret"),
+            ("alpine --secret a --secret a", "--secret"),
             ("alpine -l cube.task=x", "--label"),
             ("a//b", "IMAGE"),
             ("alpine --health-check health", "--health-check"),

@@ -5,6 +5,7 @@ mod handle;
 mod manager;
 mod members;
 mod probe;
+mod secrets;
 mod watchdog;
 
 pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};

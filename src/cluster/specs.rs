@@ -67,6 +67,7 @@ fn is_like(a: &Arc<TaskSpec>, b: &Arc<TaskSpec>) -> bool {
         pull_policy,
         network_mode,
         mounts,
+        secrets,
         labels,
         stop_timeout_s,
         exclusive,
@@ -79,7 +80,8 @@ fn is_like(a: &Arc<TaskSpec>, b: &Arc<TaskSpec>) -> bool {
             && (exposed_ports, port_bindings) == (&b.exposed_ports, &b.port_bindings)
             && (restart_policy, health_check) == (&b.restart_policy, &b.health_check)
             && (pull_policy, network_mode) == (&b.pull_policy, &b.network_mode)
-            && (mounts, labels, stop_timeout_s) == (&b.mounts, &b.labels, &b.stop_timeout_s)
+            && (mounts, secrets, labels, stop_timeout_s)
+                == (&b.mounts, &b.secrets, &b.labels, &b.stop_timeout_s)
             && (exclusive, constraints, priority) == (&b.exclusive, &b.constraints, &b.priority)
 }
 
@@ -99,6 +101,18 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &specs.shared(&spec("job-1", "busy:2", 0))));
         // Not part of the hash.
         assert!(!Arc::ptr_eq(&first, &specs.shared(&spec("job-1", "busy:1", 1))));
+    }
+
+    #[test]
+    fn another_form_of_the_same_secret_is_another_spec() {
+        let mut specs = Specs::default();
+        let mut given = |form: &str| {
+            let secrets = vec![form.parse().unwrap()];
+            specs.shared(&Arc::new(TaskSpec { secrets, ..TaskSpec::default() }))
+        };
+        let first = given("A:env");
+        assert!(Arc::ptr_eq(&first, &given("A:env")));
+        assert!(!Arc::ptr_eq(&first, &given("A")));
     }
 
     #[test]

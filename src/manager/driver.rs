@@ -16,6 +16,7 @@ use super::logs::{Place, WorkerPlace};
 use super::message::{FeedStream, Message, Pages, Reply, Watched};
 use super::metrics::Metrics;
 use super::request::{RequestError, Scheduling, WorkerWish};
+use super::secrets::Secrets;
 use super::store::{Store, StoreError};
 use super::workers::Workers;
 use crate::cluster::{Joined, Peer};
@@ -172,7 +173,9 @@ impl Driver {
         let mut workers = Vec::new();
         for worker in self.workers.named() {
             let client = self.workers.client_of_named(worker);
-            let outbox = self.link(&feed, worker.id.clone(), client, links.clone());
+            // Over plain HTTP they stay on this machine.
+            let secrets = self.workers.secrets().filter(|_| !worker.insecure).cloned();
+            let outbox = self.link(&feed, worker.id.clone(), (client, secrets), links.clone());
             outboxes.insert(worker.id.clone(), outbox);
             workers.push(ConfiguredWorker { id: worker.id.clone(), insecure: worker.insecure });
         }
@@ -186,6 +189,8 @@ impl Driver {
         for (worker, joined) in joined {
             self.link_joined(&feed, worker, &joined, &mut batch);
         }
+        let known = self.manager.handle(self.clock.now(), self.secrets());
+        self.hand_over(known, &mut batch, &feed);
         let decision = self.manager.handle(self.clock.now(), Input::Started { workers });
         self.hand_over(decision, &mut batch, &feed);
         committer.commit(batch).await;
@@ -196,13 +201,13 @@ impl Driver {
         &self,
         feed: &FeedSender,
         worker: WorkerId,
-        client: WorkerClient,
+        (client, secrets): (WorkerClient, Option<Secrets>),
         cancel: CancellationToken,
     ) -> mpsc::Sender<Parcel> {
         link::spawn(
             &self.tracker,
             worker,
-            client,
+            (client, secrets),
             self.sender.clone(),
             feed.clone(),
             cancel,
@@ -219,7 +224,8 @@ impl Driver {
         };
         let Some(links) = &self.links else { return };
         let cancel = links.child_token();
-        let outbox = self.link(feed, worker.clone(), client, cancel.clone());
+        let given = (client, self.workers.secrets().cloned());
+        let outbox = self.link(feed, worker.clone(), given, cancel.clone());
         self.joined.insert(worker.clone(), cancel);
         batch.links.push((worker, Some(outbox)));
     }
@@ -264,6 +270,7 @@ impl Driver {
             Message::Left { worker, cause, reply } => {
                 Input::WorkerLeft { request: self.expect(reply), cause, worker }
             }
+            Message::SecretsChanged => self.secrets(),
             Message::Watch { since, reply } => {
                 let cluster = self.manager.cluster();
                 let stream = FeedStream(Box::pin(feed.watch()));
@@ -303,6 +310,10 @@ impl Driver {
         self.metrics.input(&input);
         let decision = self.manager.handle(self.clock.now(), input);
         self.hand_over(decision, batch, feed);
+    }
+
+    fn secrets(&self) -> Input {
+        Input::Secrets { names: self.workers.secrets().map(Secrets::names).unwrap_or_default() }
     }
 
     /// Where a task's container is to be found.
@@ -380,7 +391,11 @@ fn refuse(message: Message, why: &str) {
         Message::Snapshot(reply) => _ = reply.send(Err(out_of_order())),
         Message::Read(question) => (question.0)(Err(out_of_order())),
         // The links are being taken down; who follows a task asks again.
-        Message::Input(_) | Message::Places(..) | Message::Explain { .. } | Message::Feed(_) => {}
+        Message::Input(_)
+        | Message::SecretsChanged
+        | Message::Places(..)
+        | Message::Explain { .. }
+        | Message::Feed(_) => {}
     }
 }
 

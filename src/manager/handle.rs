@@ -114,6 +114,11 @@ impl Handle {
         self.ask(|reply| Message::Left { worker, cause, reply }).await?.map(drop)
     }
 
+    /// Other secrets are set than before.
+    pub(super) async fn secrets_changed(&self) -> Result<(), RequestError> {
+        self.driver.send(Message::SecretsChanged).await.map_err(|_| gone())
+    }
+
     /// The cluster as it is now.
     pub async fn snapshot(&self) -> Result<Cluster, RequestError> {
         self.ask(Message::Snapshot).await?

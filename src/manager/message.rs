@@ -68,6 +68,8 @@ pub(super) enum Message {
         cause: Cause,
         reply: Reply,
     },
+    /// Other secrets are set than before.
+    SecretsChanged,
     Watch {
         since: Option<Mark>,
         reply: oneshot::Sender<Result<Watched, RequestError>>,

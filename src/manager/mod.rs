@@ -13,6 +13,7 @@ mod message;
 mod metrics;
 mod process;
 pub mod request;
+pub mod secrets;
 pub mod store;
 pub mod trust;
 mod workers;

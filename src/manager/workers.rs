@@ -1,8 +1,9 @@
-//! How each worker is reached: those that were named at the start over plain HTTP, those that have joined over TLS.
-//! Decides nothing.
+//! How each worker is reached: those that were named at the start over plain HTTP, those that have joined over TLS; and
+//! the secrets that may go there. Decides nothing.
 
 use std::collections::HashMap;
 
+use super::secrets::Secrets;
 use super::trust::Trust;
 use crate::cluster::{Joined, WorkerRecord};
 use crate::task::WorkerId;
@@ -24,18 +25,29 @@ pub struct Workers {
     places: HashMap<WorkerId, WorkerId>,
     http: reqwest::Client,
     trust: Option<Trust>,
+    secrets: Option<Secrets>,
 }
 
 impl Workers {
     pub fn new(named: Vec<WorkerAddress>, http: reqwest::Client) -> Self {
         let places = named.iter().map(|worker| (worker.id.clone(), worker.address.clone())).collect();
-        Self { named, places, http, trust: None }
+        Self { named, places, http, trust: None, secrets: None }
     }
 
     /// With those that join by `trust`.
     #[must_use]
     pub fn with(self, trust: Trust) -> Self {
         Self { trust: Some(trust), ..self }
+    }
+
+    /// With secrets for their tasks.
+    #[must_use]
+    pub fn given(self, secrets: Secrets) -> Self {
+        Self { secrets: Some(secrets), ..self }
+    }
+
+    pub(super) fn secrets(&self) -> Option<&Secrets> {
+        self.secrets.as_ref()
     }
 
     pub(super) fn named(&self) -> &[WorkerAddress] {

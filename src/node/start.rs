@@ -17,6 +17,7 @@ use crate::cluster::Cause;
 use crate::http;
 use crate::manager::api::{Door, Gate};
 use crate::manager::request::Scheduling;
+use crate::manager::secrets::{Secrets, SecretsError};
 use crate::manager::store::{MemoryStore, RedbStore, Store, StoreError};
 use crate::manager::trust::{Trust, TrustError};
 use crate::manager::{self, WorkerAddress, Workers};
@@ -72,6 +73,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
 }
 
 /// What a start led to.
@@ -158,7 +161,8 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         None => Box::new(MemoryStore::default()),
     };
     let trust = Trust::open(folder.as_ref().map(|folder| folder.path().to_owned()), config.certificate_life)?;
-    let workers = Workers::new(workers, http_client()).with(trust.clone());
+    let secrets = Secrets::open(folder.as_ref().map(|folder| folder.path().to_owned()))?;
+    let workers = Workers::new(workers, http_client()).with(trust.clone()).given(secrets);
     let manager = manager::start(workers.clone(), store, &cancel)?;
     if config.scheduling != Scheduling::default()
         && let Err(error) = manager.handle.set_scheduling(config.scheduling, Cause::Manager).await

@@ -15,6 +15,7 @@ pub enum Filter {
     Cordon,
     Lease,
     Policy,
+    Secrets,
     Cpu,
     Memory,
     Disk,
@@ -30,12 +31,13 @@ pub enum Filter {
 }
 
 impl Filter {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Readiness,
         Self::Runtime,
         Self::Cordon,
         Self::Lease,
         Self::Policy,
+        Self::Secrets,
         Self::Cpu,
         Self::Memory,
         Self::Disk,
@@ -54,6 +56,7 @@ impl Filter {
             Self::Cordon => "cordon",
             Self::Lease => "lease",
             Self::Policy => "policy",
+            Self::Secrets => "secrets",
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Disk => "disk",
@@ -137,6 +140,10 @@ pub enum Rejection {
     NotAllowed {
         denied: Denied,
     },
+    /// The task names secrets, which don't go to such a worker.
+    NoSecrets {
+        why: &'static str,
+    },
     /// It was sent there before and could not be started: it is not tried there again before its next restart.
     Refused {
         why: String,
@@ -164,6 +171,7 @@ impl Rejection {
             | Self::Constraint { .. }
             | Self::NoLease
             | Self::NotAllowed { .. }
+            | Self::NoSecrets { .. }
             | Self::Refused { .. } => false,
             other => other.is_full(),
         }
@@ -196,6 +204,7 @@ impl Rejection {
             Self::NotWith { .. } | Self::KeptApart { .. } => Filter::Affinity,
             Self::NoLease => Filter::Lease,
             Self::NotAllowed { .. } => Filter::Policy,
+            Self::NoSecrets { .. } => Filter::Secrets,
             Self::Refused { .. } => Filter::History,
             Self::Busy => Filter::Busy,
             Self::HeldBack { .. } => Filter::HeldBack,
@@ -237,6 +246,7 @@ impl Rejection {
             }
             Self::NoLease => "leave Exclusive out".to_owned(),
             Self::NotAllowed { denied } => format!("write `{}` in the policy.toml of {worker}", denied.line),
+            Self::NoSecrets { .. } => format!("have {worker} join by `cube-tui invite`"),
             Self::Refused { .. } => format!("mend why {worker} could not start it, and submit it again"),
             Self::Busy => format!("wait until {worker} has answered"),
             Self::HeldBack { task } => format!("wait until task {} has started", task.short()),
@@ -298,6 +308,7 @@ impl fmt::Display for Rejection {
             Self::NotAllowed { denied: Denied { what, line } } => {
                 write!(f, "does not allow {what} (`{line}` in its policy.toml does)")
             }
+            Self::NoSecrets { why } => write!(f, "is given no secrets ({why})"),
             Self::Refused { why } => write!(f, "could not start it ({why})"),
             Self::Busy => f.write_str("has yet to answer for earlier work"),
             Self::HeldBack { task } => {

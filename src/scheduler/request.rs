@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::cluster::{Cluster, Resources, label_set};
-use crate::task::{Constraint, NetworkMode, TaskSpec};
+use crate::task::{Constraint, NetworkMode, SecretName, TaskSpec};
 
 /// A task's wishes.
 #[derive(Clone, Debug)]
@@ -96,6 +96,8 @@ pub struct Shape {
     exclusive: bool,
     /// Whether it asks for what a worker's policy may deny.
     is_on_host_network: bool,
+    /// Not every worker is given some, and each waits for its own.
+    secrets: Vec<SecretName>,
     ports: Vec<String>,
     labels: BTreeMap<String, String>,
     constraints: Vec<Constraint>,
@@ -112,6 +114,7 @@ impl Shape {
             needs: Resources::of(spec),
             exclusive: spec.exclusive,
             is_on_host_network: spec.network_mode == NetworkMode::Host,
+            secrets: spec.secrets.iter().map(|secret| secret.name.clone()).collect(),
             ports: spec.fixed_host_ports().collect(),
             labels: spec.labels.clone(),
             constraints: spec.constraints.clone(),

@@ -1,7 +1,9 @@
 //! What a TaskSpec may say: checked once, where it comes in, so that nothing behind has to. Knows no policy of
 //! a worker's.
 
-use super::{FieldError, HealthCheck, NetworkMode, Probe, TaskSpec};
+use std::collections::BTreeSet;
+
+use super::{FieldError, HealthCheck, MOST_SECRETS, NetworkMode, Probe, SecretForm, TaskSpec};
 
 /// Enough for any name that a person has to read.
 const NAME_CHARS: usize = 128;
@@ -41,6 +43,7 @@ impl TaskSpec {
         for mount in &self.mounts {
             check_mount(mount).map_err(|problem| FieldError::new("Mounts", problem))?;
         }
+        self.check_secrets().map_err(|problem| FieldError::new("Secrets", problem))?;
         for (key, value) in &self.labels {
             check_label(key, value).map_err(|problem| FieldError::new("Labels", problem))?;
         }
@@ -152,6 +155,22 @@ impl TaskSpec {
             let problem =
                 format!("expected a port that the task exposes ({}), found {port}", exposed.join(", "));
             return Err(FieldError::new("HealthCheck", problem));
+        }
+        Ok(())
+    }
+
+    fn check_secrets(&self) -> Result<(), String> {
+        if self.secrets.len() > MOST_SECRETS {
+            return Err(format!("expected at most {MOST_SECRETS}"));
+        }
+        let mut places: BTreeSet<&str> =
+            self.env.iter().filter_map(|env| env.split_once('=')).map(|(key, _)| key).collect();
+        for secret in &self.secrets {
+            secret.check()?;
+            let (SecretForm::File(place) | SecretForm::Variable(place)) = &secret.form;
+            if !places.insert(place) {
+                return Err(format!("expected {place} to be filled once"));
+            }
         }
         Ok(())
     }
@@ -375,6 +394,21 @@ mod tests {
         ] {
             refused("Mounts", |spec| spec.mounts = vec![mount.into()]);
         }
+    }
+
+    #[test]
+    fn a_secret_has_a_place_of_its_own() {
+        let secrets = |uses: &[&str]| uses.iter().map(|used| used.parse().unwrap()).collect();
+        accepted(|spec| spec.secrets = secrets(&["A", "A:env", "B:env:C", "B:/b"]));
+        for uses in [&["A", "A"][..], &["A:env", "B:env:A"], &["A:env:E"], &["A:/"], &["A:env:1"]] {
+            refused("Secrets", |spec| {
+                spec.env = vec!["E=1".into()];
+                spec.secrets = secrets(uses);
+            });
+        }
+        refused("Secrets", |spec| {
+            spec.secrets = (0..33).map(|n| format!("S{n}").parse().unwrap()).collect();
+        });
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
 pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// The fields of a Task in the order in which the book's peers print them, then ours.
-pub(super) const TASK_FIELDS: [&str; 39] = [
+pub(super) const TASK_FIELDS: [&str; 40] = [
     "ID",
     "ContainerID",
     "Name",
@@ -44,6 +44,7 @@ pub(super) const TASK_FIELDS: [&str; 39] = [
     "PullPolicy",
     "NetworkMode",
     "Mounts",
+    "Secrets",
     "Labels",
     "StopTimeout",
     "HealthCmd",
@@ -101,6 +102,7 @@ pub(super) struct FlatTask {
     pull_policy: String,
     network_mode: String,
     mounts: Vec<String>,
+    secrets: Vec<String>,
     labels: BTreeMap<String, String>,
     stop_timeout: Option<u32>,
     health_cmd: Vec<String>,
@@ -244,6 +246,7 @@ impl FlatTask {
             "PullPolicy" => self.pull_policy = raw.text()?,
             "NetworkMode" => self.network_mode = raw.text()?,
             "Mounts" => self.mounts = raw.texts()?,
+            "Secrets" => self.secrets = raw.texts()?,
             "Labels" => {
                 let more: BTreeMap<_, _> = raw.text_map()?;
                 self.labels.extend(more);
@@ -278,6 +281,7 @@ impl FlatTask {
             "Entrypoint" => self.entrypoint.clear(),
             "Env" => self.env.clear(),
             "Mounts" => self.mounts.clear(),
+            "Secrets" => self.secrets.clear(),
             "Labels" => self.labels.clear(),
             "Constraints" => self.constraints.clear(),
             "StopTimeout" => self.stop_timeout = None,
@@ -322,6 +326,12 @@ impl FlatTask {
             pull_policy: word_or_default("PullPolicy", &self.pull_policy, unknown)?,
             network_mode: word_or_default("NetworkMode", &self.network_mode, unknown)?,
             mounts: self.mounts,
+            // One that was passed over would be missed by the task alone.
+            secrets: self
+                .secrets
+                .iter()
+                .map(|text| text.parse().map_err(|problem: String| FieldError::new("Secrets", problem)))
+                .collect::<Result<_, _>>()?,
             labels: self.labels,
             stop_timeout_s: self.stop_timeout,
             exclusive: self.exclusive,

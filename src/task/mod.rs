@@ -8,6 +8,7 @@ mod flat;
 mod health;
 mod id;
 mod schema;
+mod secret;
 mod spec;
 mod state;
 mod stats;
@@ -25,6 +26,9 @@ pub use fields::FieldError;
 pub use file::{TaskFileError, parse_task_file};
 pub use health::{Health, HealthCheck, Probe, Verdict};
 pub use id::{EventId, TaskId, WorkerId};
+pub use secret::{
+    LARGEST_SECRET, MOST_SECRETS, SecretForm, SecretName, SecretOnWire, SecretUse, SecretValue,
+};
 pub use spec::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec, port_list, port_name};
 pub use state::State;
 pub use stats::{CpuStats, DiskStats, LoadStats, MemStats, Node, Stats};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::{Constraint, HealthCheck, Probe};
+use super::{Constraint, HealthCheck, Probe, SecretUse};
 
 /// What to run and how. Shared by `Arc`: the database, the log and every mirror hold the same one.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -30,6 +30,8 @@ pub struct TaskSpec {
     pub network_mode: NetworkMode,
     /// `VOLUME:/path[:ro]`.
     pub mounts: Vec<String>,
+    /// By name; the values are nowhere in a task.
+    pub secrets: Vec<SecretUse>,
     pub labels: BTreeMap<String, String>,
     /// Seconds between SIGTERM and SIGKILL; `None` is the default of 10.
     pub stop_timeout_s: Option<u32>,

@@ -227,6 +227,8 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     let network_mode = spec.network_mode;
     optional(&mut out, "NetworkMode", network_mode.name(), network_mode != NetworkMode::default())?;
     optional(&mut out, "Mounts", &spec.mounts, !spec.mounts.is_empty())?;
+    let secrets: Vec<_> = spec.secrets.iter().map(ToString::to_string).collect();
+    optional(&mut out, "Secrets", &secrets, !secrets.is_empty())?;
     optional(&mut out, "Labels", &spec.labels, !spec.labels.is_empty())?;
     optional(&mut out, "StopTimeout", &spec.stop_timeout_s, spec.stop_timeout_s.is_some())?;
     // No peer of the book would carry these out.
@@ -465,7 +467,7 @@ mod tests {
             "PortBindings": {"80/tcp": "1"}, "RestartPolicy": "always", "StartTime": "2026-11-24T08:00:00Z",
             "FinishTime": "2026-11-24T08:00:01.5Z", "HealthCheck": "/h", "RestartCount": 3, "Cmd": ["a"],
             "Entrypoint": ["b"], "Env": ["A=1"], "PullPolicy": "never", "NetworkMode": "host",
-            "Mounts": ["data:/d"], "Labels": {"a": "b"}, "StopTimeout": 1, "HealthStartPeriod": 1, "HealthInterval": 2,
+            "Mounts": ["data:/d"], "Secrets": ["S:env"], "Labels": {"a": "b"}, "StopTimeout": 1, "HealthStartPeriod": 1, "HealthInterval": 2,
             "HealthTimeout": 3, "HealthRetries": 4, "Exclusive": true, "Constraints": ["c"], "Priority": 1,
             "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true, "NeverRan": true,
             "Health": "unhealthy", "HealthFailure": "f",

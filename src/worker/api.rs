@@ -24,7 +24,9 @@ use super::{
     driver::Command,
     exec, logs,
     report::EventAnswer,
-    report_stream, stats,
+    report_stream,
+    secrets::{EventsWithSecrets, Values},
+    stats,
 };
 use crate::{
     http::{Access, Refusal, Route, Routes, read_array},
@@ -116,6 +118,9 @@ pub(super) fn task_id(id: Result<Path<String>, PathRejection>) -> Result<TaskId,
 
 async fn post_task(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
     let mut event = parse_task_event(&body?).map_err(|error| Refusal::new(400, error.to_string()))?;
+    if !event.task.spec.secrets.is_empty() && event.state != State::Completed {
+        return Err(Refusal::new(400, "Secrets: a task gets them from its manager; submit it there"));
+    }
     if event.task.id.is_nil() {
         event.task.id = TaskId::random();
     }
@@ -163,6 +168,17 @@ fn check(event: &TaskEvent) -> Result<(), String> {
     }
 }
 
+/// The events one by one, and the secrets that came with them.
+fn raw_events(body: &[u8]) -> Result<(Vec<Box<RawValue>>, Values), Refusal> {
+    // An array is the one without secrets; what is wrong with the other says nothing of the values in it.
+    if body.trim_ascii_start().starts_with(b"{") {
+        let EventsWithSecrets::<&RawValue> { events, secrets } = serde_json::from_slice(body)
+            .map_err(|error| Refusal::new(400, format!("expected Events and Secrets: {error}")))?;
+        return Ok((read_array(events.get().as_bytes(), MOST_AT_ONCE)?, secrets));
+    }
+    Ok((read_array(body, MOST_AT_ONCE)?, Values::new()))
+}
+
 /// Every event gets its own answer, an unreadable one too.
 async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejection>) -> Answer {
     let body = body?;
@@ -170,16 +186,17 @@ async fn post_events(Shared(api): Shared<Api>, body: Result<Bytes, BytesRejectio
     if let Ok(events) = read_array::<TaskEvent>(&body, MOST_AT_ONCE)
         && events.iter().all(|event| check(event).is_ok())
     {
-        let answers = api.ask(|answer| Command::Events(events, answer)).await?;
+        let answers = api.ask(|answer| Command::Events(events, Values::new(), answer)).await?;
         return Ok(Json(answers).into_response());
     }
-    let raw: Vec<Box<RawValue>> = read_array(&body, MOST_AT_ONCE)?;
+    let (raw, secrets) = raw_events(&body)?;
     let mut answers = Vec::with_capacity(raw.len());
     for event in raw {
         answers.push(match readable_event(event.get()) {
             Err(error) => EventAnswer::refused(400, error),
             Ok(event) => {
-                let answered = api.ask(|answer| Command::Events(vec![event], answer)).await?;
+                let answered =
+                    api.ask(|answer| Command::Events(vec![event], secrets.clone(), answer)).await?;
                 answered.into_iter().next().unwrap_or_else(|| EventAnswer::refused(500, "no answer"))
             }
         });

@@ -1,5 +1,6 @@
 //! The client of a worker's API: ours (batches, a stream of reports) and the book's routes.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use super::exec::EXEC_PROTOCOL;
 use super::logs::WorkerLog;
 use super::report::{EventAnswer, Report};
 use super::runtime::{Exec, LogsQuery};
+use super::secrets::EventsWithSecrets;
 use crate::http::{CONNECT_WITHIN, ClientError, checked, read_lines};
-use crate::task::{Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
+use crate::task::{SecretName, SecretOnWire, Stats, Task, TaskEvent, TaskId, WorkerId, parse_tasks};
 use crate::tls::Identity;
 
 /// A worker answers in milliseconds: it only queues. One that needs longer than this hangs.
@@ -69,8 +71,18 @@ impl WorkerClient {
     }
 
     /// Our own batch: each event's answer, in order.
-    pub async fn post_events(&self, events: &[TaskEvent]) -> Result<Vec<EventAnswer>, ClientError> {
-        let request = self.http.post(format!("{}/v1/events", self.base)).json(events).timeout(ANSWER_WITHIN);
+    /// The `secrets` that their tasks name go along.
+    pub async fn post_events(
+        &self,
+        events: &[TaskEvent],
+        secrets: &BTreeMap<SecretName, SecretOnWire>,
+    ) -> Result<Vec<EventAnswer>, ClientError> {
+        let request = self.http.post(format!("{}/v1/events", self.base)).timeout(ANSWER_WITHIN);
+        let request = if secrets.is_empty() {
+            request.json(events)
+        } else {
+            request.json(&EventsWithSecrets { events, secrets: secrets.clone() })
+        };
         Ok(checked(request.send().await?).await?.json().await?)
     }
 

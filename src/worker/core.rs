@@ -379,6 +379,29 @@ impl Worker {
         }
     }
 
+    /// Whether a run has been asked for and has no container yet.
+    pub(super) fn is_yet_to_start(&self, run: Run) -> bool {
+        self.task_db.get(&run.task).is_some_and(|entry| {
+            let status = &entry.task.status;
+            status.generation == run.generation && !status.state.has_ended() && status.container_id.is_empty()
+        })
+    }
+
+    /// Whether a container of this run is there or may come, or may be started again.
+    pub(super) fn may_need(&self, run: Run) -> bool {
+        self.task_db.get(&run.task).is_some_and(|entry| {
+            let is_current =
+                entry.task.status.generation == run.generation && !entry.task.status.state.has_ended();
+            let is_there = matches!(
+                &entry.phase,
+                Phase::Starting { generation, .. }
+                | Phase::Live { generation, .. }
+                | Phase::Stopping { generation, .. } if *generation == run.generation
+            );
+            is_current || is_there
+        })
+    }
+
     pub fn task_count(&self) -> usize {
         self.task_db.len()
     }

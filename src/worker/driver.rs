@@ -16,7 +16,8 @@ use super::{
     core::{Effect, Input, Output, Worker},
     effects::{self, Slots},
     report::{EventAnswer, HEARTBEAT, Hello, Report},
-    runtime::{Runtime, Sign},
+    runtime::{Run, Runtime, Sign},
+    secrets::{Secrets, Values},
     start::Config,
     stats::{Sampler, facts},
 };
@@ -40,7 +41,8 @@ const BATCH: usize = 256;
 /// What the API asks of the driver.
 #[derive(Debug)]
 pub(super) enum Command {
-    Events(Vec<TaskEvent>, oneshot::Sender<Vec<EventAnswer>>),
+    /// With the secrets that their tasks name.
+    Events(Vec<TaskEvent>, Values, oneshot::Sender<Vec<EventAnswer>>),
     /// The book's POST: the task as it is then goes into the answer.
     Add(TaskEvent, oneshot::Sender<(EventAnswer, Option<Task>)>),
     Stop(TaskId, oneshot::Sender<EventAnswer>),
@@ -87,6 +89,7 @@ pub(super) struct Driver<R> {
     waits: JoinSet<Done>,
     pulls: HashMap<String, AbortHandle>,
     slots: Arc<Slots>,
+    secrets: Secrets,
     inputs: mpsc::Sender<Input>,
     inputs_rx: mpsc::Receiver<Input>,
     /// Absent while a sample is being taken.
@@ -119,6 +122,7 @@ impl<R: Runtime> Driver<R> {
             waits: JoinSet::new(),
             pulls: HashMap::new(),
             slots: Arc::default(),
+            secrets: Secrets::new(config.identity),
             inputs,
             inputs_rx,
             sampler: Some(Box::default()),
@@ -168,6 +172,10 @@ impl<R: Runtime> Driver<R> {
                 Turn::Heartbeat => {
                     self.heartbeat();
                     self.input(Input::Tick);
+                    // Before that, nobody knows which are needed.
+                    if self.core.has_adopted() {
+                        self.secrets.sweep(|run| self.core.may_need(run));
+                    }
                 }
                 Turn::Sample => self.sample(),
                 Turn::End => break,
@@ -181,8 +189,8 @@ impl<R: Runtime> Driver<R> {
     fn command(&mut self, command: Command) {
         // Whoever asked may have gone; then the answer has no reader, and that is all.
         match command {
-            Command::Events(events, answer) => {
-                let answers = events.into_iter().map(|event| self.ask(Input::Event(event)));
+            Command::Events(events, secrets, answer) => {
+                let answers = events.into_iter().map(|event| self.event(event, &secrets));
                 let _ = answer.send(answers.collect());
             }
             Command::Add(event, answer) => {
@@ -212,13 +220,34 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
+    /// The secrets are there before the core can want to start anything.
+    fn event(&mut self, event: TaskEvent, secrets: &Values) -> EventAnswer {
+        let run = Run::of(&event.task);
+        if let Err(missing) = self.secrets.hold(&event, secrets) {
+            return EventAnswer::refused(400, missing);
+        }
+        let answer = self.ask(Input::Event(event));
+        if !self.core.is_yet_to_start(run) {
+            self.secrets.let_go(run);
+        }
+        answer
+    }
+
     fn ask(&mut self, input: Input) -> EventAnswer {
         self.input(input).expect("the core answers every wish")
     }
 
     fn input(&mut self, input: Input) -> Option<EventAnswer> {
+        if let Input::Started { run, .. } = &input {
+            self.secrets.let_go(*run);
+        }
         let Output { answer, reports, effects } = self.core.at(since_boot()).handle(Timestamp::now(), input);
         for report in &reports {
+            if let Report::Task(task) = report
+                && task.status.state.has_ended()
+            {
+                self.secrets.let_go(Run::of(task));
+            }
             self.tell(report);
         }
         for effect in effects {
@@ -275,7 +304,11 @@ impl<R: Runtime> Driver<R> {
                 self.waits
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
             }
-            Effect::Start { .. } | Effect::Stop { .. } | Effect::Remove { .. } | Effect::Inspect { .. } => {
+            Effect::Start { task } => {
+                let given = self.secrets.give(&task);
+                self.work.spawn(async move { Done::Input(effects::start(runtime, task, given).await) });
+            }
+            Effect::Stop { .. } | Effect::Remove { .. } | Effect::Inspect { .. } => {
                 self.work
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
             }
@@ -350,6 +383,7 @@ impl<R: Runtime> Driver<R> {
         // Without a look at the engine nothing was started, and nothing can be left.
         if self.is_ephemeral && self.core.has_adopted() {
             effects::remove_all(&*self.runtime).await?;
+            self.secrets.sweep(|_| false);
         }
         Ok(())
     }

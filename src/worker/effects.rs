@@ -10,8 +10,9 @@ use tokio::{
 
 use super::{
     core::{Effect, Input},
-    runtime::{Probed, Run, Runtime, RuntimeError, Sign},
+    runtime::{Given, Probed, Run, Runtime, RuntimeError, Sign},
 };
+use crate::task::Task;
 
 /// Pulls at the same time: each already fetches several layers at once.
 pub(super) const PULLS: usize = 4;
@@ -30,13 +31,6 @@ pub(super) async fn run<R: Runtime>(
     inputs: mpsc::Sender<Input>,
 ) -> Option<Input> {
     match effect {
-        Effect::Start { task } => {
-            let run = Run::of(&task);
-            Some(match runtime.start(&task).await {
-                Ok(started) => Input::Started { run, started },
-                Err(error) => Input::StartFailed { run, error },
-            })
-        }
         Effect::Pull { image } => {
             let _slot = slots.pulls.acquire().await.ok()?;
             let result = pull(&*runtime, &image, &inputs).await;
@@ -72,9 +66,26 @@ pub(super) async fn run<R: Runtime>(
             }
             Some(Input::Probed { run, container, took: begun.elapsed(), result })
         }
-        // The driver's: it holds the pull.
-        Effect::AbandonPull { .. } => None,
+        // The driver's: it holds the pulls, and the secrets that go along with a start.
+        Effect::AbandonPull { .. } | Effect::Start { .. } => None,
     }
+}
+
+/// Starts a task, once what it is given is there.
+pub(super) async fn start<R: Runtime>(
+    runtime: Arc<R>,
+    task: Task,
+    given: Result<Given, RuntimeError>,
+) -> Option<Input> {
+    let run = Run::of(&task);
+    let started = match given {
+        Ok(given) => runtime.start(&task, &given).await,
+        Err(error) => Err(error),
+    };
+    Some(match started {
+        Ok(started) => Input::Started { run, started },
+        Err(error) => Input::StartFailed { run, error },
+    })
 }
 
 /// How many of a kind run at the same time.

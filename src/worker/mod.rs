@@ -19,6 +19,7 @@ pub mod report;
 mod report_stream;
 mod run_task;
 pub mod runtime;
+mod secrets;
 mod start;
 mod stats;
 #[cfg(test)]

@@ -43,6 +43,7 @@ mod demo;
 mod floods;
 mod kill;
 mod logs;
+mod secrets;
 mod stage;
 mod submit;
 mod workers;
@@ -58,6 +59,7 @@ fn main() {
         containers::tests(),
         kill::tests(),
         logs::tests(),
+        secrets::tests(),
         workers::tests(),
         demo::tests(),
     ];

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses its part of this")]
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use cube_tui::{
     client::WorkerClient,
@@ -62,7 +62,7 @@ impl TestWorker {
 
     pub async fn event(&self, task: &Task, state: State, expected: u16) {
         let event = TaskEvent { state, ..TaskEvent::start(task.clone(), Timestamp::now()) };
-        let answers = self.client.post_events(&[event]).await.unwrap();
+        let answers = self.client.post_events(&[event], &BTreeMap::new()).await.unwrap();
         assert_eq!(answers[0].status, expected, "{}", answers[0].message);
     }
 

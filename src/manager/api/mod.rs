@@ -8,6 +8,7 @@ mod look;
 mod members;
 mod metrics;
 mod openapi;
+mod secrets;
 mod streams;
 mod v1;
 
@@ -26,6 +27,7 @@ use crate::manager::request::RequestError;
 
 pub use door::{Door, DoorOrders};
 pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
+pub use secrets::{ListedSecret, NewSecret, SecretRemoval, SecretSet};
 
 /// When fewer tasks may wait again: a worker takes some thousand a second, containers far fewer.
 const TRY_LATER: Duration = Duration::from_secs(5);
@@ -96,6 +98,9 @@ fn routes() -> Routes<Api> {
         .get(Admin, "/v1/tokens", members::list)
         .post(Admin, "/v1/tokens/rotate", members::rotate)
         .post(Admin, "/v1/tokens/revoke", members::revoke)
+        .get(Admin, "/v1/secrets", secrets::list)
+        .post(Admin, "/v1/secrets", secrets::set)
+        .post(Admin, "/v1/secrets/remove", secrets::remove)
         .get(Viewer, "/v1/logs", streams::logs)
         .post(Admin, "/v1/tasks/{id}/exec", streams::exec)
         .get(Viewer, "/metrics", metrics::metrics)

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{book, changes, look, members, metrics, streams, v1};
+use super::{book, changes, look, members, metrics, secrets, streams, v1};
 use crate::task::ErrorBody;
 
 /// Every route. A test compares it with the router's list.
@@ -24,6 +24,7 @@ use crate::task::ErrorBody;
         (name = "tasks", description = "Submit, stop, look"),
         (name = "cluster", description = "Snapshot, changes, workers, events"),
         (name = "members", description = "Who may come, and who is let go"),
+        (name = "secrets", description = "What tasks name and nobody is shown"),
         (name = "book", description = "What the book's managers and CLI speak"),
         (name = "about", description = "The manager itself")
     ),
@@ -57,6 +58,9 @@ use crate::task::ErrorBody;
         members::list,
         members::rotate,
         members::revoke,
+        secrets::list,
+        secrets::set,
+        secrets::remove,
         metrics::metrics,
         openapi,
         healthz,

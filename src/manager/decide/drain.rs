@@ -189,17 +189,24 @@ impl Manager {
         };
         let spec = &record.task.spec;
         let stops_first = spec.exclusive || spec.fixed_host_ports().next().is_some();
+        if let Some(unset) = self.unset_secret(spec) {
+            // It runs; elsewhere it would not.
+            self.stay(turn, worker, task, &unset);
+            return;
+        }
         match self.choose(turn.now, task, None) {
             Ok(_) if stops_first => self.stop_to_move(turn, worker, task),
             Ok(chosen) => self.start_elsewhere(turn, worker, task, chosen),
             Err(no_worker) if no_worker.is_only_busy() => {}
-            Err(no_worker) => {
-                let reason = format!("{STAYS}{worker}, which is drained: {}", no_worker.other_than(worker));
-                // Told once: the numbers change with every task that ends somewhere.
-                if !self.cluster.row(task).is_some_and(|row| row.reason().starts_with(STAYS)) {
-                    self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
-                }
-            }
+            Err(no_worker) => self.stay(turn, worker, task, &no_worker.other_than(worker)),
+        }
+    }
+
+    /// Told once: the numbers change with every task that ends somewhere.
+    fn stay(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, why: &str) {
+        if !self.cluster.row(task).is_some_and(|row| row.reason().starts_with(STAYS)) {
+            let reason = format!("{STAYS}{worker}, which is drained: {why}");
+            self.change(turn, Cause::Scheduler, What::Waiting { task, reason });
         }
     }
 

@@ -16,6 +16,7 @@ mod recover;
 mod refusals;
 mod restart;
 mod restart_policy;
+mod secrets;
 mod send_work;
 mod stop_task;
 mod update_tasks;
@@ -36,7 +37,7 @@ use crate::cluster::{
     SchedulerName, Settings, What,
 };
 use crate::scheduler::{Loads, Rankings};
-use crate::task::{Task, TaskEvent, TaskId, TaskStatus, WorkerId};
+use crate::task::{SecretName, Task, TaskEvent, TaskId, TaskStatus, WorkerId};
 use crate::worker::report::LeaseClock;
 pub use add_task::MOST_WAITING;
 use busy::InFlight;
@@ -50,6 +51,7 @@ use moves::Leaving;
 pub use moves::move_backoff;
 use queue::Queue;
 use recover::Unknown;
+pub use secrets::not_set;
 pub use send_work::{dispatch_backoff, must_be_new};
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
@@ -108,6 +110,10 @@ pub enum Input {
         request: RequestId,
         cause: Cause,
         worker: WorkerId,
+    },
+    /// The secrets that are set now.
+    Secrets {
+        names: BTreeSet<SecretName>,
     },
     /// What became of an [`Effect::Send`].
     Sent {
@@ -320,6 +326,8 @@ pub struct Manager {
     /// Those of the timers of which one at a time is enough.
     single_timers: HashSet<Timer>,
     kept: Kept,
+    /// What is set, for tasks to name.
+    secrets: BTreeSet<SecretName>,
     /// When [`Timer::Collect`] is due, if it lies among the timers.
     collect_at: Option<Duration>,
 }
@@ -356,6 +364,7 @@ impl Manager {
             Input::WorkerLeft { request, cause, worker } => {
                 self.worker_left(&mut turn, request, cause, &worker);
             }
+            Input::Secrets { names } => self.secrets_are(names),
             Input::Sent { worker, task, generation, wish, outcome } => {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }

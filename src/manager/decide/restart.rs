@@ -103,7 +103,8 @@ impl Manager {
         };
         let request = Request::new(&record.task.spec, &self.cluster);
         let place = self.cluster.place_of(&worker.id);
-        worker.peer == Peer::Cube
+        self.unset_secret(&record.task.spec).is_none()
+            && worker.peer == Peer::Cube
             && !is_busy(&self.in_flight, now, &worker.id)
             && self.hold.objection(worker, task, record.task.spec.priority).is_none()
             && place.is_some_and(|place| self.view().can_take(&request, place))

@@ -45,6 +45,10 @@ impl Manager {
                 self.release_hold_of(task, turn.now);
                 continue;
             };
+            if let Some(reason) = self.unset_secret(row.spec()) {
+                self.close_unset(turn, &head, &reason.into());
+                continue;
+            }
             let was_refused = row.was_refused();
             match self.choose(turn.now, task, None) {
                 Ok(chosen) => {
@@ -74,6 +78,15 @@ impl Manager {
         let what = What::Scheduled { task, worker: worker.clone(), generation, placement };
         self.change(turn, Cause::Scheduler, what);
         self.send_start(turn, &worker, task);
+    }
+
+    /// What stands in this line waits for a secret, and is told so whatever it was told before.
+    fn close_unset(&mut self, turn: &mut Turn, head: &Head, reason: &Arc<str>) {
+        let closed = Closed { reason: Some(Arc::clone(reason)), is_full: false };
+        let (tasks, _) = self.queue.close(head, closed, turn.now.since_start, RETOLD);
+        for task in tasks {
+            self.tell_waiting(turn, task, reason, true);
+        }
     }
 
     /// No worker can take what stands in this line. Those that do not know yet are told; an answer that is due tells

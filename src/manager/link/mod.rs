@@ -1,6 +1,7 @@
 //! The link to one worker: carries wishes there and reports back. Decides nothing; a hung worker holds up only
 //! its own link.
 
+mod given;
 mod outbox;
 mod reports;
 
@@ -12,6 +13,7 @@ use super::decide::{Input, MOST_IN_FLIGHT, Wish};
 use super::feed::FeedSender;
 use super::message::Message;
 use super::metrics::Metrics;
+use super::secrets::Secrets;
 use crate::cluster::Peer;
 use crate::task::{Task, WorkerId};
 use crate::worker::WorkerClient;
@@ -34,6 +36,8 @@ pub(super) enum Parcel {
 struct Link {
     worker: WorkerId,
     client: WorkerClient,
+    /// `None`: this worker gets none.
+    secrets: Option<Secrets>,
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
@@ -51,7 +55,7 @@ impl Link {
 pub(super) fn spawn(
     tracker: &TaskTracker,
     worker: WorkerId,
-    client: WorkerClient,
+    (client, secrets): (WorkerClient, Option<Secrets>),
     driver: mpsc::Sender<Message>,
     feed: FeedSender,
     cancel: CancellationToken,
@@ -59,7 +63,7 @@ pub(super) fn spawn(
 ) -> mpsc::Sender<Parcel> {
     let (parcels, outbox) = mpsc::channel(OUTBOX);
     let (peer_sender, peer) = tokio::sync::watch::channel(Peer::Unknown);
-    let link = Link { worker, client, driver, feed, cancel, metrics };
+    let link = Link { worker, client, secrets, driver, feed, cancel, metrics };
     tracker.spawn(outbox::run(link.clone(), outbox, peer));
     tracker.spawn(reports::run(link, peer_sender));
     parcels

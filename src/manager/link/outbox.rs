@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, watch};
 
+use super::given::{Given, gather};
 use super::{Link, Parcel};
 use crate::cluster::Peer;
 use crate::http::ClientError;
@@ -43,32 +44,45 @@ pub(super) async fn run(link: Link, mut outbox: mpsc::Receiver<Parcel>, peer: wa
 }
 
 /// What one wish wants, and of which task.
-type Wanted = (Wish, Task);
+pub(super) type Wanted = (Wish, Task);
 
 /// False when the driver is gone.
 async fn deliver(link: &Link, wishes: &mut Vec<Wanted>, peer: Peer) -> bool {
-    let outcomes = match peer {
-        Peer::Book => send_singly(link, wishes).await,
-        Peer::Cube | Peer::Unknown => send_batch(link, wishes).await,
-    };
-    for ((wish, task), outcome) in wishes.drain(..).zip(outcomes) {
-        let sent = Input::Sent {
-            worker: link.worker.clone(),
-            task: task.id,
-            generation: task.status.generation,
-            wish,
-            outcome,
+    while !wishes.is_empty() {
+        let (count, given, mut withheld) = gather(link.secrets.as_ref(), peer, wishes);
+        let mut sent = Vec::with_capacity(count);
+        for (place, wanted) in wishes.drain(..count).enumerate() {
+            let Some(outcome) = withheld.remove(&place) else {
+                sent.push(wanted);
+                continue;
+            };
+            if !tell(link, wanted, outcome).await {
+                return false;
+            }
+        }
+        let outcomes = match peer {
+            _ if sent.is_empty() => continue,
+            Peer::Book => send_singly(link, &sent).await,
+            Peer::Cube | Peer::Unknown => send_batch(link, &sent, &given).await,
         };
-        if !link.tell(sent).await {
-            return false;
+        for (wanted, outcome) in sent.into_iter().zip(outcomes) {
+            if !tell(link, wanted, outcome).await {
+                return false;
+            }
         }
     }
     true
 }
 
-async fn send_batch(link: &Link, wishes: &[Wanted]) -> Vec<SendOutcome> {
+/// What became of one wish. False when the driver is gone.
+async fn tell(link: &Link, (wish, task): Wanted, outcome: SendOutcome) -> bool {
+    let (worker, generation) = (link.worker.clone(), task.status.generation);
+    link.tell(Input::Sent { worker, task: task.id, generation, wish, outcome }).await
+}
+
+async fn send_batch(link: &Link, wishes: &[Wanted], given: &Given) -> Vec<SendOutcome> {
     let events: Vec<TaskEvent> = wishes.iter().map(event).collect();
-    match link.client.post_events(&events).await {
+    match link.client.post_events(&events, given).await {
         Ok(answers) if answers.len() == wishes.len() => answers
             .into_iter()
             .map(|answer| match answer.status {

@@ -30,12 +30,13 @@ impl<'a> Context<'a> {
 type Check = fn(Context<'_>) -> Option<Rejection>;
 
 /// In the order in which they are asked: the cheap ones and those that need somebody's hand first.
-const CHECKS: [(Filter, Check); 11] = [
+const CHECKS: [(Filter, Check); 12] = [
     (Filter::Readiness, readiness::readiness),
     (Filter::Runtime, readiness::runtime),
     (Filter::Cordon, readiness::cordon),
     (Filter::Lease, readiness::lease),
     (Filter::Policy, readiness::policy),
+    (Filter::Secrets, readiness::secrets),
     (Filter::Cpu, resources::cpu),
     (Filter::Memory, resources::memory),
     (Filter::Disk, resources::disk),
@@ -69,6 +70,7 @@ fn passes(filter: Filter, context: Context<'_>) -> String {
         | Filter::Cordon
         | Filter::Lease
         | Filter::Policy
+        | Filter::Secrets
         | Filter::History
         | Filter::Busy
         | Filter::HeldBack => String::new(),

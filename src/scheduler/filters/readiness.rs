@@ -29,3 +29,14 @@ pub(super) fn policy(Context { request, worker, .. }: Context<'_>) -> Option<Rej
     let denied = worker.allows.and_then(|allows| allows.check(request.spec).err());
     denied.map(|denied| Rejection::NotAllowed { denied })
 }
+
+/// Values go to nobody who would hand them on, and over no wire that others can read.
+pub(super) fn secrets(Context { request, worker, .. }: Context<'_>) -> Option<Rejection> {
+    let why = match worker.peer {
+        _ if request.spec.secrets.is_empty() => return None,
+        Peer::Book => "it is one of the book's",
+        Peer::Cube | Peer::Unknown if worker.insecure => "it is reached without TLS",
+        Peer::Cube | Peer::Unknown => return None,
+    };
+    Some(Rejection::NoSecrets { why })
+}

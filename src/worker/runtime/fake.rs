@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
-    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, LogLines, LogsQuery, OutputStream, Probed, Run,
-    Runtime, RuntimeError, Sign, Started, kept_output::KeptOutput,
+    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, Given, LogLines, LogsQuery, OutputStream, Probed,
+    Run, Runtime, RuntimeError, Sign, Started, kept_output::KeptOutput,
 };
 use crate::task::{HostPort, Probe, Task, TaskId};
 
@@ -206,7 +206,7 @@ impl Engine {
 }
 
 impl Runtime for Fake {
-    async fn start(&self, task: &Task) -> Result<Started, RuntimeError> {
+    async fn start(&self, task: &Task, _secrets: &Given) -> Result<Started, RuntimeError> {
         if *self.is_hung.borrow() {
             // An error would be the sender gone, and `self` holds it.
             let _ = self.is_hung.subscribe().wait_for(|is_hung| !is_hung).await;

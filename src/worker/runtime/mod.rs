@@ -2,6 +2,7 @@
 
 mod docker;
 mod fake;
+mod given;
 mod kept_output;
 mod output;
 mod probe;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 
 pub use docker::{DEFAULT_DOCKER_HOST, Docker};
 pub use fake::{Fake, Script};
+pub use given::{Given, GivenFile};
 pub use output::{
     Exec, ExecInput, ExecOutput, LONGEST_LOG_LINE, LogLine, LogLines, LogsQuery, OutputStream, TerminalSize,
 };
@@ -146,7 +148,11 @@ pub struct Usage {
 pub trait Runtime: Send + Sync + 'static {
     /// Creates and starts a container for this run, or takes the one that is there for it. Never pulls. Leaves
     /// nothing behind when the engine refuses.
-    fn start(&self, task: &Task) -> impl Future<Output = Result<Started, RuntimeError>> + Send;
+    fn start(
+        &self,
+        task: &Task,
+        secrets: &Given,
+    ) -> impl Future<Output = Result<Started, RuntimeError>> + Send;
 
     /// Fetches an image; `progress` hears of it in words ("pulling 37 %"), a few times a second at most.
     fn pull(

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, LogLines, LogsQuery, Probed, Run, Runtime,
+    Exec, ExecInput, ExecOutput, Exit, Found, FoundState, Given, LogLines, LogsQuery, Probed, Run, Runtime,
     RuntimeError, Sign, Started, Usage,
     kept_output::KeptOutput,
     probe::{FirstLine, Prober},
@@ -213,7 +213,7 @@ async fn run_beside(spec: &TaskSpec, words: &[String], timeout: Duration) -> Pro
 }
 
 impl Runtime for Process {
-    async fn start(&self, task: &Task) -> Result<Started, RuntimeError> {
+    async fn start(&self, task: &Task, secrets: &Given) -> Result<Started, RuntimeError> {
         let run = Run::of(task);
         let there = self
             .children()
@@ -227,6 +227,11 @@ impl Runtime for Process {
         let host_ports = host_ports(&task.spec);
         if let Some(port) = host_ports.values().flatten().next() {
             command.env("PORT", &port.host_port);
+        }
+        command.envs(secrets.variables.iter().map(|(name, value)| (name, &**value)));
+        // A process has no files of its own: the folder where its secrets lie stands for /run/secrets.
+        if let Some(folder) = secrets.files.first().and_then(|file| file.source.parent()) {
+            command.env("CUBE_SECRETS_DIR", folder);
         }
         let child = command.spawn().map_err(|error| {
             let program = command.as_std().get_program().to_string_lossy();

@@ -14,6 +14,7 @@ mod refusals;
 mod reports;
 mod restart;
 mod restarts;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;

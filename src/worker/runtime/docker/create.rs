@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use bollard::{
-    models::{ContainerCreateBody, HostConfig, PortBinding},
+    models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding},
     query_parameters::CreateContainerOptionsBuilder,
 };
 
 use super::{CHANGE, Call, Docker, status_of};
 use crate::{
     task::{NetworkMode, Task, TaskSpec, TaskStatus},
-    worker::runtime::{FoundState, Run, RuntimeError},
+    worker::runtime::{FoundState, Given, GivenFile, Run, RuntimeError},
 };
 
 pub(super) const CLUSTER: &str = "cube.cluster";
@@ -34,12 +34,15 @@ pub(super) struct Made {
 impl Docker {
     /// Creates the container, or finds the one that an earlier attempt left for the same run. A task that names its
     /// container wants that one started again.
-    pub(super) async fn create(&self, task: &Task) -> Result<Made, RuntimeError> {
+    pub(super) async fn create(&self, task: &Task, secrets: &Given) -> Result<Made, RuntimeError> {
+        if secrets.is_past {
+            return self.made_before(task).await;
+        }
         let client = self.client()?;
         for attempt in 0..NAME_ATTEMPTS {
             let name = container_name(task, attempt);
             let options = CreateContainerOptionsBuilder::default().name(&name).build();
-            let create = client.create_container(Some(options), self.body(task));
+            let create = client.create_container(Some(options), self.body(task, secrets));
             match self.call(CHANGE, create).await {
                 Ok(created) => return Ok(Made { container: created.id, needs_start: true }),
                 Err(error) if is_name_taken(&error) => {
@@ -59,6 +62,19 @@ impl Docker {
         )))
     }
 
+    /// The container of a task whose secrets went into it, and are gone here.
+    async fn made_before(&self, task: &Task) -> Result<Made, RuntimeError> {
+        for attempt in 0..NAME_ATTEMPTS {
+            if let Some(made) = self.left_for(task, &container_name(task, attempt)).await? {
+                return Ok(made);
+            }
+        }
+        let id = task.id.short();
+        Err(RuntimeError::Refused(format!(
+            "its container is gone, and the secrets that it was made with; `cube-tui restart {id}` starts it anew"
+        )))
+    }
+
     /// The container of this name, if it is ours and for this very run.
     async fn left_for(&self, task: &Task, name: &str) -> Result<Option<Made>, RuntimeError> {
         let found = self.inspect_container(name).await?;
@@ -75,15 +91,17 @@ impl Docker {
         })
     }
 
-    fn body(&self, task: &Task) -> ContainerCreateBody {
+    fn body(&self, task: &Task, secrets: &Given) -> ContainerCreateBody {
         let spec = &*task.spec;
         let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
         let ports = published_ports(spec);
+        let env: Vec<String> = spec.env.iter().cloned().chain(secrets.environment()).collect();
+        let files: Vec<Mount> = secrets.files.iter().map(mount_of).collect();
         ContainerCreateBody {
             image: Some(spec.image.clone()),
             cmd: some(&spec.cmd),
             entrypoint: some(&spec.entrypoint),
-            env: some(&spec.env),
+            env: some(&env),
             labels: Some(self.labels(task)),
             exposed_ports: (!ports.is_empty()).then(|| ports.keys().cloned().collect()),
             host_config: Some(HostConfig {
@@ -95,6 +113,7 @@ impl Docker {
                     NetworkMode::Host | NetworkMode::None => Some(spec.network_mode.name().to_owned()),
                 },
                 binds: some(&spec.mounts),
+                mounts: (!files.is_empty()).then_some(files),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
@@ -121,6 +140,17 @@ impl Docker {
             (SPEC.to_owned(), spec),
         ]);
         labels
+    }
+}
+
+/// A mount, and no bind: of those the engine would make up what is missing.
+fn mount_of(file: &GivenFile) -> Mount {
+    Mount {
+        target: Some(file.path.clone()),
+        source: Some(file.source.display().to_string()),
+        typ: Some(MountType::BIND),
+        read_only: Some(true),
+        ..Mount::default()
     }
 }
 

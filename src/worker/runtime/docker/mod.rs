@@ -23,8 +23,8 @@ use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
 use super::{
-    Exec, ExecInput, ExecOutput, Found, LogLines, LogsQuery, Probed, Runtime, RuntimeError, Sign, Started,
-    Usage, probe::Prober,
+    Exec, ExecInput, ExecOutput, Found, Given, LogLines, LogsQuery, Probed, Runtime, RuntimeError, Sign,
+    Started, Usage, probe::Prober,
 };
 use crate::task::{Probe, Task};
 use cgroup::Cgroups;
@@ -121,8 +121,8 @@ impl Runtime for Docker {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn start(&self, task: &Task) -> Result<Started, RuntimeError> {
-        let made = self.create(task).await?;
+    async fn start(&self, task: &Task, secrets: &Given) -> Result<Started, RuntimeError> {
+        let made = self.create(task, secrets).await?;
         if !made.needs_start {
             return Ok(Started { container: made.container, was_there: true });
         }
