@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::args::{InviteArgs, InvitedRole};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
-use super::member_args::{InviteArgs, InvitedRole};
 use super::print::Printer;
 use super::reach::client;
 use crate::manager::api::{Invitation, Invited};

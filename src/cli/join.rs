@@ -6,8 +6,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 
 use serde_json::json;
 
+use super::args::JoinArgs;
 use super::exit::{CliError, Exit};
-use super::member_args::JoinArgs;
 use super::print::Printer;
 use super::reach::kept_at;
 use crate::manager::trust::JoinLine;

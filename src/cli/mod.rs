@@ -28,7 +28,6 @@ mod live;
 mod loads;
 mod logging;
 mod logs;
-mod member_args;
 mod no_ui;
 mod node;
 mod print;

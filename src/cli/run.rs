@@ -12,8 +12,8 @@ use super::print::Printer;
 use super::submit::{submit_and_wait_beside, submit_only};
 use crate::client::ManagerHandle;
 use crate::task::{
-    HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, SecretUse, Task, TaskEvent, TaskId, TaskSpec,
-    port_list, port_name,
+    Constraint, HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, SecretUse, Task, TaskEvent,
+    TaskId, TaskSpec, port_list, port_name,
 };
 
 /// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
@@ -97,6 +97,12 @@ pub struct RunArgs {
     /// Never run it twice at once, not even for a moment
     #[arg(long)]
     pub exclusive: bool,
+    /// Where it may go: zone=a, gpu, with:app=web, spread:zone and the like; may be repeated, all have to hold
+    #[arg(long, value_name = "CONSTRAINT")]
+    pub constraint: Vec<Constraint>,
+    /// Whose turn it is among the waiting: -1000 to 1000 [default: 0]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
     /// Seconds between SIGTERM and SIGKILL
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
@@ -139,6 +145,8 @@ impl RunArgs {
             labels: self.label.iter().cloned().collect(),
             stop_timeout_s: self.stop_timeout,
             exclusive: self.exclusive,
+            constraints: self.constraint.clone(),
+            priority: self.priority.unwrap_or_default(),
             ..TaskSpec::default()
         };
         spec.check()
@@ -191,6 +199,8 @@ fn option_of(field: &str) -> &str {
         "Secrets" => "--secret",
         "Labels" => "--label",
         "StopTimeout" => "--stop-timeout",
+        "Constraints" => "--constraint",
+        "Priority" => "--priority",
         other => other,
     }
 }
@@ -269,7 +279,8 @@ mod tests {
     fn options_become_a_spec() {
         let spec = spec(
             "alpine --name web -e A=1 -e B=x=y -p 8080:80 -p 53/udp --cpu 0.5 -m 64m --restart on-failure:3 \
-             -v data:/d:ro -l team=red --stop-timeout 3 --exclusive -- sh -c exit",
+             -v data:/d:ro -l team=red --stop-timeout 3 --exclusive --constraint zone=a --constraint !gpu \
+             --priority -5 -- sh -c exit",
         )
         .unwrap();
         assert_eq!((&*spec.name, &*spec.image), ("web", "alpine"));
@@ -282,6 +293,8 @@ mod tests {
         assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
         assert_eq!(spec.labels["team"], "red");
         assert_eq!((spec.stop_timeout_s, spec.exclusive), (Some(3), true));
+        assert_eq!(spec.constraints, ["zone=a", "!gpu"].map(|text| text.parse().unwrap()));
+        assert_eq!(spec.priority, -5);
     }
 
     #[test]

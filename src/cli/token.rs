@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::args::OutputArgs;
+use super::args::{RevokeArgs, TokenCommand};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::invite;
 use super::line::printable;
-use super::member_args::{RevokeArgs, TokenCommand};
 use super::print::Printer;
 use super::reach::client;
 use super::table::{add_row, table_of, terminal_width, text_of};

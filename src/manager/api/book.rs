@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use futures_util::future::join_all;
 
 use super::Api;
-use super::openapi::Refusals;
+use super::refusals::Refusals;
 use crate::cluster::{Cause, Snapshot};
 use crate::http::Refusal;
 use crate::task::{ErrorBody, Node, Task, TaskEvent, TaskId, parse_task_event};

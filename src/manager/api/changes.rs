@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::openapi::Refusals;
+use super::refusals::Refusals;
 use crate::cluster::{FeedItem, Mark};
 use crate::http::Refusal;
 use crate::manager::feed::{Form, Page};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::openapi::Refusals;
+use super::refusals::Refusals;
 use crate::cluster::{self, Change, Cluster, FindError, Revision, TaskRecord, WorkerRecord};
 use crate::http::Refusal;
 use crate::task::{ErrorBody, State, TaskId, WorkerId};

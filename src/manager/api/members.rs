@@ -10,8 +10,8 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::openapi::Refusals;
-use super::v1::read_object;
+use super::read::read_object;
+use super::refusals::Refusals;
 use super::{Api, Gate};
 use crate::cluster::{Cause, Joined};
 use crate::http::{Caller, Refusal};

@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::openapi::Refusals;
+use super::refusals::Refusals;
 use crate::http::Refusal;
 use crate::manager::metrics::{Metrics, Standing};
 

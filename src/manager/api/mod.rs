@@ -8,6 +8,8 @@ mod look;
 mod members;
 mod metrics;
 mod openapi;
+mod read;
+mod refusals;
 mod secrets;
 mod streams;
 mod v1;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::openapi::Refusals;
-use super::v1::read;
+use super::read::read_object;
+use super::refusals::Refusals;
 use crate::http::Refusal;
 use crate::manager::secrets::{Secrets, SecretsError};
 use crate::task::{ErrorBody, SecretName, SecretOnWire};
@@ -82,7 +82,7 @@ impl Api {
     )
 )]
 pub(super) async fn set(Shared(api): Shared<Api>, body: Body) -> Result<Json<SecretSet>, Refusal> {
-    let NewSecret { name, value } = read(&body?)?;
+    let NewSecret { name, value } = read_object(&body?)?;
     let was_set = api.secrets()?.set(name, value.0).await?;
     api.handle.secrets_changed().await?;
     Ok(Json(SecretSet { was_set }))
@@ -127,7 +127,7 @@ pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<ListedSecr
     )
 )]
 pub(super) async fn remove(Shared(api): Shared<Api>, body: Body) -> Result<Json<()>, Refusal> {
-    let SecretRemoval { name, force } = read(&body?)?;
+    let SecretRemoval { name, force } = read_object(&body?)?;
     let secrets = api.secrets()?;
     let unknown =
         || Refusal::new(404, format!("there is no secret {name}; `cube-tui secret list` has them all"));

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use hyper_util::rt::TokioIo;
 
 use super::Api;
-use super::openapi::Refusals;
+use super::refusals::Refusals;
 use crate::http::{Refusal, json_lines};
 use crate::manager::logs::LogItem;
 use crate::task::{ErrorBody, TaskId};

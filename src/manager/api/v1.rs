@@ -7,11 +7,11 @@ use axum::extract::{Query, State as Shared};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::openapi::Refusals;
+use super::read::{first_of, read, read_object};
+use super::refusals::Refusals;
 use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
 use crate::manager::request::{
@@ -81,19 +81,6 @@ pub(super) async fn submit(
         }
     }
     Ok(Json(api.handle.submit(events, asking.cause).await?))
-}
-
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))
-}
-
-/// The same where an object is meant: an array of its values in order would be taken for one otherwise.
-pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    if first_of(body) == Some(b'{') { read(body) } else { Err(Refusal::new(400, "expected an object")) }
-}
-
-fn first_of(json: &[u8]) -> Option<u8> {
-    json.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// Stops tasks: all or none

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::address::Address;
-use super::args::OutputArgs;
+use super::super::address::Address;
+use super::OutputArgs;
 
 /// Who may come by an invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

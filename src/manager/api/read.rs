@@ -1,0 +1,18 @@
+//! Bodies as values, or why not. Knows no route.
+
+use serde::de::DeserializeOwned;
+
+use crate::http::Refusal;
+
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))
+}
+
+/// The same where an object is meant: an array of its values in order would be taken for one otherwise.
+pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    if first_of(body) == Some(b'{') { read(body) } else { Err(Refusal::new(400, "expected an object")) }
+}
+
+pub(super) fn first_of(json: &[u8]) -> Option<u8> {
+    json.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+}
