@@ -164,6 +164,10 @@ impl<R: Runtime> Driver<R> {
                     self.input(input);
                 }
                 Turn::Done(done) => {
+                    // What an effect told on its way comes before its end.
+                    while let Ok(input) = self.inputs_rx.try_recv() {
+                        self.input(input);
+                    }
                     self.done(done);
                     while let Some(done) = self.work.try_join_next() {
                         self.done(done);
