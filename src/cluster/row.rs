@@ -28,7 +28,6 @@ pub struct TaskRow {
     rare: Option<Box<Rare>>,
     generation: u32,
     restart_count: u32,
-    attempts: u32,
     /// [`NONE`] if it has none.
     exit_code: i32,
     pub(super) tried: Option<Seat>,
@@ -60,6 +59,7 @@ struct Rare {
     refusals: Vec<Refusal>,
     restart: Option<Cause>,
     forgiven_restarts: u32,
+    attempts: u32,
     /// Those in another form than the usual one.
     container_id: String,
     exit_code: Option<i64>,
@@ -104,7 +104,6 @@ impl TaskRow {
             rare: None,
             generation: 0,
             restart_count: 0,
-            attempts: 0,
             exit_code: NONE,
             tried: None,
             worker: None,
@@ -135,6 +134,7 @@ impl TaskRow {
             refusals,
             restart,
             forgiven_restarts,
+            attempts,
             ..Rare::default()
         };
 
@@ -157,7 +157,7 @@ impl TaskRow {
         }
         self.reason = (!reason.is_empty()).then(|| reason.into_boxed_str());
         self.tried = tried.and_then(|worker| workers.seat(&worker));
-        (self.generation, self.restart_count, self.attempts) = (generation, restart_count, attempts);
+        (self.generation, self.restart_count) = (generation, restart_count);
         (self.state, self.desired) = (state, desired);
         (self.is_interrupted, self.never_ran) = (task.status.is_interrupted, task.status.never_ran);
         self.rare = (rare != Rare::default()).then(|| Box::new(rare));
@@ -189,7 +189,7 @@ impl TaskRow {
             changed: changed.unwrap_or_default(),
             queued: self.queued(),
             tried: self.tried.map(|seat| workers.name(seat).clone()),
-            attempts: self.attempts,
+            attempts: rare.map(|rare| rare.attempts).unwrap_or_default(),
             crashes: rare.map(|rare| rare.crashes.clone()).unwrap_or_default(),
             moves: rare.and_then(|rare| rare.moves),
             refusals: rare.map(|rare| rare.refusals.clone()).unwrap_or_default(),
@@ -430,6 +430,6 @@ mod tests {
 
     #[test]
     fn a_row_is_small() {
-        assert_eq!(size_of::<Option<TaskRow>>(), 184);
+        assert_eq!(size_of::<Option<TaskRow>>(), 176);
     }
 }

@@ -19,4 +19,4 @@ pub use schedulers::{Candidate, Scheduler, by_name};
 pub use select::{Choice, View, select_worker};
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
