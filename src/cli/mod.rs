@@ -30,6 +30,7 @@ mod logging;
 mod logs;
 mod no_ui;
 mod node;
+mod plan;
 mod print;
 mod progress;
 mod ps;
@@ -49,6 +50,7 @@ mod token;
 mod top;
 mod wait;
 mod watch_lines;
+mod why;
 mod worker;
 mod workers;
 
@@ -172,6 +174,8 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment).await?).await,
         Some(Command::Events(args)) => events::events(&args, &manager(&environment).await?).await,
         Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment).await?).await,
+        Some(Command::Plan(args)) => plan::plan(&args, &manager(&environment).await?).await,
+        Some(Command::Why(args)) => why::why(&args, &manager(&environment).await?, environment.color).await,
         Some(Command::Top(args)) => top::top(&args, &manager(&environment).await?).await,
         Some(Command::Shutdown(args)) => shutdown::shutdown(&args, &environment).await,
         Some(Command::Completions(args)) => completions::completions(&args),

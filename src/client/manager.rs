@@ -20,7 +20,7 @@ use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::upgraded;
 
 /// Submitting ten thousand tasks at once takes a second or two of a loaded manager.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A manager somewhere else.
 #[derive(Clone, Debug)]

@@ -61,6 +61,10 @@ pub enum Command {
     Events(EventsArgs),
     /// Show all that is known of tasks or workers, as JSON
     Inspect(InspectArgs),
+    /// Show why a task waits, is where it is, or was started again
+    Why(WhyArgs),
+    /// Show where the tasks in files would go, and change nothing
+    Plan(PlanArgs),
     /// Show what the tasks use, the hungriest first
     Top(TopArgs),
     /// Print what tasks say
@@ -182,6 +186,9 @@ mod tests {
             "events --since 120 --output json",
             "inspect web localhost:5555",
             "top --once",
+            "plan a.json - --output json",
+            "why web",
+            "why 55ab01fe --workers 5 --output json",
             "restart web 55ab01fe --wait --timeout 90s",
             "forget 10.0.0.2:5555",
             "completions bash",
@@ -227,6 +234,9 @@ mod tests {
             "submit",
             "submit a --wait --detach",
             "stop",
+            "plan",
+            "why",
+            "why web --workers some",
             "logs",
             "logs web --since yesterday",
             "logs web --tail -1",

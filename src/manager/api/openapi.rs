@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
 use super::refusals::Refusals;
-use super::{book, changes, look, members, metrics, secrets, streams, v1};
+use super::{book, changes, look, members, metrics, secrets, streams, v1, why};
 use crate::task::ErrorBody;
 
 /// Every route. A test compares it with the router's list.
@@ -38,6 +38,8 @@ use crate::task::ErrorBody;
         look::workers,
         look::tasks,
         look::task,
+        why::why,
+        why::plan,
         look::events,
         v1::submit,
         v1::stop,

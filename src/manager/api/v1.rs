@@ -39,7 +39,7 @@ fn api_request() -> Cause {
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it is read as what it begins with, for the sake of its errors")]
-enum OneOrMany {
+pub(super) enum OneOrMany {
     One(Box<TaskEvent>),
     Many(Vec<TaskEvent>),
 }
@@ -67,12 +67,14 @@ pub(super) async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
     let Query(asking) = asking?;
-    let body = body?;
-    let mut events: Vec<TaskEvent> = if first_of(&body) == Some(b'[') {
-        read_array(&body, MOST_AT_ONCE)?
-    } else {
-        vec![read_object(&body)?]
-    };
+    let events = read_events(&body?)?;
+    Ok(Json(api.handle.submit(events, asking.cause).await?))
+}
+
+/// One event or an array of them, each fit to be taken in.
+pub(super) fn read_events(body: &[u8]) -> Result<Vec<TaskEvent>, Refusal> {
+    let mut events: Vec<TaskEvent> =
+        if first_of(body) == Some(b'[') { read_array(body, MOST_AT_ONCE)? } else { vec![read_object(body)?] };
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -80,7 +82,7 @@ pub(super) async fn submit(
             event.task.spec.check().map_err(refused)?;
         }
     }
-    Ok(Json(api.handle.submit(events, asking.cause).await?))
+    Ok(events)
 }
 
 /// Stops tasks: all or none

@@ -11,6 +11,7 @@ mod join;
 mod lease;
 mod moves;
 mod place;
+mod plan;
 mod queue;
 mod recover;
 mod refusals;
@@ -21,6 +22,7 @@ mod send_work;
 mod stop_task;
 mod update_tasks;
 mod watch;
+mod why;
 mod worker_health;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -49,6 +51,7 @@ pub use lease::LEASE_IS_OVER_AFTER;
 use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
+pub use plan::Planner;
 use queue::Queue;
 use recover::Unknown;
 pub use secrets::not_set;
@@ -462,6 +465,7 @@ impl Manager {
 }
 
 /// One call of `handle`: the present, and what was decided so far.
+#[derive(Debug)]
 struct Turn {
     now: Now,
     decision: Decision,

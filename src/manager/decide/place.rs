@@ -7,10 +7,8 @@ use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{
     Cause, Overcommit, Placement, Refusal, Sample, SchedulerName, Settings, What, WorkerRecord,
 };
-use crate::scheduler::{
-    Explanation, NoWorker, Outcome, Rankings, Rejection, Request, View, explain, select_worker,
-};
-use crate::task::{State, TaskId, TaskSpec, WorkerId};
+use crate::scheduler::{NoWorker, Rankings, Rejection, Request, View, select_worker};
+use crate::task::{TaskId, WorkerId};
 
 /// A worker, and why it.
 pub(super) type Chosen = (WorkerId, Option<Box<Placement>>);
@@ -54,27 +52,6 @@ impl Manager {
         };
         let placement = view.placement(&request, &choice);
         Ok((cluster.workers()[choice.place].id.clone(), placement))
-    }
-
-    /// Why a task is, or a spec would be, where it is.
-    pub fn explain(&self, now: Now, spec: &TaskSpec, task: Option<TaskId>) -> Explanation {
-        let record = task.and_then(|task| self.cluster.task(task));
-        let request = Request::new(spec, &self.cluster);
-        let mut explanation = explain(self.view(), &request, |worker| {
-            if let Some(refusal) = record.as_ref().and_then(|record| record.refusal_of(&worker.id)) {
-                return Some(Rejection::Refused { why: refusal.why.clone() });
-            }
-            let busy = is_busy(&self.in_flight, now, &worker.id).then_some(Rejection::Busy);
-            let task = task.unwrap_or_default();
-            busy.or_else(|| self.hold.objection(worker, task, spec.priority))
-        });
-        // Wherever it is that it runs, or where it could.
-        let is_waiting = record.is_none_or(|record| record.state() == State::Pending);
-        if let Some(unset) = self.unset_secret(spec).filter(|_| is_waiting) {
-            explanation.outcome = Outcome::Waiting { reason: unset };
-            explanation.nearest_change = None;
-        }
-        explanation
     }
 
     /// Decides how workers are selected from now on.

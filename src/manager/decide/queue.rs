@@ -29,7 +29,7 @@ impl Key {
 }
 
 /// Tasks of one shape.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Line {
     waiting: BTreeMap<Turn, TaskId>,
     closed: Option<Closed>,
@@ -48,7 +48,7 @@ pub(super) struct Closed {
     pub(super) is_full: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     lines: HashMap<Arc<Key>, Line>,
     /// By the turn of their first task: the lines to be tried, and the closed ones.

@@ -10,6 +10,7 @@ mod join;
 mod lease;
 mod moves;
 mod placing;
+mod plan;
 mod recover;
 mod refusals;
 mod reports;
@@ -17,6 +18,7 @@ mod restart;
 mod restarts;
 mod secrets;
 mod waiting;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
