@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::decide::{Answer, Input};
 use super::feed::Page;
 use super::logs::Place;
-use super::request::{RequestError, Scheduling, WorkerWish};
+use super::request::{RebalanceWish, RequestError, Scheduling, WorkerWish};
 use crate::cluster::{Cause, Change, Cluster, FeedItem, Joined, Mark, Revision};
 use crate::scheduler::Explanation;
 use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
@@ -45,6 +45,10 @@ pub(super) enum Message {
     SetAvailability {
         wish: WorkerWish,
         cause: Cause,
+        reply: Reply,
+    },
+    Rebalance {
+        wish: RebalanceWish,
         reply: Reply,
     },
     SetScheduling {

@@ -2,6 +2,7 @@
 //! is held back), and notes which workers changed. Sends nothing.
 
 use super::busy::is_busy;
+use super::drain::still_taken;
 use super::queue::{Head, Key};
 use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{
@@ -33,7 +34,7 @@ impl Manager {
         task: TaskId,
         fresh: Option<&Refusal>,
     ) -> Result<Chosen, NoWorker> {
-        let Self { cluster, loads, rankings, in_flight, hold, .. } = self;
+        let Self { cluster, loads, rankings, in_flight, hold, preemption, drains, .. } = self;
         let Some(record) = cluster.task(task) else { return Err(NoWorker { rejections: Vec::new() }) };
         let view = View { cluster, loads };
         let request = Request::new(&record.task.spec, cluster);
@@ -43,7 +44,10 @@ impl Manager {
                 return Some(Rejection::Refused { why: refusal.why.clone() });
             }
             let busy = is_busy(in_flight, now, &worker.id).then_some(Rejection::Busy);
-            busy.or_else(|| hold.objection(worker, task, record.task.spec.priority))
+            let priority = record.task.spec.priority;
+            let held = busy.or_else(|| hold.objection(worker, task, priority));
+            let held = held.or_else(|| preemption.objection(worker, task, priority));
+            held.or_else(|| still_taken(drains, cluster, worker, &record.task.spec))
         };
         let is_plain = fresh.is_none() && record.refusals.is_empty();
         let quick = request.shape().filter(|_| is_plain);
@@ -66,7 +70,9 @@ impl Manager {
             }
             let busy = is_busy(&self.in_flight, now, &worker.id).then_some(Rejection::Busy);
             let task = task.unwrap_or_default();
-            busy.or_else(|| self.hold.objection(worker, task, spec.priority))
+            let held = busy.or_else(|| self.hold.objection(worker, task, spec.priority));
+            let held = held.or_else(|| self.preemption.objection(worker, task, spec.priority));
+            held.or_else(|| still_taken(&self.drains, &self.cluster, worker, spec))
         });
         // Wherever it is that it runs, or where it could.
         let is_waiting = record.is_none_or(|record| record.state() == State::Pending);

@@ -10,6 +10,8 @@ mod join;
 mod lease;
 mod moves;
 mod placing;
+mod preempt;
+mod rebalance;
 mod recover;
 mod refusals;
 mod reports;
