@@ -198,6 +198,7 @@ impl History {
             What::Waiting { .. }
             | What::StopRequested { .. }
             | What::RestartRequested { .. }
+            | What::Preempted { .. }
             | What::Observed { .. }
             | What::Collected { .. }
             | What::Worker { .. }
