@@ -375,11 +375,11 @@ mod tests {
     fn a_worker_of_the_book_is_not_asked_for_what_it_would_pass_over() {
         let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
         world.worker("a", |worker| worker.peer = Peer::Book);
-        let privileges = Privileges { privileged: true, ..Privileges::default() }.boxed();
-        let privileged = TaskSpec { privileges, ..TaskSpec::default() };
-        assert_eq!(world.select(&privileged, |_| None), Ok("b"));
+        let asked = Privileges { privileged: true, ..Privileges::default() }.boxed();
+        let root = TaskSpec { privileges: asked, ..TaskSpec::default() };
+        assert_eq!(world.select(&root, |_| None), Ok("b"));
         world.worker("b", |worker| worker.peer = Peer::Book);
-        let error = world.select(&privileged, |_| None).unwrap_err().to_string();
+        let error = world.select(&root, |_| None).unwrap_err().to_string();
         assert!(error.contains("a is one of the book's and can't give it to be privileged"), "{error}");
         assert!(world.select(&TaskSpec::default(), |_| None).is_ok());
     }

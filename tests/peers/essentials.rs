@@ -69,6 +69,11 @@ async fn worker(peer: &Peer, identity: Uuid) -> TestWorker {
     TestWorker::start(Docker::new(&peer.host, Uuid::nil(), identity), identity).await
 }
 
+async fn kill(peer: &Peer, task: &Task, signal: &str) {
+    let kill = KillContainerOptionsBuilder::default().signal(signal).build();
+    peer.docker.kill_container(&task.status.container_id, Some(kill)).await.unwrap();
+}
+
 impl Stage {
     fn task(&self, cmd: &[&str]) -> Task {
         task("test", &self.peer.image.name, cmd)
@@ -77,11 +82,6 @@ impl Stage {
     async fn running(&self, task: Task) -> Task {
         self.worker.run(&task).await;
         self.worker.until_state(task.id, State::Running).await
-    }
-
-    async fn kill(&self, task: &Task, signal: &str) {
-        let kill = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.peer.docker.kill_container(&task.status.container_id, Some(kill)).await.unwrap();
     }
 
     async fn remove(&self, task: &Task) {
@@ -94,7 +94,7 @@ impl Stage {
     }
 }
 
-async fn lives(mut stage: Stage) -> Stage {
+async fn lives(stage: Stage) -> Stage {
     let (stays, killed, removed) = (
         stage.running(stage.task(&["sleep"])).await,
         stage.running(stage.task(&["sleep"])).await,
@@ -102,7 +102,7 @@ async fn lives(mut stage: Stage) -> Stage {
     );
     for (signal, code) in [("TERM", 143), ("KILL", 137)] {
         let task = stage.running(stage.task(&["sleep"])).await;
-        stage.kill(&task, signal).await;
+        kill(&stage.peer, &task, signal).await;
         let failed = stage.worker.until_state(task.id, State::Failed).await;
         assert_eq!(
             (failed.status.exit_code, &*failed.status.reason),
@@ -120,9 +120,11 @@ async fn lives(mut stage: Stage) -> Stage {
     }
 
     // Found again by the next start, also what ended meanwhile.
-    stage.worker.end().await;
-    stage.kill(&killed, "TERM").await;
-    stage.worker = worker(&stage.peer, stage.identity).await;
+    let Stage { peer, identity, worker: first } = stage;
+    first.end().await;
+    kill(&peer, &killed, "TERM").await;
+    let worker = worker(&peer, identity).await;
+    let stage = Stage { peer, identity, worker };
     let adopted = stage.worker.task(stays.id).await.unwrap();
     assert_eq!(
         (&adopted.status.container_id, adopted.status.state),
