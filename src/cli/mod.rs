@@ -30,10 +30,12 @@ mod logging;
 mod logs;
 mod no_ui;
 mod node;
+mod plan;
 mod print;
 mod progress;
 mod ps;
 mod reach;
+mod rebalance;
 mod recover;
 mod resolve;
 mod restart;
@@ -49,6 +51,7 @@ mod token;
 mod top;
 mod wait;
 mod watch_lines;
+mod why;
 mod worker;
 mod workers;
 
@@ -167,11 +170,14 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Cordon(args)) => availability::cordon(&args, &manager(&environment).await?).await,
         Some(Command::Uncordon(args)) => availability::uncordon(&args, &manager(&environment).await?).await,
         Some(Command::Drain(args)) => availability::drain(&args, &manager(&environment).await?).await,
+        Some(Command::Rebalance(args)) => rebalance::rebalance(&args, &manager(&environment).await?).await,
         Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment).await?).await,
         Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment).await?).await,
         Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment).await?).await,
         Some(Command::Events(args)) => events::events(&args, &manager(&environment).await?).await,
         Some(Command::Inspect(args)) => inspect::inspect(&args, &manager(&environment).await?).await,
+        Some(Command::Plan(args)) => plan::plan(&args, &manager(&environment).await?).await,
+        Some(Command::Why(args)) => why::why(&args, &manager(&environment).await?, environment.color).await,
         Some(Command::Top(args)) => top::top(&args, &manager(&environment).await?).await,
         Some(Command::Shutdown(args)) => shutdown::shutdown(&args, &environment).await,
         Some(Command::Completions(args)) => completions::completions(&args),

@@ -52,7 +52,7 @@ pub fn text_of(table: &Table, width: Option<u16>) -> String {
 }
 
 /// As much of `line` as fits into `most` cells.
-fn fitting(line: &str, most: usize) -> &str {
+pub fn fitting(line: &str, most: usize) -> &str {
     let mut used = 0;
     for (at, c) in line.char_indices() {
         used += c.width().unwrap_or(0);

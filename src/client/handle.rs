@@ -7,10 +7,12 @@ use super::ManagerClient;
 use crate::cluster::{Cause, Cluster, FeedItem, Mark, Settings};
 use crate::manager::Handle;
 use crate::manager::logs::LogItems;
+use crate::manager::plan::Plan;
 use crate::manager::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Resumed, Scheduling, Stopping, Submitted,
-    WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted, Resumed, Scheduling,
+    Stopping, Submitted, WorkerWish,
 };
+use crate::manager::why::Why;
 use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::worker::runtime::{Exec, LogsQuery};
 use crate::worker::{FrameReader, FrameWriter, frames};
@@ -112,6 +114,14 @@ impl ManagerHandle {
         }
     }
 
+    /// Evens out the load, or tells how it could be. Returns when it is under way.
+    pub async fn rebalance(&self, wish: RebalanceWish) -> Result<Rebalanced, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.rebalance(wish).await,
+            Self::Remote(client) => client.rebalance(wish).await,
+        }
+    }
+
     /// Decides how workers are selected from now on, and tells it. Returns when that is durable.
     pub async fn set_scheduling(
         &self,
@@ -121,6 +131,25 @@ impl ManagerHandle {
         match self {
             Self::Embedded(handle) => handle.set_scheduling(scheduling, cause).await,
             Self::Remote(client) => client.set_scheduling(scheduling, cause).await,
+        }
+    }
+
+    /// Why the task that is called so is where it is. The first `most` workers are told one by one.
+    pub async fn why(&self, task: &str, most: usize) -> Result<Why, RequestError> {
+        match self {
+            Self::Embedded(handle) => {
+                let why = handle.why(task.to_owned(), most).await?;
+                why.map_err(|error| RequestError::Invalid(error.to_string()))
+            }
+            Self::Remote(client) => client.why(task, most).await,
+        }
+    }
+
+    /// Where these would go if they were submitted now. Changes nothing.
+    pub async fn plan(&self, events: Vec<TaskEvent>) -> Result<Plan, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.plan(events).await,
+            Self::Remote(client) => client.plan(&events).await,
         }
     }
 

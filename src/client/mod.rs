@@ -7,6 +7,7 @@ mod members;
 mod probe;
 mod secrets;
 mod watchdog;
+mod why;
 
 pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 
 use super::worker_tasks::{Seat, WorkerTaskMap};
-use super::{Cause, Crashes, Moves, Queued, Refusal, Revision, TaskRecord};
+use super::{Cause, Crashes, Moves, Preempted, Queued, Refusal, Revision, Serving, TaskRecord};
 use crate::task::{Health, HostPort, State, Task, TaskId, TaskSpec, TaskStatus};
 
 /// A task as the TaskDb keeps it.
@@ -60,6 +60,8 @@ struct Rare {
     restart: Option<Cause>,
     forgiven_restarts: u32,
     attempts: u32,
+    preempted: Option<Preempted>,
+    serving: Option<Serving>,
     /// Those in another form than the usual one.
     container_id: String,
     exit_code: Option<i64>,
@@ -124,6 +126,7 @@ impl TaskRow {
     pub(super) fn set(&mut self, record: TaskRecord, workers: &mut WorkerTaskMap) {
         let TaskRecord { task, desired, submitted, changed, queued, tried, attempts, .. } = record;
         let TaskRecord { crashes, moves, refusals, restart, forgiven_restarts, submitted_at, .. } = record;
+        let TaskRecord { preempted, serving, .. } = record;
         let TaskStatus { state, generation, restart_count, container_id, host_ports, .. } = task.status;
         let TaskStatus { start_time, finish_time, exit_code, reason, health, .. } = task.status;
         let mut rare = Rare {
@@ -135,6 +138,8 @@ impl TaskRow {
             restart,
             forgiven_restarts,
             attempts,
+            preempted,
+            serving,
             ..Rare::default()
         };
 
@@ -195,6 +200,8 @@ impl TaskRow {
             refusals: rare.map(|rare| rare.refusals.clone()).unwrap_or_default(),
             restart: self.restart(),
             forgiven_restarts: rare.map(|rare| rare.forgiven_restarts).unwrap_or_default(),
+            preempted: rare.and_then(|rare| rare.preempted.clone()),
+            serving: rare.and_then(|rare| rare.serving.clone()),
         }
     }
 
@@ -260,6 +267,26 @@ impl TaskRow {
     /// Who wants it started anew once it has ended.
     pub fn restart(&self) -> Option<Cause> {
         self.rare.as_ref()?.restart
+    }
+
+    /// Who needs its room, if it is being stopped for that.
+    pub fn preempted(&self) -> Option<&Preempted> {
+        self.rare.as_ref()?.preempted.as_ref()
+    }
+
+    /// Its run from before a move, which serves until the new one does.
+    pub fn serving(&self) -> Option<&Serving> {
+        self.rare.as_ref()?.serving.as_ref()
+    }
+
+    /// How often it had to leave its worker.
+    pub fn moves(&self) -> Option<Moves> {
+        self.rare.as_ref()?.moves
+    }
+
+    /// Since when its present run is up.
+    pub fn start_time(&self) -> Option<Timestamp> {
+        self.times()[2]
     }
 
     /// Set while it waits in `pending`.
@@ -400,6 +427,9 @@ mod tests {
                         attempts,
                         restart: waits.then_some(Cause::Command),
                         forgiven_restarts: attempts,
+                        preempted: waits
+                            .then(|| Preempted { by: TaskId::random(), reason: "made room".into() }),
+                        serving: (attempts > 0).then(|| Serving { worker: "a".into(), generation: attempts }),
                         crashes,
                         ..TaskRecord::new(task, 7, submitted)
                     }

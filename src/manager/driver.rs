@@ -18,8 +18,9 @@ use super::metrics::Metrics;
 use super::request::{RequestError, Scheduling, WorkerWish};
 use super::secrets::Secrets;
 use super::store::{Store, StoreError};
+use super::why::Why;
 use super::workers::Workers;
-use crate::cluster::{Joined, Peer};
+use crate::cluster::{FindError, Joined, Peer};
 use crate::task::{TaskId, WorkerId};
 use crate::worker::WorkerClient;
 
@@ -256,12 +257,21 @@ impl Driver {
             Message::SetAvailability { wish: WorkerWish { worker, wish }, cause, reply } => {
                 Input::SetAvailability { request: self.expect(reply), cause, worker, wish }
             }
+            Message::Rebalance { wish, reply } => Input::Rebalance { request: self.expect(reply), wish },
             Message::SetScheduling { scheduling: Scheduling { scheduler, overcommit }, cause, reply } => {
                 let request = Some(self.expect(reply));
                 Input::SetScheduling { request, cause, scheduler, overcommit }
             }
-            Message::Explain { spec, task, reply } => {
-                let _ = reply.send(self.manager.explain(self.clock.now(), &spec, task));
+            Message::Why { task, most, reply } => {
+                let _ = reply.send(Ok(self.why(task, most)));
+                return;
+            }
+            Message::Plan { events, reply } => {
+                match self.manager.planner(self.clock.now(), events) {
+                    // It may take as long as the submit would: not in this turn.
+                    Ok(planner) => drop(self.tracker.spawn_blocking(|| reply.send(Ok(planner.plan())))),
+                    Err(error) => _ = reply.send(Err(error)),
+                }
                 return;
             }
             Message::Joined { worker, joined, cause, reply } => {
@@ -314,6 +324,11 @@ impl Driver {
 
     fn secrets(&self) -> Input {
         Input::Secrets { names: self.workers.secrets().map(Secrets::names).unwrap_or_default() }
+    }
+
+    fn why(&self, called: String, most: usize) -> Result<Why, FindError> {
+        let task = self.manager.cluster().find(&called)?;
+        self.manager.why(self.clock.now(), task, most).ok_or(FindError::None(called))
     }
 
     /// Where a task's container is to be found.
@@ -380,6 +395,7 @@ fn refuse(message: Message, why: &str) {
         | Message::Forget { reply, .. }
         | Message::Recover { reply, .. }
         | Message::SetAvailability { reply, .. }
+        | Message::Rebalance { reply, .. }
         | Message::SetScheduling { reply, .. }
         | Message::Joined { reply, .. }
         | Message::Left { reply, .. } => {
@@ -390,12 +406,10 @@ fn refuse(message: Message, why: &str) {
         Message::Pages { reply, .. } => _ = reply.send(Err(out_of_order())),
         Message::Snapshot(reply) => _ = reply.send(Err(out_of_order())),
         Message::Read(question) => (question.0)(Err(out_of_order())),
+        Message::Why { reply, .. } => _ = reply.send(Err(out_of_order())),
+        Message::Plan { reply, .. } => _ = reply.send(Err(out_of_order())),
         // The links are being taken down; who follows a task asks again.
-        Message::Input(_)
-        | Message::SecretsChanged
-        | Message::Places(..)
-        | Message::Explain { .. }
-        | Message::Feed(_) => {}
+        Message::Input(_) | Message::SecretsChanged | Message::Places(..) | Message::Feed(_) => {}
     }
 }
 

@@ -1,7 +1,5 @@
 //! The embedded manager's front desk: what others in this process ask it. Knows no HTTP.
 
-use std::sync::Arc;
-
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::{mpsc, oneshot};
@@ -10,13 +8,14 @@ use super::decide::Answer;
 use super::logs::Place;
 use super::message::{FeedStream, Message, Pages, Question, Watched};
 use super::metrics::Metrics;
+use super::plan::Plan;
 use super::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Resumed, Scheduling, Stopping, Submitted,
-    WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted, Resumed, Scheduling,
+    Stopping, Submitted, WorkerWish,
 };
-use crate::cluster::{Cause, Cluster, FeedItem, Joined, Mark, Settings};
-use crate::scheduler::Explanation;
-use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
+use super::why::Why;
+use crate::cluster::{Cause, Cluster, FeedItem, FindError, Joined, Mark, Settings};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// A way to the driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -78,6 +77,14 @@ impl Handle {
         }
     }
 
+    /// Evens out the load, or tells how it could be. Returns when it is under way; the feed tells how it goes on.
+    pub async fn rebalance(&self, wish: RebalanceWish) -> Result<Rebalanced, RequestError> {
+        match self.ask(|reply| Message::Rebalance { wish, reply }).await?? {
+            Answer::Rebalanced(rebalanced) => Ok(*rebalanced),
+            _ => Err(gone()),
+        }
+    }
+
     /// Decides how workers are selected from now on, and tells it. Returns when that is durable.
     pub async fn set_scheduling(
         &self,
@@ -90,13 +97,14 @@ impl Handle {
         }
     }
 
-    /// Why a task is, or one with this spec would be, where it is.
-    pub async fn explain(
-        &self,
-        spec: Arc<TaskSpec>,
-        task: Option<TaskId>,
-    ) -> Result<Explanation, RequestError> {
-        self.ask(|reply| Message::Explain { spec, task, reply }).await
+    /// Why the task that is called so is where it is. The first `most` workers are told one by one.
+    pub async fn why(&self, task: String, most: usize) -> Result<Result<Why, FindError>, RequestError> {
+        self.ask(|reply| Message::Why { task, most, reply }).await?
+    }
+
+    /// Where these would go if they were submitted now. Changes nothing.
+    pub async fn plan(&self, events: Vec<TaskEvent>) -> Result<Plan, RequestError> {
+        self.ask(|reply| Message::Plan { events, reply }).await?
     }
 
     /// A worker that has joined is where `joined` says. Returns when that is durable.

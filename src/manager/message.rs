@@ -9,10 +9,11 @@ use tokio::sync::oneshot;
 use super::decide::{Answer, Input};
 use super::feed::Page;
 use super::logs::Place;
-use super::request::{RequestError, Scheduling, WorkerWish};
-use crate::cluster::{Cause, Change, Cluster, FeedItem, Joined, Mark, Revision};
-use crate::scheduler::Explanation;
-use crate::task::{TaskEvent, TaskId, TaskSpec, WorkerId};
+use super::plan::Plan;
+use super::request::{RebalanceWish, RequestError, Scheduling, WorkerWish};
+use super::why::Why;
+use crate::cluster::{Cause, Change, Cluster, FeedItem, FindError, Joined, Mark, Revision};
+use crate::task::{TaskEvent, TaskId, WorkerId};
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -47,15 +48,25 @@ pub(super) enum Message {
         cause: Cause,
         reply: Reply,
     },
+    Rebalance {
+        wish: RebalanceWish,
+        reply: Reply,
+    },
     SetScheduling {
         scheduling: Scheduling,
         cause: Cause,
         reply: Reply,
     },
-    Explain {
-        spec: Arc<TaskSpec>,
-        task: Option<TaskId>,
-        reply: oneshot::Sender<Explanation>,
+    /// Why the task that is called so is where it is; the first `most` workers one by one.
+    Why {
+        task: String,
+        most: usize,
+        reply: oneshot::Sender<Result<Result<Why, FindError>, RequestError>>,
+    },
+    /// What would become of a submit.
+    Plan {
+        events: Vec<TaskEvent>,
+        reply: oneshot::Sender<Result<Plan, RequestError>>,
     },
     Joined {
         worker: WorkerId,

@@ -11,11 +11,14 @@ mod link;
 pub mod logs;
 mod message;
 mod metrics;
+mod pack;
+pub mod plan;
 mod process;
 pub mod request;
 pub mod secrets;
 pub mod store;
 pub mod trust;
+pub mod why;
 mod workers;
 
 pub use driver::{Started, start};

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{
-    Choice, Filter, Loads, Outcome, Rankings, Rejection, Request, Shape, View, explain, select_worker,
+    Choice, Filter, Loads, NoWorker, Outcome, Rankings, Rejection, Request, Shape, View, explain,
+    select_worker,
 };
 use crate::cluster::{
     Availability, Capacity, Cause, Change, Cluster, Overcommit, Resources, Sample, SchedulerName, Settings,
@@ -136,7 +137,15 @@ impl World {
         let request = Request::new(&spec, &self.cluster);
         let chosen = select_worker(view, &request, objection);
         prop_assert_eq!(&chosen, &select_worker(view, &request, objection), "the same input");
-        let explanation = explain(view, &request, objection);
+        let explanation = explain(view, &request, objection, usize::MAX);
+        let short = explain(view, &request, objection, 1);
+        prop_assert_eq!((&short.outcome, short.feasible), (&explanation.outcome, explanation.feasible));
+        prop_assert_eq!(
+            (&short.rejected, &short.nearest_change),
+            (&explanation.rejected, &explanation.nearest_change)
+        );
+        prop_assert_eq!(short.workers.len() + short.more, explanation.workers.len());
+        prop_assert_eq!(short.workers.first(), explanation.workers.first());
         if let Some(shape) = Shape::of(&spec) {
             let quick = self.rankings.choose(view, &request, &shape, objection);
             // Who objects is not asked about every worker there: of the counts only those without objections agree.
@@ -156,7 +165,11 @@ impl World {
             prop_assert!(!is_placed);
             prop_assert!(explanation.workers.iter().all(|worker| !worker.is_feasible));
             prop_assert!(explanation.nearest_change.is_some());
-            return Ok(());
+            prop_assert_eq!(
+                matches!(explanation.outcome, Outcome::NeverFits { .. }),
+                no_worker.is_never() && !no_worker.rejections.is_empty()
+            );
+            return self.never_is_never(&spec, &no_worker);
         };
         let worker = self.cluster.workers()[choice.place].clone();
         prop_assert_eq!(&explanation.outcome, &Outcome::Placed { worker: worker.id.clone() });
@@ -177,6 +190,30 @@ impl World {
         self.change(What::Scheduled { task: id, worker: worker.id, generation: 0, placement });
         self.touch_home(id);
         self.tasks.push(id);
+        Ok(())
+    }
+
+    /// What never fits does not fit either where nothing else runs and nobody keeps anything away; what only waits
+    /// would, but for workers that are away.
+    fn never_is_never(&self, spec: &TaskSpec, no_worker: &NoWorker) -> Result<(), TestCaseError> {
+        let mut at_ease = Self::default();
+        at_ease.change(What::Settings { settings: self.cluster.settings() });
+        for (place, worker) in self.cluster.workers().iter().enumerate() {
+            let mut worker = worker.clone();
+            worker.availability = Availability::Active;
+            worker.runtime_problem = String::new();
+            at_ease.worker(place, worker);
+        }
+        let view = View { cluster: &at_ease.cluster, loads: &at_ease.loads };
+        let fits = select_worker(view, &Request::new(spec, &at_ease.cluster), |_| None).is_ok();
+        if no_worker.is_never() {
+            prop_assert!(!fits, "{no_worker}");
+        }
+        let is_with = |constraint: &Constraint| matches!(constraint, Constraint::With(_));
+        let is_away = |worker: &WorkerRecord| worker.health != WorkerHealth::Ready;
+        let is_told = self.cluster.workers().iter().all(|worker| !is_away(worker))
+            && !spec.constraints.iter().any(is_with);
+        prop_assert!(!is_told || fits != no_worker.is_never(), "{no_worker}");
         Ok(())
     }
 

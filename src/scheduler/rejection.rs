@@ -211,6 +211,52 @@ impl Rejection {
         }
     }
 
+    /// The same in a word or two, for a table.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::NotReady { health, .. } => health.name().to_owned(),
+            Self::RuntimeUnhealthy { .. } => "unhealthy".to_owned(),
+            Self::NotAvailable { availability } => availability.name().to_owned(),
+            Self::Cpu { has, .. } => format!("has {has}"),
+            Self::Memory { has_bytes, .. } | Self::Disk { has_bytes, .. } => {
+                format!("has {}", size(*has_bytes))
+            }
+            Self::CpuReserved { free, .. } => format!("{} free", cpus(*free)),
+            Self::MemoryReserved { free_bytes, .. } | Self::DiskReserved { free_bytes, .. } => {
+                format!("{} free", size(*free_bytes))
+            }
+            Self::HostPort { port } => format!("{port} taken"),
+            Self::Constraint { label, has: Some(has), .. } => format!("{label}={has}"),
+            Self::Constraint { label, has: None, .. } => format!("no {label}"),
+            Self::NotWith { pair } => format!("no {pair}"),
+            Self::KeptApart { pair, .. } => pair.clone(),
+            Self::NoLease => "no lease".to_owned(),
+            Self::NotAllowed { .. } => "not allowed".to_owned(),
+            Self::NoSecrets { .. } => "none given".to_owned(),
+            Self::Refused { .. } => "refused".to_owned(),
+            Self::Busy => "busy".to_owned(),
+            Self::HeldBack { task } => format!("for {}", task.short()),
+        }
+    }
+
+    /// What is lacking, as a share of what there is: of two workers the one that lacks less is nearer to taking a task.
+    #[expect(clippy::cast_precision_loss, reason = "shares are compared")]
+    pub(super) fn shortfall(&self) -> f64 {
+        let bytes = |needs: u64, free: u64, has: u64| needs.saturating_sub(free) as f64 / has.max(1) as f64;
+        match self {
+            Self::Cpu { needs, has } => (needs - has) / has,
+            Self::CpuReserved { needs, free, has } => (needs - free) / has,
+            Self::Memory { needs_bytes, has_bytes } | Self::Disk { needs_bytes, has_bytes } => {
+                bytes(*needs_bytes, *has_bytes, *has_bytes)
+            }
+            Self::MemoryReserved { needs_bytes, free_bytes, has_bytes }
+            | Self::DiskReserved { needs_bytes, free_bytes, has_bytes } => {
+                bytes(*needs_bytes, *free_bytes, *has_bytes)
+            }
+            _ => 0.0,
+        }
+    }
+
     /// What would make it go away.
     pub fn remedy(&self, worker: &WorkerId) -> String {
         match self {
@@ -225,10 +271,18 @@ impl Rejection {
                 format!("ask for at most {} of disk (for {worker})", size(*has_bytes))
             }
             Self::CpuReserved { needs, free, .. } => {
-                format!("free {} CPUs on {worker}", cpus(needs - free))
+                let less = if *free > 0.0 {
+                    format!(" (or ask for {} at most)", cpus(*free))
+                } else {
+                    String::new()
+                };
+                format!("free {} CPUs on {worker}{less}", cpus(needs - free))
             }
             Self::MemoryReserved { needs_bytes, free_bytes, .. } => {
-                format!("free {} of memory on {worker}", size(needs_bytes.saturating_sub(*free_bytes)))
+                let free = size(*free_bytes);
+                let less =
+                    if *free_bytes > 0 { format!(" (or ask for {free} at most)") } else { String::new() };
+                format!("free {} of memory on {worker}{less}", size(needs_bytes.saturating_sub(*free_bytes)))
             }
             Self::DiskReserved { needs_bytes, free_bytes, .. } => {
                 format!("free {} of disk on {worker}", size(needs_bytes.saturating_sub(*free_bytes)))

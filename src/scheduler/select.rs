@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::filters::{Context, all, check};
+use super::filters::{Context, check, lasting, objections};
 use super::schedulers::{Candidate, Scheduler, by_name, rounded};
 use super::{Filter, Loads, NoWorker, Rejection, Request};
 use crate::cluster::{Cluster, Placement, RejectedBy, RunnerUp, SchedulerName, WorkerRecord};
@@ -120,6 +120,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What keeps the task away from a worker for as long as both are as they are, whatever else does for now. Nothing
+    /// is known of one that is away: it may come back with more, or with other labels.
+    pub(super) fn lasting(self, request: &Request<'_>, place: usize, first: &Rejection) -> Option<Rejection> {
+        match first {
+            Rejection::NotReady { .. } => None,
+            first if !first.is_temporary() => Some(first.clone()),
+            _ => lasting(self.context(request, place)),
+        }
+    }
+
     /// Whether the worker passes every filter.
     pub fn can_take(self, request: &Request<'_>, place: usize) -> bool {
         place < self.cluster.workers().len() && check(self.context(request, place)).is_ok()
@@ -137,7 +147,7 @@ impl<'a> View<'a> {
                     | Rejection::DiskReserved { .. }
             )
         };
-        if !all(context).all(|(_, verdict)| verdict.as_ref().err().is_none_or(is_room)) {
+        if !objections(context).all(|rejection| is_room(&rejection)) {
             return None;
         }
         let share = |needs: u64, taken: u64, has: u64| {
@@ -181,7 +191,7 @@ pub fn select_worker(
     objection: impl Fn(&WorkerRecord) -> Option<Rejection>,
 ) -> Result<Choice, NoWorker> {
     let workers = view.cluster.workers();
-    let mut rejections = Vec::new();
+    let mut rejections: Vec<(usize, Rejection)> = Vec::new();
     let mut ranks: Vec<(Rank, usize)> = Vec::new();
     for (place, worker) in workers.iter().enumerate() {
         match view.verdict(request, place, objection(worker)) {
@@ -190,6 +200,10 @@ pub fn select_worker(
         }
     }
     if ranks.is_empty() {
+        // What only keeps it away for now must not hide that it never fits.
+        let lasting =
+            rejections.iter().map(|(place, first)| Some((*place, view.lasting(request, *place, first)?)));
+        let mut rejections = lasting.collect::<Option<Vec<_>>>().unwrap_or(rejections);
         // In turn, so that in a long list it is not always the same few that are told.
         rejections.sort_by_key(|(place, _)| view.turn(*place));
         let told = rejections.into_iter().map(|(place, rejection)| (workers[place].id.clone(), rejection));
@@ -317,6 +331,30 @@ mod tests {
         world.worker("a", |worker| worker.health = WorkerHealth::Ready);
         let error = world.select(&spec, |_| None).unwrap_err();
         assert!(error.is_never() && error.to_string().starts_with("never fits: b has 8 GiB"), "{error}");
+    }
+
+    #[test]
+    fn what_only_keeps_it_away_for_now_does_not_hide_that_it_never_fits() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
+        world.worker("a", |worker| worker.availability = crate::cluster::Availability::Drained);
+        world.worker("b", |worker| worker.runtime_problem = "no engine".into());
+        let huge = TaskSpec { memory_bytes: 16 << 30, ..TaskSpec::default() };
+        let error = world.select(&huge, |_| None).unwrap_err();
+        assert!(error.is_never() && error.to_string().contains("a has 8 GiB of memory"), "{error}");
+        assert!(!world.select(&TaskSpec::default(), |_| None).unwrap_err().is_never());
+        // Nor does a worker that is full, for a task that wants a label which it has not.
+        let mut world = World::of(&[("a", 2.0)]);
+        world.place(TaskSpec { cpu: 2.0, ..TaskSpec::default() });
+        let spec = TaskSpec { cpu: 1.0, ..with(&["zone=b"], "web") };
+        let error = world.select(&spec, |_| None).unwrap_err();
+        assert_eq!(error.to_string(), "never fits: a has no label zone, zone=b wanted");
+        // One that is away may come back with it.
+        world.worker("a", |worker| worker.health = WorkerHealth::Lost);
+        assert!(!world.select(&spec, |_| None).unwrap_err().is_never());
+        // A refusal lasts; one worker that takes it later is enough.
+        world.worker("c", |_| {});
+        let busy = |worker: &WorkerRecord| (worker.id.as_str() == "c").then_some(Rejection::Busy);
+        assert!(!world.select(&TaskSpec::default(), busy).is_ok_and(|worker| worker == "c"));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use ratatui::crossterm::event::KeyEvent;
 
 use crate::cluster::{Cluster, FeedItem};
 use crate::manager::logs::LogItem;
+use crate::manager::plan::Plan;
 use crate::manager::request::{Drained, RequestError, Restarted, Stopping, Submitted, WorkerWish};
+use crate::manager::why::Why;
 use crate::task::{TaskEvent, TaskId};
 use crate::worker::runtime::LogsQuery;
 
@@ -39,6 +41,13 @@ pub enum Event {
     Stopped(Result<Vec<Stopping>, RequestError>),
     AvailabilitySet(Result<Drained, RequestError>),
     Restarted(Result<Vec<Restarted>, RequestError>),
+    /// Why this task is where it is.
+    Why {
+        task: TaskId,
+        result: Result<Box<Why>, RequestError>,
+    },
+    /// Where what was typed so far would go.
+    Planned(Result<Plan, RequestError>),
     /// What tasks say: items of the request with this number.
     Logs {
         request: u64,
@@ -70,6 +79,10 @@ pub enum Action {
     SetAvailability(WorkerWish),
     Restart(Vec<TaskId>),
     ReadTaskFile(String),
+    /// Ask why this task is where it is.
+    Why(TaskId),
+    /// Ask where these would go.
+    Plan(Vec<TaskEvent>),
     /// Ask for what tasks say, instead of what was asked for before.
     ReadLogs {
         request: u64,

@@ -269,7 +269,8 @@ pub(super) fn at(model: &mut Model, now: Timestamp) -> Vec<Action> {
     update(model, Event::Clock(now))
 }
 
-/// Presses keys: each a character, or a name in angle brackets (`<Enter>`, `<C-c>`).
+/// Presses keys: each a character, or a name in angle brackets (`<Enter>`, `<C-c>`). What the form's preview asks
+/// meanwhile is left out.
 pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Action> {
     let mut actions = Vec::new();
     let mut rest = keys;
@@ -296,6 +297,7 @@ pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Action> {
         };
         actions.extend(update(model, Event::Key(KeyEvent::new(code, modifiers))));
     }
+    actions.retain(|action| !matches!(action, Action::Plan(_)));
     actions
 }
 

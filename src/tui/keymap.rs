@@ -24,6 +24,8 @@ pub(super) enum Context {
     Form,
     /// The filter is being typed.
     Filter,
+    /// Why a task is where it is.
+    Why,
     /// What tasks say.
     Logs,
     /// What is looked for in it is being typed.
@@ -59,6 +61,7 @@ pub(super) enum Command {
     SendNow,
     Yank,
     Logs,
+    Why,
     Shell,
     Help,
     Quit,
@@ -138,6 +141,7 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Restart, &[char('R')], NONE, ("R", "restart the marked tasks, or this one (asks first if it runs)")),
     row(Context::Panes, Command::Open, &[key(KeyCode::Enter), char('i')], ("Enter", "open"), ("Enter i", "details and history; on a worker: its tasks")),
     row(Context::Panes, Command::Logs, &[char('l')], ("l", "logs"), ("l", "what the marked tasks, or this one, say")),
+    row(Context::Panes, Command::Why, &[char('w')], ("w", "why"), ("w", "why this task waits, is here, or was started again")),
     row(Context::Panes, Command::Shell, &[char('x')], ("x", "shell"), ("x", "a shell in this task's container")),
     row(Context::Panes, Command::Filter, &[char('/')], ("/", "filter"), ("/", "filter: words, !word, state:word")),
     row(Context::Panes, Command::Mark, &[char(' ')], ("Space", "mark"), ("Space", "mark or unmark this task")),
@@ -174,8 +178,16 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Detail, Command::Stop, &[char('S')], ("S", "stop"), NONE),
     row(Context::Detail, Command::Restart, &[char('R')], ("R", "restart"), NONE),
     row(Context::Detail, Command::Logs, &[char('l')], ("l", "logs"), NONE),
+    row(Context::Detail, Command::Why, &[char('w')], ("w", "why"), NONE),
     row(Context::Detail, Command::Shell, &[char('x')], ("x", "shell"), NONE),
     row(Context::Detail, Command::Yank, &[char('y')], ("y", "yank id"), NONE),
+    row(Context::Why, Command::Back, &[key(KeyCode::Esc), char('q'), char('w'), key(KeyCode::Enter)], ("Esc", "back"), NONE),
+    row(Context::Why, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
+    row(Context::Why, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
+    row(Context::Why, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
+    row(Context::Why, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
+    row(Context::Why, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Why, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
     row(Context::Help, Command::Back, &[key(KeyCode::Esc), char('q'), char('?'), key(KeyCode::Enter)], ("Esc", "back"), NONE),
     row(Context::Help, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
     row(Context::Help, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use crate::cluster::{Change, Cluster, Revision};
+use crate::manager::why::Why;
 use crate::task::{TaskId, WorkerId};
 
 use super::layout::{Layout, Pane, layout};
@@ -135,6 +136,19 @@ pub(super) enum Overlay {
     Quit(QuitQuestion),
     Form(Box<SubmitForm>),
     Logs(Box<Logs>),
+    Why(Box<WhyView>),
+}
+
+/// Why a task is where it is: the manager's answer.
+#[derive(Clone, Debug)]
+pub(super) struct WhyView {
+    pub(super) task: TaskId,
+    /// The last one, or why there is none.
+    pub(super) answer: Option<Result<Box<Why>, String>>,
+    /// The mirror's revision when it was asked.
+    pub(super) asked_at: Revision,
+    pub(super) is_asking: bool,
+    pub(super) scroll: usize,
 }
 
 /// One task, opened.

@@ -323,6 +323,8 @@ impl Runner {
                 Action::SetAvailability(wish) => self.set_availability(wish),
                 Action::Restart(tasks) => self.restart(tasks),
                 Action::ReadTaskFile(path) => self.read_task_file(path),
+                Action::Why(task) => self.why(task),
+                Action::Plan(events) => self.plan(events),
                 Action::ReadLogs { request, tasks, query } => self.read_logs(request, tasks, query),
                 Action::EndLogs => self.reading.abort_all(),
                 Action::Shell(task) => self.shell = Some(task),
@@ -373,6 +375,29 @@ impl Runner {
             Event::Restarted(match manager {
                 None => Err(not_started()),
                 Some(manager) => in_time(manager.restart(tasks, Cause::Dashboard)).await,
+            })
+        });
+    }
+
+    fn why(&mut self, task: TaskId) {
+        /// More rows than any screen has.
+        const WORKERS: usize = 100;
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            let result = match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.why(&task.to_string(), WORKERS)).await,
+            };
+            Event::Why { task, result: result.map(Box::new) }
+        });
+    }
+
+    fn plan(&mut self, events: Vec<TaskEvent>) {
+        let manager = self.manager.clone();
+        self.requests.spawn(async move {
+            Event::Planned(match manager {
+                None => Err(not_started()),
+                Some(manager) => in_time(manager.plan(events)).await,
             })
         });
     }

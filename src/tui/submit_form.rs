@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use tui_input::{Input, InputRequest};
 
+use crate::cluster::Revision;
+use crate::manager::plan::Plan;
+use crate::scheduler::Shape;
 use crate::task::{HealthCheck, RestartPolicy, TaskId, TaskSpec};
 
 use super::fields::{name_from, read_cpu, read_env, read_memory, read_ports, split_words};
@@ -81,6 +84,25 @@ pub(super) enum Wish {
     File(String),
 }
 
+/// Where the task would go that is being typed, as the manager says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Preview {
+    /// The last answer, if it is one to what is typed now; or why there is none.
+    pub(super) answer: Option<Result<Plan, String>>,
+    pub(super) is_asking: bool,
+    pub(super) has_asked: bool,
+    /// What was asked last, and the mirror's revision then.
+    pub(super) shape: Option<Shape>,
+    pub(super) asked_at: Revision,
+}
+
+impl Preview {
+    /// Nothing that could be asked is typed now. An answer may be on its way all the same.
+    pub(super) fn forget(&mut self) {
+        *self = Self { is_asking: self.is_asking, ..Self::default() };
+    }
+}
+
 /// The form, with what was typed so far.
 #[derive(Clone, Debug)]
 pub(super) struct SubmitForm {
@@ -91,6 +113,8 @@ pub(super) struct SubmitForm {
     pub(super) problem: Option<String>,
     /// On its way; keys wait for the answer.
     pub(super) is_sending: bool,
+    /// Where it would go.
+    pub(super) preview: Preview,
     /// What was sent last: the same again is the same task, so that a lost answer starts nothing twice.
     sent: Option<(TaskSpec, TaskId)>,
 }
@@ -103,6 +127,7 @@ impl SubmitForm {
             focus: 0,
             problem: None,
             is_sending: false,
+            preview: Preview::default(),
             sent: None,
         }
     }
@@ -158,6 +183,16 @@ impl SubmitForm {
                 id
             }
         }
+    }
+
+    /// What the fields say so far; `None` as long as something is missing or wrong. Says nothing about that.
+    pub(super) fn draft(&self) -> Option<TaskSpec> {
+        if !self.input(Field::File).value().trim().is_empty() {
+            return None;
+        }
+        let mut errors = Vec::new();
+        let spec = self.read_spec(&mut errors);
+        (errors.is_empty() && spec.check().is_ok()).then_some(spec)
     }
 
     /// Reads the fields. What is wrong is said at its field, and the first such field has the keys then.

@@ -61,6 +61,10 @@ pub enum Command {
     Events(EventsArgs),
     /// Show all that is known of tasks or workers, as JSON
     Inspect(InspectArgs),
+    /// Show why a task waits, is where it is, or was started again
+    Why(WhyArgs),
+    /// Show where the tasks in files would go, and change nothing
+    Plan(PlanArgs),
     /// Show what the tasks use, the hungriest first
     Top(TopArgs),
     /// Print what tasks say
@@ -77,6 +81,8 @@ pub enum Command {
     Uncordon(WorkerNameArgs),
     /// Keep new work off a worker and move off what runs there
     Drain(DrainArgs),
+    /// Even out the load of the workers with a few moves, or show which
+    Rebalance(RebalanceArgs),
     /// Start tasks anew, whatever has become of them
     Restart(RestartArgs),
     /// Count on lost workers of an earlier run no more
@@ -156,6 +162,8 @@ mod tests {
             "worker --label zone=a",
             "scheduler",
             "scheduler binpack --output json",
+            "rebalance --plan",
+            "rebalance --moves 3 --output json",
             "cordon localhost:5560",
             "uncordon localhost:5560",
             "drain localhost:5560 --deadline 5m",
@@ -182,6 +190,9 @@ mod tests {
             "events --since 120 --output json",
             "inspect web localhost:5555",
             "top --once",
+            "plan a.json - --output json",
+            "why web",
+            "why 55ab01fe --workers 5 --output json",
             "restart web 55ab01fe --wait --timeout 90s",
             "forget 10.0.0.2:5555",
             "completions bash",
@@ -227,6 +238,9 @@ mod tests {
             "submit",
             "submit a --wait --detach",
             "stop",
+            "plan",
+            "why",
+            "why web --workers some",
             "logs",
             "logs web --since yesterday",
             "logs web --tail -1",

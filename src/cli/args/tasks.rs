@@ -161,6 +161,27 @@ pub struct InspectArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// Task files (`-`: stdin), as for submit
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    /// A task: a full id, the unique start of one, or a unique name
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Show so many workers, the best or nearest first; the others are counted
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub workers: usize,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
 pub struct TopArgs {
     /// Print one table and end
     #[arg(long)]

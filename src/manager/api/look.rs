@@ -179,13 +179,7 @@ pub(super) async fn task(
         let id = cluster.find(&text)?;
         cluster.task(id).map(|record| TaskRow::of(cluster, record)).ok_or(FindError::None(text))
     });
-    found.await?.map(Json).map_err(|error| {
-        let status = match error {
-            FindError::None(_) => 404,
-            FindError::Several { .. } => 409,
-        };
-        Refusal::new(status, error.to_string())
-    })
+    Ok(Json(found.await??))
 }
 
 /// What happened

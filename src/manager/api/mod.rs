@@ -13,6 +13,7 @@ mod refusals;
 mod secrets;
 mod streams;
 mod v1;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::trust::{Trust, TrustError};
 use super::{Handle, Workers};
+use crate::cluster::FindError;
 use crate::http::{Access, Refusal, Route, Routes};
 use crate::manager::request::RequestError;
 
@@ -83,6 +85,8 @@ fn routes() -> Routes<Api> {
         .get(Viewer, "/v1/workers", look::workers)
         .get(Viewer, "/v1/tasks", look::tasks)
         .get(Viewer, "/v1/tasks/{id}", look::task)
+        .get(Viewer, "/v1/tasks/{id}/why", why::why)
+        .post(Viewer, "/v1/plan", why::plan)
         .get(Viewer, "/v1/events", look::events)
         .post(Admin, "/v1/tasks", v1::submit)
         .post(Admin, "/v1/stop", v1::stop)
@@ -90,6 +94,7 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
         .post(Admin, "/v1/availability", v1::set_availability)
+        .post(Admin, "/v1/rebalance", v1::rebalance)
         .get(Viewer, "/v1/scheduler", v1::scheduler)
         .post(Admin, "/v1/scheduler", v1::set_scheduler)
         .post(Admin, "/v1/invites", members::invite)
@@ -122,6 +127,16 @@ impl From<RequestError> for Refusal {
         };
         let refusal = Self::new(status, error.to_string());
         if status == 429 { refusal.retry_after(TRY_LATER) } else { refusal }
+    }
+}
+
+impl From<FindError> for Refusal {
+    fn from(error: FindError) -> Self {
+        let status = match &error {
+            FindError::None(_) => 404,
+            FindError::Several { .. } => 409,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

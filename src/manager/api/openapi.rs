@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
 use super::refusals::Refusals;
-use super::{book, changes, look, members, metrics, secrets, streams, v1};
+use super::{book, changes, look, members, metrics, secrets, streams, v1, why};
 use crate::task::ErrorBody;
 
 /// Every route. A test compares it with the router's list.
@@ -38,6 +38,8 @@ use crate::task::ErrorBody;
         look::workers,
         look::tasks,
         look::task,
+        why::why,
+        why::plan,
         look::events,
         v1::submit,
         v1::stop,
@@ -45,6 +47,7 @@ use crate::task::ErrorBody;
         v1::forget,
         v1::recover,
         v1::set_availability,
+        v1::rebalance,
         v1::scheduler,
         v1::set_scheduler,
         streams::logs,

@@ -15,7 +15,8 @@ use super::refusals::Refusals;
 use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
 use crate::manager::request::{
-    Drained, Forgotten, Recovered, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, Restarted, Scheduling, Stopping, Submitted,
+    WorkerWish,
 };
 use crate::task::{ErrorBody, TaskEvent, TaskId, WorkerId};
 
@@ -39,7 +40,7 @@ fn api_request() -> Cause {
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it is read as what it begins with, for the sake of its errors")]
-enum OneOrMany {
+pub(super) enum OneOrMany {
     One(Box<TaskEvent>),
     Many(Vec<TaskEvent>),
 }
@@ -67,12 +68,14 @@ pub(super) async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
     let Query(asking) = asking?;
-    let body = body?;
-    let mut events: Vec<TaskEvent> = if first_of(&body) == Some(b'[') {
-        read_array(&body, MOST_AT_ONCE)?
-    } else {
-        vec![read_object(&body)?]
-    };
+    let events = read_events(&body?)?;
+    Ok(Json(api.handle.submit(events, asking.cause).await?))
+}
+
+/// One event or an array of them, each fit to be taken in.
+pub(super) fn read_events(body: &[u8]) -> Result<Vec<TaskEvent>, Refusal> {
+    let mut events: Vec<TaskEvent> =
+        if first_of(body) == Some(b'[') { read_array(body, MOST_AT_ONCE)? } else { vec![read_object(body)?] };
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -80,7 +83,7 @@ pub(super) async fn submit(
             event.task.spec.check().map_err(refused)?;
         }
     }
-    Ok(Json(api.handle.submit(events, asking.cause).await?))
+    Ok(events)
 }
 
 /// Stops tasks: all or none
@@ -183,6 +186,24 @@ pub(super) async fn set_availability(
     let Query(asking) = asking?;
     let wish: WorkerWish = read_object(&body?)?;
     Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
+}
+
+/// Even out the load with a few moves, or tell which
+#[utoipa::path(
+    post, path = "/v1/rebalance", tag = "cluster",
+    params(Asking),
+    request_body(content = RebalanceWish, content_type = "application/json"),
+    responses((status = 200, description = "The moves, and what they come to", body = Rebalanced), Refusals)
+)]
+pub(super) async fn rebalance(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Rebalanced>, Refusal> {
+    // Who asks is the same to a rebalance; a wrong query is still told.
+    let Query(_) = asking?;
+    let wish: RebalanceWish = read_object(&body?)?;
+    Ok(Json(api.handle.rebalance(wish).await?))
 }
 
 /// How workers are selected

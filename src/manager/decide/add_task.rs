@@ -30,7 +30,7 @@ impl Manager {
     }
 
     /// What is wrong with a request, looked for before anything is changed.
-    fn refusal(&self, events: &[TaskEvent]) -> Option<RequestError> {
+    pub(super) fn refusal(&self, events: &[TaskEvent]) -> Option<RequestError> {
         let mut within: HashMap<TaskId, Arc<TaskSpec>> = HashMap::with_capacity(events.len());
         for event in events {
             let id = event.task.id;

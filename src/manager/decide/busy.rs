@@ -14,7 +14,7 @@ pub const MOST_IN_FLIGHT: usize = 1_000;
 const SLOW_AFTER: Duration = Duration::from_millis(500);
 
 /// What is under way to one worker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct InFlight {
     /// Each start, and whether its worker has shown a list without it meanwhile.
     starts: HashMap<TaskId, bool>,

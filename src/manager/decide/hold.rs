@@ -19,7 +19,7 @@ const HOLD_FOR: Duration = Duration::from_mins(5);
 const DOUBLINGS: u32 = 6;
 
 /// Room is held back on a worker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Hold {
     held: Option<Held>,
     /// Nothing is held back before this.
@@ -28,7 +28,7 @@ pub(super) struct Hold {
     times: Option<(TaskId, u32)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     worker: WorkerId,
     task: TaskId,
@@ -87,6 +87,7 @@ impl Manager {
         if self.hold.task() == Some(task) {
             self.release_hold(now.since_start);
         }
+        self.release_room_of(task);
     }
 
     fn release_hold(&mut self, rest_until: Duration) {

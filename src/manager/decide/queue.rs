@@ -16,7 +16,8 @@ pub(super) type Turn = (Reverse<i32>, Revision);
 /// Which tasks stand in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    Shape(Shape),
+    /// And whether it may take the room of others.
+    Shape(Shape, bool),
     /// One with a history of its own, or whose place depends on where others are.
     Alone(TaskId),
 }
@@ -24,12 +25,12 @@ pub(super) enum Key {
 impl Key {
     pub(super) fn of(row: &TaskRow) -> Self {
         let shape = Shape::of(row.spec()).filter(|_| !row.was_refused());
-        shape.map_or(Self::Alone(row.id()), Self::Shape)
+        shape.map_or(Self::Alone(row.id()), |shape| Self::Shape(shape, row.spec().preempt))
     }
 }
 
 /// Tasks of one shape.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Line {
     waiting: BTreeMap<Turn, TaskId>,
     closed: Option<Closed>,
@@ -48,7 +49,7 @@ pub(super) struct Closed {
     pub(super) is_full: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     lines: HashMap<Arc<Key>, Line>,
     /// By the turn of their first task: the lines to be tried, and the closed ones.

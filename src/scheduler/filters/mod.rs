@@ -50,16 +50,32 @@ pub(super) fn check(context: Context<'_>) -> Result<(), Rejection> {
     CHECKS.iter().find_map(|(_, check)| check(context)).map_or(Ok(()), Err)
 }
 
+/// Every objection.
+pub(super) fn objections(context: Context<'_>) -> impl Iterator<Item = Rejection> {
+    CHECKS.iter().filter_map(move |(_, check)| check(context))
+}
+
+/// The first objection that does not go away by waiting.
+pub(super) fn lasting(context: Context<'_>) -> Option<Rejection> {
+    objections(context).find(|rejection| !rejection.is_temporary())
+}
+
 /// What each filter says.
-pub(super) fn all(context: Context<'_>) -> impl Iterator<Item = (Filter, Result<String, Rejection>)> {
-    CHECKS.iter().map(move |(filter, check)| {
-        let verdict = check(context).map_or_else(|| Ok(passes(*filter, context)), Err);
-        (*filter, verdict)
-    })
+pub(super) fn all(context: Context<'_>) -> impl Iterator<Item = (Filter, Result<(), Rejection>)> {
+    CHECKS.iter().map(move |(filter, check)| (*filter, check(context).map_or(Ok(()), Err)))
+}
+
+/// The numbers of a filter that lets it pass, as short as they stand in a table.
+pub(super) fn in_short(filter: Filter, context: Context<'_>) -> String {
+    match filter {
+        Filter::Readiness => context.worker.health.name().to_owned(),
+        Filter::Cpu | Filter::Memory | Filter::Disk => resources::in_short(filter, context),
+        _ => String::new(),
+    }
 }
 
 /// The numbers of a filter that lets it pass.
-fn passes(filter: Filter, context: Context<'_>) -> String {
+pub(super) fn passes(filter: Filter, context: Context<'_>) -> String {
     match filter {
         Filter::Readiness => context.worker.health.name().to_owned(),
         Filter::Cpu | Filter::Memory | Filter::Disk => resources::numbers(filter, context),

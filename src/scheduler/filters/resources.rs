@@ -64,20 +64,36 @@ pub(super) fn host_ports(Context { request, reserved, .. }: Context<'_>) -> Opti
     taken.map(|port| Rejection::HostPort { port: port.clone() })
 }
 
-/// What is free of what there is, and what is wanted.
-pub(super) fn numbers(filter: Filter, context: Context<'_>) -> String {
-    let Context { request, reserved, promised, .. } = context;
-    let (needs, taken, has) = match filter {
-        Filter::Cpu => (request.needs.cpu_nanos, reserved.resources.cpu_nanos, promised.cpu_nanos),
-        Filter::Memory => {
-            (request.needs.memory_bytes, reserved.resources.memory_bytes, promised.memory_bytes)
-        }
-        _ => (request.needs.disk_bytes, reserved.resources.disk_bytes, promised.disk_bytes),
-    };
-    let amount = |amount: u64| match filter {
+/// Wanted, taken, and there in all.
+fn amounts(filter: Filter, Context { request, reserved, promised, .. }: Context<'_>) -> (u64, u64, u64) {
+    let (needs, taken) = (request.needs, reserved.resources);
+    match filter {
+        Filter::Cpu => (needs.cpu_nanos, taken.cpu_nanos, promised.cpu_nanos),
+        Filter::Memory => (needs.memory_bytes, taken.memory_bytes, promised.memory_bytes),
+        _ => (needs.disk_bytes, taken.disk_bytes, promised.disk_bytes),
+    }
+}
+
+fn words(filter: Filter, amount: u64) -> String {
+    match filter {
         Filter::Cpu => rounded(cpus(amount)).to_string(),
         _ => format_size(amount, BINARY),
-    };
+    }
+}
+
+/// What is free, where some is wanted.
+pub(super) fn in_short(filter: Filter, context: Context<'_>) -> String {
+    match amounts(filter, context) {
+        (0, _, _) => String::new(),
+        (_, _, 0) => "not told".to_owned(),
+        (_, taken, has) => format!("{} free", words(filter, has.saturating_sub(taken))),
+    }
+}
+
+/// What is free of what there is, and what is wanted.
+pub(super) fn numbers(filter: Filter, context: Context<'_>) -> String {
+    let (needs, taken, has) = amounts(filter, context);
+    let amount = |amount: u64| words(filter, amount);
     match (needs, has) {
         (0, _) => "wants none".to_owned(),
         (_, 0) => format!("{} wanted, capacity not told", amount(needs)),

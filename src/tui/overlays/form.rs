@@ -3,11 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
+use crate::manager::plan::{Fate, Plan, PlannedLoad};
 use crate::tui::clean::{clean, clip};
+use crate::tui::format::{percent, share};
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::submit_form::{Field, SubmitForm};
-use crate::tui::theme::Tone;
+use crate::tui::theme::{Face, Tone};
 
 use super::window;
 
@@ -74,11 +76,58 @@ fn lines(form: &SubmitForm, width: usize, height: u16) -> (Vec<Line>, usize) {
             }
         }
     }
+    // No room for it where not all fields have some.
+    if usize::from(height) > Field::ALL.len() + 4 {
+        lines.extend(preview(form, width));
+    }
     if let Some(problem) = &form.problem {
         let text = format!("! not submitted: {problem}");
         lines.extend(wrap(&text, width).into_iter().map(|line| Line::Says(line, Tone::Bad)));
     }
     (lines, focused)
+}
+
+/// Where it would go, in one line: its height stays the same while it is typed.
+fn preview(form: &SubmitForm, width: usize) -> Option<Line> {
+    let told = match &form.preview.answer {
+        Some(Ok(plan)) => told(plan)?,
+        Some(Err(error)) => (error.clone(), Tone::Dim),
+        None if form.preview.is_asking => ("…".to_owned(), Tone::Dim),
+        None => ("as soon as there is an image and nothing is wrong".to_owned(), Tone::Dim),
+    };
+    let (text, tone) = told;
+    let text = clean(&format!("{:<LABEL$} {text}", " preview")).into_owned();
+    Some(Line::Says(clip(&text, width).to_owned(), tone))
+}
+
+/// `◔ worker-2  mem 61% → 79%`, or why it would wait.
+fn told(plan: &Plan) -> Option<(String, Tone)> {
+    Some(match &plan.tasks.first()?.fate {
+        Fate::Placed { worker, .. } => {
+            let load = plan.workers.iter().find(|load| load.worker == *worker);
+            let shares = load.map(shares).unwrap_or_default();
+            (format!("{} {worker}{shares}", Face::Scheduled.glyph()), Tone::Good)
+        }
+        Fate::Waiting { reason, .. } => (reason.clone(), Tone::Wait),
+        Fate::NeverFits { reason, .. } => (reason.clone(), Tone::Bad),
+        Fate::Known { .. } | Fate::Stop => return None,
+    })
+}
+
+/// What of the worker is promised before and after, where the task takes some of it.
+fn shares(load: &PlannedLoad) -> String {
+    let PlannedLoad { before, after, promised, .. } = load;
+    let mut text = String::new();
+    for (name, before, after, promised) in [
+        ("cpu", before.cpu_nanos, after.cpu_nanos, promised.cpu_nanos),
+        ("mem", before.memory_bytes, after.memory_bytes, promised.memory_bytes),
+    ] {
+        if promised > 0 && after != before {
+            let (before, after) = (percent(share(before, promised)), percent(share(after, promised)));
+            text = format!("{text}  {name} {before} → {after}");
+        }
+    }
+    text
 }
 
 /// Draws a field; returns where its cursor stands.

@@ -7,6 +7,7 @@ mod form;
 mod help;
 pub(super) mod logs;
 mod quit;
+mod why;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -26,6 +27,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Option<Pos
         Overlay::Cordon(worker) => cordon::draw(model, worker, area, buffer),
         Overlay::Quit(question) => quit::draw(model, question, area, buffer),
         Overlay::Form(form) => return form::draw(model, form, area, buffer),
+        Overlay::Why(view) => why::draw(model, view, area, buffer),
         Overlay::Logs(logs) => return logs::draw(model, logs, area, buffer),
     }
     None
@@ -40,6 +42,10 @@ pub(super) fn lines(model: &Model) -> usize {
         Some(Overlay::Detail(detail)) => {
             let inside = detail::inside(model.area);
             (detail::lines(model, detail, inside.width.into()).len(), inside.height)
+        }
+        Some(Overlay::Why(view)) => {
+            let inside = why::inside(model.area);
+            (why::lines(model, view, inside.width.into()).len(), inside.height)
         }
         Some(
             Overlay::Confirm(_) | Overlay::Cordon(_) | Overlay::Quit(_) | Overlay::Form(_) | Overlay::Logs(_),

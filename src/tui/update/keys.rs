@@ -12,7 +12,7 @@ use crate::tui::layout::Pane;
 use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
 use super::moves::{Move, go};
-use super::{cordon, logs, quit, restart, stop, submit};
+use super::{cordon, logs, quit, restart, stop, submit, why};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
@@ -23,6 +23,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
         Some(command) => match contexts[0] {
             Context::Detail => detail(model, command, actions),
             Context::Help => help(model, command),
+            Context::Why if why::key(model, command) => {}
+            Context::Why => scroll(model, command),
             Context::Confirm => confirm(model, command, actions),
             Context::Cordon => cordon::key(model, command, actions),
             Context::Quit => quit::answered(model, command, actions),
@@ -50,6 +52,7 @@ pub(crate) fn contexts(model: &Model) -> &'static [Context] {
     match &model.overlay {
         Some(Overlay::Help { .. }) => &[Context::Help, Context::Everywhere],
         Some(Overlay::Detail(_)) => &[Context::Detail, Context::Everywhere],
+        Some(Overlay::Why(_)) => &[Context::Why, Context::Everywhere],
         Some(Overlay::Confirm(_)) => &[Context::Confirm, Context::Everywhere],
         Some(Overlay::Cordon(_)) => &[Context::Cordon, Context::Everywhere],
         Some(Overlay::Quit(_)) => &[Context::Quit, Context::Everywhere],
@@ -91,6 +94,7 @@ fn panes(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         Command::SendNow => stop::send_now(model, actions),
         Command::Yank => yank(model, model.task_at_hand(), actions),
         Command::Logs => logs::open(model, model.task_at_hand(), actions),
+        Command::Why => why::open(model, model.task_at_hand(), actions),
         Command::Shell => logs::shell(model, model.task_at_hand(), actions),
         Command::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
         Command::Quit => quit::ask(model, actions),
@@ -161,6 +165,7 @@ fn detail(model: &mut Model, command: Command, actions: &mut Vec<Action>) {
         Command::Back => model.overlay = None,
         Command::Yank => yank(model, Some(task), actions),
         Command::Logs => logs::open(model, Some(task), actions),
+        Command::Why => why::open(model, Some(task), actions),
         Command::Shell => logs::shell(model, Some(task), actions),
         Command::Stop => {
             let marks = std::mem::take(&mut model.marks);
@@ -189,11 +194,12 @@ fn help(model: &mut Model, command: Command) {
 fn scroll(model: &mut Model, command: Command) {
     let rows = usize::from(model.area.height).saturating_sub(6);
     let lines = crate::tui::overlays::lines(model);
-    let (Some(Overlay::Help { scroll } | Overlay::Detail(Detail { scroll, .. })), Some(by)) =
-        (&mut model.overlay, Move::of(command, rows))
-    else {
-        return;
+    let scroll = match &mut model.overlay {
+        Some(Overlay::Help { scroll } | Overlay::Detail(Detail { scroll, .. })) => scroll,
+        Some(Overlay::Why(view)) => &mut view.scroll,
+        _ => return,
     };
+    let Some(by) = Move::of(command, rows) else { return };
     *scroll = by.from((*scroll).min(lines), lines + 1);
 }
 

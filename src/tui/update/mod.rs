@@ -7,10 +7,12 @@ mod feed;
 mod keys;
 mod logs;
 mod moves;
+mod preview;
 mod quit;
 mod restart;
 mod stop;
 mod submit;
+mod why;
 
 pub(super) use keys::contexts;
 pub(super) use stop::NAMED;
@@ -28,6 +30,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Key(key) => {
             model.needs_draw = true;
             keys::key(model, key, &mut actions);
+            preview::ask(model, &mut actions);
         }
         Event::Paste(text) => {
             model.needs_draw = true;
@@ -35,6 +38,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
                 if !form.is_sending {
                     paste(form.focused_input(), &text);
                 }
+                preview::ask(model, &mut actions);
             } else if let Some(Overlay::Logs(logs)) = &mut model.overlay {
                 if let Some(input) = &mut logs.input {
                     paste(input, &text);
@@ -62,6 +66,8 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::AvailabilitySet(result) => cordon::answered(model, result),
         Event::Stopped(result) => stop::answered(model, result),
         Event::Restarted(result) => restart::answered(model, result),
+        Event::Why { task, result } => why::answered(model, task, result),
+        Event::Planned(result) => preview::answered(model, result, &mut actions),
         Event::Logs { request, items } => logs::came(model, request, items),
         Event::LogsCut { request, reason } => logs::cut(model, request, reason),
         Event::ShellEnded(ended) => logs::shell_ended(model, ended),
@@ -90,6 +96,10 @@ fn clock(model: &mut Model, now: jiff::Timestamp, actions: &mut Vec<Action>) {
         model.needs_draw = true;
     }
     model.needs_draw |= is_new_second && model.is_focused;
+    if is_new_second {
+        why::tick(model, actions);
+        preview::ask(model, actions);
+    }
 }
 
 fn focus(model: &mut Model, is_focused: bool) {

@@ -7,7 +7,7 @@ use crate::task::{Task, TaskEvent, parse_task_file};
 use crate::tui::event::Action;
 use crate::tui::format::count;
 use crate::tui::model::{Model, Overlay};
-use crate::tui::submit_form::{Field, SubmitForm, Wish};
+use crate::tui::submit_form::{Field, Preview, SubmitForm, Wish};
 
 use super::moves::select_task;
 
@@ -29,6 +29,7 @@ pub(super) fn close(model: &mut Model) {
         });
         let mut draft = *form;
         draft.is_sending = false;
+        draft.preview = Preview::default();
         model.draft = Some(draft);
     }
 }

@@ -10,6 +10,9 @@ mod join;
 mod lease;
 mod moves;
 mod placing;
+mod plan;
+mod preempt;
+mod rebalance;
 mod recover;
 mod refusals;
 mod reports;
@@ -17,6 +20,7 @@ mod restart;
 mod restarts;
 mod secrets;
 mod waiting;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -21,7 +21,7 @@ fn a_task_waits_for_each_of_its_secrets_by_name_and_goes_when_all_are_set() {
     let (task, effects) = desk.submit(spec(&["A", "B:env"]));
     assert_eq!(starts(&effects), []);
     assert!(desk.reason(task).contains("`cube-tui secret set A`"), "{}", desk.reason(task));
-    let explained = desk.manager.explain(desk.now(), &spec(&["A", "B:env"]), Some(task));
+    let explained = desk.manager.why(desk.now(), task, 9).unwrap().waits.unwrap().explanation;
     assert!(matches!(&explained.outcome, Outcome::Waiting { reason } if reason.contains("secret A")));
     // Others are not held up by it, not even those that are like it in all but the secrets.
     let (_, effects) = desk.submit(TaskSpec::default());

@@ -1,0 +1,188 @@
+//! `plan FILE…`: where the tasks of files would go if they were submitted now, or why not. Changes nothing.
+
+use humansize::{BINARY, format_size};
+use serde::Serialize;
+
+use super::answer::answer;
+use super::args::PlanArgs;
+use super::exit::{CliError, Exit};
+use super::input::task_events;
+use super::line::printable;
+use super::print::Printer;
+use super::table::{add_row, table_of, terminal_width, text_of};
+use crate::client::ManagerHandle;
+use crate::cluster::Revision;
+use crate::manager::plan::{Fate, Plan, Planned, PlannedLoad};
+
+pub async fn plan(args: &PlanArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
+    let events = task_events(&args.files, jiff::Timestamp::now())?;
+    let plan = answer(manager, manager.plan(events)).await?;
+    let mut printer = Printer::new(args.output.output);
+    if printer.is_json() {
+        let revision = plan.revision;
+        for task in &plan.tasks {
+            printer.json(&Line { v: 1, kind: "plan", revision, what: task })?;
+        }
+        for worker in &plan.workers {
+            printer.json(&Line { v: 1, kind: "planned_load", revision, what: worker })?;
+        }
+    } else {
+        for text in texts(&plan, terminal_width()) {
+            printer.result(&text)?;
+        }
+    }
+    Ok(if plan.fits() { Exit::Done } else { Exit::TaskFailed })
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    v: u8,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    revision: Revision,
+    #[serde(flatten)]
+    what: &'a T,
+}
+
+fn texts(plan: &Plan, width: Option<u16>) -> Vec<String> {
+    let mut table = table_of(["TASK", "WORKER", "NOTE"], width);
+    let mut why_not = Vec::new();
+    for planned in &plan.tasks {
+        let (worker, note) = told(planned, plan);
+        add_row(&mut table, [printable(&called(planned)), printable(&worker), printable(&note)]);
+        if let Fate::Waiting { reason, nearest_change } | Fate::NeverFits { reason, nearest_change } =
+            &planned.fate
+        {
+            let nearest = nearest_change.as_ref().map(|change| format!("\n  nearest: {}", printable(change)));
+            let text = format!("{}{}", printable(reason), nearest.unwrap_or_default());
+            // Those of one kind have one reason.
+            if !why_not.contains(&text) && why_not.len() < REASONS {
+                why_not.push(text);
+            }
+        }
+    }
+    let mut texts = vec![text_of(&table, width)];
+    if !why_not.is_empty() {
+        texts.push(String::new());
+        texts.append(&mut why_not);
+    }
+    if !plan.workers.is_empty() {
+        let mut table = table_of(["WORKER", "NEW", "TASKS", "CPU", "MEMORY", "DISK"], width);
+        for load in &plan.workers {
+            add_row(&mut table, load_cells(load));
+        }
+        texts.push(format!("\n{}", text_of(&table, width)));
+    }
+    texts
+}
+
+/// Reasons that are told in full below the table.
+const REASONS: usize = 20;
+
+fn called(planned: &Planned) -> String {
+    if planned.name.is_empty() { planned.task.short() } else { planned.name.clone() }
+}
+
+fn told(planned: &Planned, plan: &Plan) -> (String, String) {
+    match &planned.fate {
+        Fate::Placed { worker, score: Some(score) } => {
+            (worker.to_string(), format!("{} score {score}", plan.scheduler))
+        }
+        Fate::Placed { worker, score: None } => (worker.to_string(), String::new()),
+        Fate::Waiting { reason, .. } | Fate::NeverFits { reason, .. } => ("-".to_owned(), reason.clone()),
+        Fate::Known { state } => ("-".to_owned(), format!("is there already, {state}: nothing would happen")),
+        Fate::Stop => ("-".to_owned(), "is stopped".to_owned()),
+    }
+}
+
+fn load_cells(load: &PlannedLoad) -> [String; 6] {
+    let PlannedLoad { worker, new_tasks, tasks, before, after, promised } = load;
+    #[expect(clippy::cast_precision_loss, reason = "shown to people")]
+    let cpus = |nanos: u64| (nanos as f64 / 1e7).round() / 1e2;
+    let of = |before: String, after: String, has: Option<String>| match has {
+        Some(has) => format!("{before} → {after} of {has}"),
+        None => format!("{before} → {after}"),
+    };
+    let bytes = |before: u64, after: u64, has: u64| {
+        let size = |bytes: u64| format_size(bytes, BINARY);
+        of(size(before), size(after), (has > 0).then(|| size(has)))
+    };
+    [
+        printable(worker.as_str()),
+        new_tasks.to_string(),
+        tasks.to_string(),
+        of(
+            cpus(before.cpu_nanos).to_string(),
+            cpus(after.cpu_nanos).to_string(),
+            (promised.cpu_nanos > 0).then(|| cpus(promised.cpu_nanos).to_string()),
+        ),
+        bytes(before.memory_bytes, after.memory_bytes, promised.memory_bytes),
+        bytes(before.disk_bytes, after.disk_bytes, promised.disk_bytes),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Resources, SchedulerName};
+    use crate::task::{State, TaskId};
+
+    fn planned(name: &str, fate: Fate) -> Planned {
+        Planned { task: TaskId::random(), name: name.into(), fate }
+    }
+
+    fn plan() -> Plan {
+        let resources = |cpus: u64, memory_bytes| Resources {
+            cpu_nanos: cpus * 1_000_000_000,
+            memory_bytes,
+            disk_bytes: 0,
+        };
+        let never = Fate::NeverFits {
+            reason: "never fits: a has 8 GiB of memory, 16 GiB wanted".into(),
+            nearest_change: Some("ask for at most 8 GiB of memory (for a)".into()),
+        };
+        Plan {
+            revision: 7,
+            scheduler: SchedulerName::Epvm,
+            tasks: vec![
+                planned("web\x1b[2J", Fate::Placed { worker: "a".into(), score: Some(0.5) }),
+                planned("big", never.clone()),
+                planned("big-too", never),
+                planned("known", Fate::Known { state: State::Running }),
+            ],
+            workers: vec![PlannedLoad {
+                worker: "a".into(),
+                new_tasks: 1,
+                tasks: 4,
+                before: resources(2, 1 << 30),
+                after: resources(3, 3 << 30),
+                promised: resources(8, 8 << 30),
+            }],
+        }
+    }
+
+    #[test]
+    fn each_task_has_a_line_a_reason_is_told_once_and_loads_stand_below() {
+        let text = texts(&plan(), None).join("\n");
+        assert!(!text.contains('\x1b'));
+        for part in ["epvm score 0.5", "nothing would happen", "2 → 3 of 8", "1 GiB → 3 GiB of 8 GiB"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!(text.matches("nearest: ask for at most 8 GiB").count(), 1, "{text}");
+        assert!(!plan().fits());
+        for width in [40, 80] {
+            let texts = texts(&plan(), Some(width));
+            assert!(texts[0].lines().all(|line| line.chars().count() <= width.into()), "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_says_what_it_is() {
+        let plan = plan();
+        let line = Line { v: 1, kind: "plan", revision: 7, what: &plan.tasks[1] };
+        let value = serde_json::to_value(&line).unwrap();
+        assert_eq!((&value["type"], &value["outcome"]), (&"plan".into(), &"never_fits".into()));
+        let again: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+        assert_eq!(again, plan);
+    }
+}
