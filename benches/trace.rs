@@ -16,7 +16,7 @@ use trace_driven::run::run;
 use trace_driven::workload::{Traced, workload};
 
 /// Workers, and the share of their CPUs that is asked for.
-const CLUSTERS: [(usize, f64); 3] = [(50, 0.6), (50, 0.92), (500, 0.92)];
+const CLUSTERS: [(usize, f64); 3] = [(50, 0.6), (50, 0.92), (200, 0.92)];
 
 fn main() {
     if !measure::is_bench() {

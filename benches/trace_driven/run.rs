@@ -1,5 +1,5 @@
 //! One run: the real core of the manager on virtual time, with workers that start at once whatever they are sent, end it
-//! when its time is over, and tell every five seconds how loaded they are. No engine, no store, no network.
+//! when its time is over, and tell every four seconds how loaded they are. No engine, no store, no network.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::figures::{Figures, Worker};
 use super::workload::{FROM_S, Traced, UNTIL_S, capacity};
 
-/// How often a worker tells that it lives and how loaded it is, each second a part of them.
-const PARTS: u64 = 5;
+/// How often a worker tells that it lives and how loaded it is, in seconds; each second a part of them does.
+const PARTS: u64 = 4;
 
 /// What still waits this long after the last arrival is not waited for.
 const PATIENCE: Duration = Duration::from_hours(2);

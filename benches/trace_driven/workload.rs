@@ -9,7 +9,7 @@
 //!   below what was asked for in most cases.
 //!
 //! Jobs arrive by a Poisson process; a job's tasks come at once, so tasks arrive in bursts. What differs from the traces:
-//! the tail ends at two hours, since a run is three hours long; CPU and duration are independent of each other; no
+//! the tail ends at an hour, since a run is two hours long; CPU and duration are independent of each other; no
 //! task fails; and one batch job in ten names no CPU, as task files of small clusters often don't.
 
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use cube_tui::cluster::Capacity;
 use cube_tui::task::TaskSpec;
 
 /// The figures are of this span of virtual time, in seconds; before it the cluster fills.
-pub const FROM_S: f64 = 3_600.0;
-pub const UNTIL_S: f64 = 10_800.0;
+pub const FROM_S: f64 = 2_400.0;
+pub const UNTIL_S: f64 = 7_200.0;
 
 /// Of the CPUs that are asked for, those by services.
 const SERVICES: f64 = 0.4;
@@ -33,7 +33,7 @@ const SERVICE_CPUS: [(f64, u32); 4] = [(0.5, 40), (1.0, 35), (2.0, 18), (4.0, 7)
 const GIB_A_CPU: [(f64, u32); 5] = [(0.5, 15), (1.0, 25), (2.0, 30), (4.0, 20), (8.0, 10)];
 /// Seconds.
 const SHORTEST: f64 = 20.0;
-const LONGEST: f64 = 7_200.0;
+const LONGEST: f64 = 3_600.0;
 const MOST_TASKS: f64 = 100.0;
 const GIB: f64 = 1_073_741_824.0;
 
