@@ -217,7 +217,7 @@ async fn added_latency(image: &Image) {
     let runtime = Timed { docker, inside: Arc::clone(&inside) };
     let spec = spec(image, NetworkMode::Host);
     let limits = Limits { allows: Allows::all(), ..Limits::default() };
-    let added = one_by_one(Worker::start(runtime, identity, limits).await, &spec, &inside).await;
+    let added = one_by_one(Worker::start(runtime, identity, limits.clone()).await, &spec, &inside).await;
     tell("G3", "added latency, submit to Running, p50", median(&added), "ms", Goal::AtMost(3.0));
     tell("G3", "added latency, submit to Running, p99", percentile(&added, 99), "ms", Goal::AtMost(10.0));
     let worker = Worker::start(Fake::default(), identity, limits).await;
