@@ -131,6 +131,10 @@ impl World {
                 (world.within(TURMOIL), world.rng.usize(0..workers), world.some_wish());
             world.at(when, Event::Availability { worker, wish });
         }
+        for _ in 0..world.rng.usize(0..6) {
+            let when = world.within(TURMOIL);
+            world.at(when, Event::Rebalance);
+        }
         for worker in 0..workers {
             world.at(TURMOIL, Event::Availability { worker, wish: AvailabilityWish::Uncordon });
         }
@@ -201,6 +205,7 @@ impl World {
             Event::StopSome => self.stop_some(),
             Event::Availability { worker, wish } => self.set_availability(worker, wish),
             Event::Scheduler(scheduler) => self.set_scheduler(scheduler),
+            Event::Rebalance => self.rebalance(),
             Event::Stop(task) => self.stop(task),
             Event::RestartSome => self.restart_some(),
             Event::Restart(task) => self.restart(task),
