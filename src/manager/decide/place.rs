@@ -47,7 +47,7 @@ impl Manager {
             let priority = record.task.spec.priority;
             let held = busy.or_else(|| hold.objection(worker, task, priority));
             let held = held.or_else(|| preemption.objection(worker, task, priority));
-            held.or_else(|| still_taken(drains, cluster, worker, &record.task.spec))
+            held.or_else(|| still_taken(drains, cluster, worker, task, &record.task.spec))
         };
         let is_plain = fresh.is_none() && record.refusals.is_empty();
         let quick = request.shape().filter(|_| is_plain);
@@ -72,7 +72,7 @@ impl Manager {
             let task = task.unwrap_or_default();
             let held = busy.or_else(|| self.hold.objection(worker, task, spec.priority));
             let held = held.or_else(|| self.preemption.objection(worker, task, spec.priority));
-            held.or_else(|| still_taken(&self.drains, &self.cluster, worker, spec))
+            held.or_else(|| still_taken(&self.drains, &self.cluster, worker, task, spec))
         });
         // Wherever it is that it runs, or where it could.
         let is_waiting = record.is_none_or(|record| record.state() == State::Pending);

@@ -142,7 +142,7 @@ impl Manager {
         let (spec, workers) = (row.spec(), self.cluster.workers());
         let is_objected_to = self.hold.objection(&workers[to], step.task, spec.priority).is_some()
             || self.preemption.objection(&workers[to], step.task, spec.priority).is_some()
-            || self.still_taken(&workers[to], spec).is_some();
+            || still_taken(&self.drains, &self.cluster, &workers[to], step.task, spec).is_some();
         row.generation() == step.generation
             && self.cluster.worker_of(step.task) == Some(&step.from)
             && self.may_be_moved(now, row)
@@ -150,9 +150,5 @@ impl Manager {
             && !is_objected_to
             && self.view().can_take(&Request::new(spec, &self.cluster), to)
             && is_worth_it(self.view(), measure, spec, from, to)
-    }
-
-    fn still_taken(&self, worker: &WorkerRecord, spec: &TaskSpec) -> Option<Rejection> {
-        still_taken(&self.drains, &self.cluster, worker, spec)
     }
 }
