@@ -292,7 +292,11 @@ pub fn healed(world: &World) -> Result<(), String> {
         let may_take =
             |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();
         let mut others = cluster.workers().iter().filter(may_take).peekable();
-        if record.task.spec.preempt && record.queued.is_some() && !record.crashes.is_loop() {
+        // Room may be held back for one of no lower priority that waits as well.
+        let mut waiting = cluster.pending().filter(|task| *task != record.task.id);
+        let is_first = waiting
+            .all(|task| cluster.row(task).is_none_or(|row| row.spec().priority < record.task.spec.priority));
+        if record.task.spec.preempt && record.queued.is_some() && !record.crashes.is_loop() && is_first {
             let mut able = cluster.workers().iter().filter(may_take);
             let of_lower = able.find(|worker| could_make_room(cluster, worker, &record));
             ensure(of_lower.is_none(), || format!("{of_lower:?} could make room for {record:?}"))?;

@@ -26,6 +26,9 @@ const HEALING: Duration = Duration::from_mins(15);
 /// What is so must stay so: looked at first after this, and then again and again until it is.
 const SETTLING: Duration = Duration::from_mins(1);
 
+/// By then what was asked for in the bad times has been heard.
+const LATE: Duration = Duration::from_secs(10);
+
 /// What is to go before everything else of its time has a smaller number.
 const FIRST: u64 = 1 << 32;
 
@@ -136,7 +139,8 @@ impl World {
             world.at(when, Event::Rebalance);
         }
         for worker in 0..workers {
-            world.at(TURMOIL, Event::Availability { worker, wish: AvailabilityWish::Uncordon });
+            // Later than any wish of the bad times that nobody had heard yet.
+            world.at(TURMOIL + LATE, Event::Availability { worker, wish: AvailabilityWish::Uncordon });
         }
         let scheduler = SchedulerName::ALL[world.rng.usize(0..SchedulerName::ALL.len())];
         world.at(Duration::from_millis(1), Event::Scheduler(scheduler));
