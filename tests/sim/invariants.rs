@@ -168,11 +168,11 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
     }
 }
 
-/// Whether it is left alone for a while. (A clock that was set is believed no more than that.)
+/// Whether it is left alone for a while. (Of a clock that was set back, nothing is believed.)
 fn moved_lately(record: &TaskRecord, change: &Change) -> bool {
     record.moves.is_some_and(|moves| {
         let since = change.time.duration_since(moves.last);
-        since.is_negative() || since.unsigned_abs() < move_backoff(moves.in_a_row)
+        !since.is_negative() && since.unsigned_abs() < move_backoff(moves.in_a_row)
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::busy::is_busy;
 use super::drain::still_taken;
-use super::moves::wait_of;
+use super::moves::moved_lately;
 use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{Cause, Peer, TaskRow, WorkerRecord};
 use crate::manager::request::{Load, PlannedMove, RebalanceWish, Rebalanced, RequestError};
@@ -100,8 +100,7 @@ impl Manager {
     }
 
     fn may_be_moved(&self, now: Now, row: &TaskRow) -> bool {
-        let moved_lately = row.moves().and_then(|moves| wait_of(now, moves)).is_some();
-        is_movable(row) && !moved_lately && self.unset_secret(row.spec()).is_none()
+        is_movable(row) && !moved_lately(now, row) && self.unset_secret(row.spec()).is_none()
     }
 
     /// Goes on with what is left.
