@@ -287,7 +287,14 @@ pub fn healed(world: &World) -> Result<(), String> {
         let has_room = |worker: &&WorkerRecord| {
             let has = Resources::promised(worker.capacity, cluster.settings().overcommit).cpu_nanos;
             let taken = cluster.reserved(&worker.id).map_or(0, |reserved| reserved.resources.cpu_nanos);
-            taken + needs <= has
+            // An old run that serves until the new one does has its room, too.
+            let serves = |other: &TaskRecord| {
+                let serving = other.serving.as_ref();
+                other.task.id != record.task.id && serving.is_some_and(|serving| serving.worker == worker.id)
+            };
+            let serving = cluster.task_db().filter(serves);
+            let serving: u64 = serving.map(|other| Resources::of(&other.task.spec).cpu_nanos).sum();
+            taken + serving + needs <= has
         };
         let may_take =
             |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();

@@ -14,7 +14,7 @@ use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{Cause, Peer, TaskRow, WorkerRecord};
 use crate::manager::request::{Load, PlannedMove, RebalanceWish, Rebalanced, RequestError};
 use crate::scheduler::{Evenness, Measure, Rejection, Request, is_movable, is_worth_it, rebalance};
-use crate::task::{TaskId, TaskSpec, WorkerId};
+use crate::task::{TaskId, WorkerId};
 
 /// More moves at once are no small correction any more, and cost the manager a while to plan.
 const MOST_MOVES: usize = 100;
