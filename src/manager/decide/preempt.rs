@@ -58,10 +58,14 @@ impl Preemption {
     }
 
     fn keep(&mut self, worker: WorkerId, room: Room) {
-        self.workers.insert(room.task, worker.clone());
-        if let Some(before) = self.rooms.insert(worker, room) {
+        // One room for a task, and one on a worker.
+        if let Some(before) = self.rooms.remove(&worker) {
             self.workers.remove(&before.task);
         }
+        if let Some(elsewhere) = self.workers.insert(room.task, worker.clone()) {
+            self.rooms.remove(&elsewhere);
+        }
+        self.rooms.insert(worker, room);
     }
 }
 
