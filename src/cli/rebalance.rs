@@ -96,10 +96,11 @@ mod tests {
 
     #[test]
     fn nothing_to_do_says_so_in_one_line() {
-        let none = Rebalanced { measure: Some(Measure::Share), moves: vec![], ..answer() };
-        let none = Rebalanced { before: Load { most: 0.25, deviation: 0.0, ..none.before.clone() }, ..none };
+        let nothing = Rebalanced { measure: Some(Measure::Share), moves: vec![], ..answer() };
+        let nothing =
+            Rebalanced { before: Load { most: 0.25, deviation: 0.0, ..nothing.before.clone() }, ..nothing };
         let expected = "nothing to move: a:5555 has the most, 25.0% reserved; standard deviation 0.0%";
-        assert_eq!(text(&none, None), expected);
+        assert_eq!(text(&nothing, None), expected);
         let note = Some("binpack fills".to_owned());
         assert_eq!(text(&Rebalanced { note, ..Rebalanced::default() }, None), "binpack fills");
     }

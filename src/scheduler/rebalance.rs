@@ -248,3 +248,118 @@ fn deviation(loads: impl Iterator<Item = f64> + Clone) -> f64 {
     let mean = loads.clone().sum::<f64>() / count;
     (loads.map(|load| (load - mean).powi(2)).sum::<f64>() / count).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cluster::{Capacity, Cause, Change, Cluster, Settings, What, WorkerHealth};
+    use crate::scheduler::Loads;
+    use crate::task::{EventId, State, Task, TaskStatus, WorkerId};
+
+    fn apply(cluster: &mut Cluster, what: What) {
+        let revision = cluster.revision() + 1;
+        let change = Change { revision, time: Timestamp::UNIX_EPOCH, cause: Cause::Command, what };
+        cluster.apply(&change.into());
+    }
+
+    fn runs(cluster: &mut Cluster, task: TaskId, generation: u32) {
+        let status = TaskStatus { state: State::Running, generation, ..TaskStatus::default() };
+        apply(cluster, What::Observed { task, status });
+    }
+
+    /// Workers by their CPUs; tasks by worker, half CPUs and GiB.
+    fn cluster(scheduler: SchedulerName, workers: &[u8], tasks: &[(usize, u8, u8)]) -> Cluster {
+        let mut cluster = Cluster::default();
+        let settings = Settings { scheduler, ..Settings::default() };
+        apply(&mut cluster, What::Settings { settings });
+        for (place, cpus) in workers.iter().enumerate() {
+            let id = WorkerId::from(format!("w{place}").as_str());
+            let mut worker = WorkerRecord::new(id, false, Timestamp::UNIX_EPOCH);
+            worker.health = WorkerHealth::Ready;
+            let memory_bytes = u64::from(*cpus) << 30;
+            worker.capacity = Capacity { cpus: (*cpus).into(), memory_bytes, disk_bytes: 0 };
+            apply(&mut cluster, What::Worker { worker });
+        }
+        for (number, (place, halves, memory)) in (0..).zip(tasks) {
+            let place = place % workers.len();
+            let memory_bytes = u64::from(*memory) << 30;
+            let spec = TaskSpec { cpu: f64::from(*halves) / 2.0, memory_bytes, ..TaskSpec::default() };
+            let view = View { cluster: &cluster, loads: &Loads::default() };
+            if !view.can_take(&Request::new(&spec, &cluster), place) {
+                continue;
+            }
+            let task = TaskId(uuid::Uuid::from_u128(number));
+            let worker = cluster.workers()[place].id.clone();
+            let submitted = Task { id: task, spec: spec.into(), ..Task::default() };
+            apply(&mut cluster, What::Submitted { event: EventId::default(), task: submitted });
+            apply(&mut cluster, What::scheduled(task, worker, 0));
+            runs(&mut cluster, task, 0);
+        }
+        cluster
+    }
+
+    fn plan(cluster: &Cluster, most: usize) -> Rebalancing {
+        let measure = Measure::of(cluster.settings().scheduler).unwrap();
+        let loads = Loads::default();
+        rebalance(View { cluster, loads: &loads }, measure, most, |_| true, |_| None)
+    }
+
+    fn carry_out(cluster: &mut Cluster, plan: &Rebalancing) {
+        for Move { task, from, to, .. } in plan.moves.clone() {
+            let (from, worker) = (cluster.workers()[from].id.clone(), cluster.workers()[to].id.clone());
+            assert_eq!(cluster.worker_of(task), Some(&from));
+            let generation = cluster.row(task).unwrap().generation() + 1;
+            let (reason, placement) = (String::new(), None);
+            apply(cluster, What::Moved { task, from, worker, generation, reason, placement, serves: true });
+            runs(cluster, task, generation);
+        }
+    }
+
+    const EVENING: [SchedulerName; 4] =
+        [SchedulerName::RoundRobin, SchedulerName::Spread, SchedulerName::Greedy, SchedulerName::Epvm];
+
+    proptest! {
+        #[test]
+        fn a_plan_fits_is_worth_it_comes_to_what_it_says_and_leaves_nothing_to_do(
+            workers in proptest::collection::vec(1..9_u8, 1..6),
+            tasks in proptest::collection::vec((0..6_usize, 0..5_u8, 0..4_u8), 0..50),
+            scheduler in proptest::sample::select(EVENING.to_vec()),
+            most in 1..60_usize,
+        ) {
+            let mut cluster = cluster(scheduler, &workers, &tasks);
+            let made = plan(&cluster, most);
+            prop_assert!(made.moves.len() <= most);
+            prop_assert!(made.moves.iter().all(|planned| planned.gain >= 0.0 && planned.from != planned.to));
+            prop_assert!(made.after.most <= made.before.most && made.after.deviation <= made.before.deviation);
+            carry_out(&mut cluster, &made);
+            for worker in cluster.workers() {
+                let taken = cluster.reserved(&worker.id).unwrap().resources;
+                let promised = Resources::promised(worker.capacity, cluster.settings().overcommit);
+                prop_assert!(taken.cpu_nanos <= promised.cpu_nanos && taken.memory_bytes <= promised.memory_bytes);
+            }
+            let second = plan(&cluster, most);
+            prop_assert_eq!(second.before, made.after, "it came to what was told");
+            prop_assert!(made.moves.len() == most || second.moves.is_empty(), "{:?}", second);
+        }
+    }
+
+    #[test]
+    fn tasks_are_counted_or_their_shares_as_the_scheduler_has_it_and_binpack_wants_nothing() {
+        // Many small ones on the first, one that fills the second.
+        let tasks = [(0, 1, 0), (0, 1, 0), (0, 1, 0), (0, 1, 0), (1, 7, 0)];
+        let moves = |scheduler| plan(&cluster(scheduler, &[4, 4], &tasks), 9).moves.len();
+        assert_eq!(moves(SchedulerName::Spread), 1);
+        assert_eq!(moves(SchedulerName::Greedy), 0);
+        assert_eq!(Measure::of(SchedulerName::Binpack), None);
+    }
+
+    #[test]
+    fn a_difference_that_is_within_the_margin_moves_nothing() {
+        assert_eq!(plan(&cluster(SchedulerName::Spread, &[8, 8], &[(0, 1, 0)]), 9).moves, []);
+        let small = [(0, 1, 0)];
+        assert_eq!(plan(&cluster(SchedulerName::Epvm, &[8, 8], &small), 9).moves, []);
+    }
+}

@@ -35,7 +35,7 @@ fn without_engine<R: Future<Output = ()> + 'static>(name: &'static str, test: fn
 }
 
 /// Runs `line` on the manager at `port`.
-fn on(home: &Home, port: u16, line: &str) -> Ended {
+pub(super) fn on(home: &Home, port: u16, line: &str) -> Ended {
     let mut command = home.command(line);
     command.env("CUBE_MANAGER_PORT", port.to_string());
     Ended::of(command)

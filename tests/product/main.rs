@@ -43,6 +43,7 @@ mod demo;
 mod floods;
 mod kill;
 mod logs;
+mod moves;
 mod secrets;
 mod stage;
 mod submit;
@@ -59,6 +60,7 @@ fn main() {
         containers::tests(),
         kill::tests(),
         logs::tests(),
+        moves::tests(),
         secrets::tests(),
         workers::tests(),
         demo::tests(),

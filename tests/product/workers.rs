@@ -30,14 +30,14 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-struct Worker {
+pub(super) struct Worker {
     name: &'static str,
     port: u16,
     process: Running,
 }
 
 impl Worker {
-    async fn start(stage: &Stage, name: &'static str, port: u16) -> Self {
+    pub(super) async fn start(stage: &Stage, name: &'static str, port: u16) -> Self {
         let line = format!("worker --listen localhost:{port} --data-dir {name} --output json");
         let mut process = stage.home.start(&line);
         let port = process.port_of("worker").await;
@@ -48,13 +48,13 @@ impl Worker {
         *self = Self::start(stage, self.name, self.port).await;
     }
 
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         format!("localhost:{}", self.port)
     }
 }
 
 /// Waits until all workers are ready.
-async fn manager_of(stage: &Stage, workers: &[&Worker]) -> (Running, Manager) {
+pub(super) async fn manager_of(stage: &Stage, workers: &[&Worker]) -> (Running, Manager) {
     let mut line = "--no-ui --data-dir data --output json --no-local-worker".to_owned();
     for worker in workers {
         line = format!("{line} --worker {}", worker.id());

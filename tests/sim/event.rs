@@ -24,6 +24,8 @@ pub enum Event {
         wish: AvailabilityWish,
     },
     Scheduler(SchedulerName),
+    /// A user wants the load evened out, or to know how.
+    Rebalance,
     /// A user wants one of the tasks started anew.
     RestartSome,
     /// The same, again and again until somebody says so.
@@ -130,6 +132,7 @@ impl Event {
             | Self::StopSome
             | Self::Availability { .. }
             | Self::Scheduler(_)
+            | Self::Rebalance
             | Self::Restart(_)
             | Self::RestartSome
             | Self::ManagerTick { .. }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cube_tui::cluster::{
     Availability, Cause, Change, Cluster, Resources, TaskRecord, What, WorkerHealth, WorkerRecord,
 };
-use cube_tui::manager::decide::{Effect, must_be_new};
+use cube_tui::manager::decide::{Effect, move_backoff, must_be_new};
 use cube_tui::task::{RestartPolicy, State, TaskId, WorkerId};
 use cube_tui::worker::runtime::{FoundState, Run};
 
@@ -122,8 +122,23 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
             let drained = before.worker(from).map(|from| from.availability);
             let is_drained = matches!(drained, Some(Availability::Draining { .. }));
             let is_lost = health(from) == Some(WorkerHealth::Lost);
-            assert!(is_lost || is_drained, "moved without a cause: {change:?}");
+            let is_evened_out = change.cause == Cause::Rebalance && health(from) == Some(WorkerHealth::Ready);
+            assert!(is_lost || is_drained || is_evened_out, "moved without a cause: {change:?}");
+            if is_evened_out {
+                let is_at_rest = (record.state(), record.desired) == (State::Running, State::Running);
+                let is_bound = record.task.spec.exclusive || record.serving.is_some();
+                assert!(is_at_rest && !is_bound && !moved_lately(&record, change), "{change:?} {record:?}");
+            }
             assert_eq!(health(worker), Some(WorkerHealth::Ready), "{change:?}");
+        }
+        What::Preempted { by, .. } => {
+            let record = record();
+            let by = before.task(*by).unwrap_or_else(|| panic!("for nobody: {change:?}"));
+            assert!(matches!(record.state(), State::Scheduled | State::Running), "{change:?} {record:?}");
+            assert_eq!(record.desired, State::Running, "{change:?} {record:?}");
+            assert!(by.task.spec.preempt && by.queued.is_some(), "{change:?} {by:?}");
+            assert!(by.task.spec.priority > record.task.spec.priority, "{change:?} {by:?}");
+            assert!(!moved_lately(&record, change), "{change:?} {record:?}");
         }
         What::Refused { task, worker, to, generation, .. } => {
             let record = record();
@@ -151,6 +166,14 @@ pub fn change_is_legal(before: &Cluster, change: &Change) {
         What::Returned { .. } => assert_eq!(record().state(), State::Scheduled, "{change:?}"),
         _ => {}
     }
+}
+
+/// Whether it is left alone for a while. (Of a clock that was set back, nothing is believed.)
+fn moved_lately(record: &TaskRecord, change: &Change) -> bool {
+    record.moves.is_some_and(|moves| {
+        let since = change.time.duration_since(moves.last);
+        !since.is_negative() && since.unsigned_abs() < move_backoff(moves.in_a_row)
+    })
 }
 
 /// What is placed fits beside what is there. (What a worker runs after all, although its start was given up, is taken
@@ -264,11 +287,27 @@ pub fn healed(world: &World) -> Result<(), String> {
         let has_room = |worker: &&WorkerRecord| {
             let has = Resources::promised(worker.capacity, cluster.settings().overcommit).cpu_nanos;
             let taken = cluster.reserved(&worker.id).map_or(0, |reserved| reserved.resources.cpu_nanos);
-            taken + needs <= has
+            // An old run that serves until the new one does has its room, too.
+            let serves = |other: &TaskRecord| {
+                let serving = other.serving.as_ref();
+                other.task.id != record.task.id && serving.is_some_and(|serving| serving.worker == worker.id)
+            };
+            let serving = cluster.task_db().filter(serves);
+            let serving: u64 = serving.map(|other| Resources::of(&other.task.spec).cpu_nanos).sum();
+            taken + serving + needs <= has
         };
         let may_take =
             |worker: &&WorkerRecord| worker.takes_work() && record.refusal_of(&worker.id).is_none();
         let mut others = cluster.workers().iter().filter(may_take).peekable();
+        // Room may be held back for one of no lower priority that waits as well.
+        let mut waiting = cluster.pending().filter(|task| *task != record.task.id);
+        let is_first = waiting
+            .all(|task| cluster.row(task).is_none_or(|row| row.spec().priority < record.task.spec.priority));
+        if record.task.spec.preempt && record.queued.is_some() && !record.crashes.is_loop() && is_first {
+            let mut able = cluster.workers().iter().filter(may_take);
+            let of_lower = able.find(|worker| could_make_room(cluster, worker, &record));
+            ensure(of_lower.is_none(), || format!("{of_lower:?} could make room for {record:?}"))?;
+        }
         if needs > 0 && others.peek().is_some() && !others.any(|worker| has_room(&worker)) {
             // It has no room to move to, or to run in, and does not have to.
             live.remove(&record.task.id);
@@ -283,6 +322,16 @@ pub fn healed(world: &World) -> Result<(), String> {
         ensure(running == wanted, || format!("{running:?} runs of {record:?}"))?;
     }
     Ok(())
+}
+
+/// Whether it would fit there without the tasks of a lower priority.
+fn could_make_room(cluster: &Cluster, worker: &WorkerRecord, record: &TaskRecord) -> bool {
+    let has = Resources::promised(worker.capacity, cluster.settings().overcommit).cpu_nanos;
+    let lives = cluster.tasks_of(&worker.id).filter_map(|task| cluster.task(task));
+    let stays = lives.filter(|other| !other.state().has_ended());
+    let stays = stays.filter(|other| other.task.spec.priority >= record.task.spec.priority);
+    let taken: u64 = stays.map(|other| Resources::of(&other.task.spec).cpu_nanos).sum();
+    taken + Resources::of(&record.task.spec).cpu_nanos <= has
 }
 
 fn has_ended_well(world: &World, record: &TaskRecord) -> Result<(), String> {

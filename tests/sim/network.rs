@@ -206,7 +206,7 @@ impl World {
         let hello = Hello {
             allows: Allows::default(),
             identity: Uuid::nil(),
-            capacity: Capacity { cpus: CPUS, ..Capacity::default() },
+            capacity: Capacity { cpus: CPUS, memory_bytes: 8 << 30, ..Capacity::default() },
             runtime_problem: runtime_problem.unwrap_or_default(),
             facts: Facts::default(),
         };

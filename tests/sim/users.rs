@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cube_tui::cluster::{Cause, SchedulerName};
 use cube_tui::manager::decide::{Answer, Input};
-use cube_tui::manager::request::AvailabilityWish;
+use cube_tui::manager::request::{AvailabilityWish, RebalanceWish};
 use cube_tui::task::{EventId, HealthCheck, Probe, RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec};
 use jiff::SignedDuration;
 
@@ -31,8 +31,20 @@ impl World {
         });
         // Some take room, and in a small cluster not all of them have it.
         let cpu = if self.is_turmoil() { f64::from(self.rng.u8(0..4)) / 2.0 } else { 0.0 };
-        let spec =
-            TaskSpec { name, image, restart_policy, exclusive, health_check, cpu, ..TaskSpec::default() };
+        // Some go before others, and some of those take their room.
+        let priority = if self.is_turmoil() { i32::from(self.rng.u8(0..3)) } else { 0 };
+        let preempt = self.misfortune(30);
+        let spec = TaskSpec {
+            name,
+            image,
+            restart_policy,
+            exclusive,
+            health_check,
+            cpu,
+            priority,
+            preempt,
+            ..TaskSpec::default()
+        };
         let task = Task { id: TaskId(self.uuid()), spec: spec.into(), ..Task::default() };
         let timestamp = self.wall(SignedDuration::ZERO);
         TaskEvent { id: EventId(self.uuid()), state: State::Running, timestamp, task }
@@ -97,6 +109,13 @@ impl World {
         if !answers.iter().any(Result::is_ok) {
             self.after(TRY_AGAIN, Event::Availability { worker, wish });
         }
+    }
+
+    pub fn rebalance(&mut self) {
+        let wish = RebalanceWish { moves: self.rng.usize(1..20), plan: self.rng.bool() };
+        let answers = self.manage(Input::Rebalance { request: 5, wish });
+        let is_done = answers.iter().all(|answer| matches!(answer, Ok(Answer::Rebalanced(_))));
+        assert!(is_done, "{answers:?}");
     }
 
     pub fn set_scheduler(&mut self, scheduler: SchedulerName) {

@@ -26,6 +26,9 @@ const HEALING: Duration = Duration::from_mins(15);
 /// What is so must stay so: looked at first after this, and then again and again until it is.
 const SETTLING: Duration = Duration::from_mins(1);
 
+/// By then what was asked for in the bad times has been heard.
+const LATE: Duration = Duration::from_secs(10);
+
 /// What is to go before everything else of its time has a smaller number.
 const FIRST: u64 = 1 << 32;
 
@@ -131,8 +134,13 @@ impl World {
                 (world.within(TURMOIL), world.rng.usize(0..workers), world.some_wish());
             world.at(when, Event::Availability { worker, wish });
         }
+        for _ in 0..world.rng.usize(0..6) {
+            let when = world.within(TURMOIL);
+            world.at(when, Event::Rebalance);
+        }
         for worker in 0..workers {
-            world.at(TURMOIL, Event::Availability { worker, wish: AvailabilityWish::Uncordon });
+            // Later than any wish of the bad times that nobody had heard yet.
+            world.at(TURMOIL + LATE, Event::Availability { worker, wish: AvailabilityWish::Uncordon });
         }
         let scheduler = SchedulerName::ALL[world.rng.usize(0..SchedulerName::ALL.len())];
         world.at(Duration::from_millis(1), Event::Scheduler(scheduler));
@@ -201,6 +209,7 @@ impl World {
             Event::StopSome => self.stop_some(),
             Event::Availability { worker, wish } => self.set_availability(worker, wish),
             Event::Scheduler(scheduler) => self.set_scheduler(scheduler),
+            Event::Rebalance => self.rebalance(),
             Event::Stop(task) => self.stop(task),
             Event::RestartSome => self.restart_some(),
             Event::Restart(task) => self.restart(task),

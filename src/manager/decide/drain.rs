@@ -283,17 +283,18 @@ impl Manager {
 }
 
 /// What moves off a worker has its room until it runs elsewhere, although nothing is reserved for it there any more: what
-/// that has against placing one with this spec.
+/// that has against placing `task` with this spec. (Its own room is its own.)
 pub(super) fn still_taken(
     drains: &BTreeMap<WorkerId, Drain>,
     cluster: &Cluster,
     worker: &WorkerRecord,
+    task: TaskId,
     spec: &TaskSpec,
 ) -> Option<Rejection> {
-    let moving = &drains.get(&worker.id)?.moving;
-    let task = *moving.keys().next()?;
+    let moving = drains.get(&worker.id)?.moving.keys().copied().filter(|moving| *moving != task);
+    let first = moving.clone().next()?;
     let mut taken = cluster.reserved(&worker.id)?.clone();
-    for row in moving.keys().filter_map(|task| cluster.row(*task)) {
+    for row in moving.filter_map(|moving| cluster.row(moving)) {
         taken.count(row.spec(), true);
     }
     taken.count(spec, true);
@@ -303,7 +304,7 @@ pub(super) fn still_taken(
     let is_full = is_over(taken.cpu_nanos, promised.cpu_nanos, needs.cpu_nanos)
         || is_over(taken.memory_bytes, promised.memory_bytes, needs.memory_bytes)
         || is_over(taken.disk_bytes, promised.disk_bytes, needs.disk_bytes);
-    is_full.then_some(Rejection::HeldBack { task })
+    is_full.then_some(Rejection::HeldBack { task: first })
 }
 
 /// Whether a drain moves it: what is being stopped ends by itself.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::place::Chosen;
 use super::refusals::LOOK_AGAIN;
 use super::{Manager, Now, Timer, Turn};
-use crate::cluster::{Cause, Moves, TaskRecord, What, WorkerHealth};
+use crate::cluster::{Cause, Moves, TaskRecord, TaskRow, What, WorkerHealth};
 use crate::task::{State, TaskId, TaskStatus, WorkerId};
 
 /// Looked at in one turn: some milliseconds of work, after which everything else has its turn.
@@ -210,9 +210,18 @@ fn may_move(record: &TaskRecord) -> bool {
 }
 
 /// How long a task that moved lately has to wait. Of a wall clock that was set, no more is believed than the backoff.
-pub(super) fn wait_of(now: Now, moves: Moves) -> Option<Duration> {
+fn wait_of(now: Now, moves: Moves) -> Option<Duration> {
     let backoff = move_backoff(moves.in_a_row);
     let since = now.wall.duration_since(moves.last);
     let wait = if since.is_negative() { backoff } else { backoff.saturating_sub(since.unsigned_abs()) };
     (!wait.is_zero()).then_some(wait)
+}
+
+/// Whether a task that runs is to be left alone, since it moved or made room lately. By a wall clock that was set back it
+/// is not: that could be for hours.
+pub(super) fn moved_lately(now: Now, row: &TaskRow) -> bool {
+    row.moves().is_some_and(|moves| {
+        let since = now.wall.duration_since(moves.last);
+        !since.is_negative() && since.unsigned_abs() < move_backoff(moves.in_a_row)
+    })
 }

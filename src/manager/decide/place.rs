@@ -46,7 +46,7 @@ impl UnderWay<'_> {
         let busy = is_busy(self.in_flight, self.now, &worker.id).then_some(Rejection::Busy);
         let held = busy.or_else(|| self.hold.objection(worker, task, spec.priority));
         let held = held.or_else(|| self.preemption.objection(worker, task, spec.priority));
-        held.or_else(|| still_taken(self.drains, self.cluster, worker, spec))
+        held.or_else(|| still_taken(self.drains, self.cluster, worker, task, spec))
     }
 }
 

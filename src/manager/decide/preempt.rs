@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::busy::is_busy;
-use super::moves::wait_of;
+use super::moves::moved_lately;
 use super::queue::Head;
 use super::{Manager, Timer, Turn};
 use crate::cluster::{Cause, Peer, TaskRow, What, WorkerHealth, WorkerRecord};
@@ -58,10 +58,14 @@ impl Preemption {
     }
 
     fn keep(&mut self, worker: WorkerId, room: Room) {
-        self.workers.insert(room.task, worker.clone());
-        if let Some(before) = self.rooms.insert(worker, room) {
+        // One room for a task, and one on a worker.
+        if let Some(before) = self.rooms.remove(&worker) {
             self.workers.remove(&before.task);
         }
+        if let Some(elsewhere) = self.workers.insert(room.task, worker.clone()) {
+            self.rooms.remove(&elsewhere);
+        }
+        self.rooms.insert(worker, room);
     }
 }
 
@@ -108,8 +112,7 @@ impl Manager {
         let Self { cluster, loads, in_flight, hold, preemption, drains, .. } = &*self;
         let passed_over = preemption.passed_over.get(&task);
         let may_go = |row: &TaskRow| {
-            let moved_lately = row.moves().and_then(|moves| wait_of(turn.now, moves)).is_some();
-            row.preempted().is_none() && row.serving().is_none() && !moved_lately
+            row.preempted().is_none() && row.serving().is_none() && !moved_lately(turn.now, row)
         };
         let objection = |worker: &WorkerRecord| {
             if let Some(refusal) = record.refusal_of(&worker.id) {

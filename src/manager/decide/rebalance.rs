@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::busy::is_busy;
 use super::drain::still_taken;
-use super::moves::wait_of;
+use super::moves::moved_lately;
 use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{Cause, Peer, TaskRow, WorkerRecord};
 use crate::manager::request::{Load, PlannedMove, RebalanceWish, Rebalanced, RequestError};
 use crate::scheduler::{Evenness, Measure, Rejection, Request, is_movable, is_worth_it, rebalance};
-use crate::task::{TaskId, TaskSpec, WorkerId};
+use crate::task::{TaskId, WorkerId};
 
 /// More moves at once are no small correction any more, and cost the manager a while to plan.
 const MOST_MOVES: usize = 100;
@@ -100,8 +100,7 @@ impl Manager {
     }
 
     fn may_be_moved(&self, now: Now, row: &TaskRow) -> bool {
-        let moved_lately = row.moves().and_then(|moves| wait_of(now, moves)).is_some();
-        is_movable(row) && !moved_lately && self.unset_secret(row.spec()).is_none()
+        is_movable(row) && !moved_lately(now, row) && self.unset_secret(row.spec()).is_none()
     }
 
     /// Goes on with what is left.
@@ -142,7 +141,7 @@ impl Manager {
         let (spec, workers) = (row.spec(), self.cluster.workers());
         let is_objected_to = self.hold.objection(&workers[to], step.task, spec.priority).is_some()
             || self.preemption.objection(&workers[to], step.task, spec.priority).is_some()
-            || self.still_taken(&workers[to], spec).is_some();
+            || still_taken(&self.drains, &self.cluster, &workers[to], step.task, spec).is_some();
         row.generation() == step.generation
             && self.cluster.worker_of(step.task) == Some(&step.from)
             && self.may_be_moved(now, row)
@@ -150,9 +149,5 @@ impl Manager {
             && !is_objected_to
             && self.view().can_take(&Request::new(spec, &self.cluster), to)
             && is_worth_it(self.view(), measure, spec, from, to)
-    }
-
-    fn still_taken(&self, worker: &WorkerRecord, spec: &TaskSpec) -> Option<Rejection> {
-        still_taken(&self.drains, &self.cluster, worker, spec)
     }
 }

@@ -109,7 +109,7 @@ impl Manager {
             && !is_busy(&self.in_flight, now, &worker.id)
             && self.hold.objection(worker, task, record.task.spec.priority).is_none()
             && self.preemption.objection(worker, task, record.task.spec.priority).is_none()
-            && still_taken(&self.drains, &self.cluster, worker, &record.task.spec).is_none()
+            && still_taken(&self.drains, &self.cluster, worker, task, &record.task.spec).is_none()
             && place.is_some_and(|place| self.view().can_take(&request, place))
     }
 }

@@ -3,6 +3,7 @@
 mod clocks;
 mod hosts;
 mod messages;
+mod moves;
 mod partitions;
 
 use std::time::Duration;

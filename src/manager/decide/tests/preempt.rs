@@ -181,13 +181,17 @@ fn one_that_made_room_is_left_alone_for_as_long_as_one_that_moved() {
 #[test]
 fn one_that_is_stopped_while_it_waits_is_not_in_the_way_of_the_next() {
     let mut desk = desk_with(&[("a", 2.0)]);
-    let equal = desk.holds("a", of(2.0, 5));
+    let low = desk.holds("a", of(2.0, 0));
+    let (high, _) = desk.submit(preempting(2.0, 5));
+    desk.is_stopped("a", low);
+    desk.is_up("a", high);
+    desk.report("a", high, State::Completed);
+    desk.is_up("a", low);
+    // For a while it is left alone.
     let (first, _) = desk.submit(preempting(2.0, 5));
+    desk.submit(preempting(2.0, 5));
     desk.stop(first);
-    let (_, effects) = desk.submit(preempting(2.0, 6));
-    let effects = [effects, desk.beats(&["a"], 1)].concat();
-    assert_eq!(stops(&effects), [("a", 0)]);
-    assert!(desk.task(equal).preempted.is_some());
+    assert_eq!(stops(&desk.beats(&["a"], 10)), [("a", 1)]);
 }
 
 #[test]
