@@ -46,6 +46,7 @@ mod logs;
 mod secrets;
 mod stage;
 mod submit;
+mod why;
 mod workers;
 
 fn main() {
@@ -60,6 +61,7 @@ fn main() {
         kill::tests(),
         logs::tests(),
         secrets::tests(),
+        why::tests(),
         workers::tests(),
         demo::tests(),
     ];

@@ -46,7 +46,7 @@ fn any_spec() -> impl Strategy<Value = TaskSpec> {
 /// What happens to a cluster before it is asked.
 #[derive(Clone, Debug)]
 enum Step {
-    Submit(TaskSpec),
+    Submit(Box<TaskSpec>),
     End(usize),
     Sick(usize, bool),
     Cordon(usize, bool),
@@ -57,7 +57,7 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => any_spec().prop_map(Step::Submit),
+        10 => any_spec().prop_map(|spec| Step::Submit(Box::new(spec))),
         3 => any::<usize>().prop_map(Step::End),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(worker, sick)| Step::Sick(worker, sick)),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(worker, on)| Step::Cordon(worker, on)),
@@ -91,7 +91,7 @@ impl Desk {
     fn step(&mut self, step: Step, workers: usize) {
         let name = |worker: usize| format!("w{}", worker % workers);
         let effects = match step {
-            Step::Submit(spec) => self.submit(spec).1,
+            Step::Submit(spec) => self.submit(*spec).1,
             Step::End(which) => {
                 let mut running: Vec<_> = self.manager.cluster().task_db().collect();
                 running.retain(|record| record.state() == State::Running);
