@@ -168,12 +168,12 @@ prop_compose! {
         restarts in option::of(option::of(any::<u32>())),
         labels in collection::btree_map("\\PC{1,9}", ".*", 0..3),
         stop_timeout_s in option::of(any::<u32>()),
-        (exclusive, priority) in (any::<bool>(), any::<i32>()),
+        (exclusive, priority, preempt) in (any::<bool>(), any::<i32>(), any::<bool>()),
         health_check in option::of(check()),
     ) -> TaskSpec {
         TaskSpec {
             name, image, cmd, env, cpu, memory_bytes, disk_bytes, port_bindings, labels, stop_timeout_s,
-            exclusive, priority, health_check,
+            exclusive, priority, preempt, health_check,
             exposed_ports: exposed.map(port_list),
             restart_policy: restarts.map_or(RestartPolicy::Always, RestartPolicy::OnFailure),
             ..TaskSpec::default()

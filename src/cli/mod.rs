@@ -35,6 +35,7 @@ mod print;
 mod progress;
 mod ps;
 mod reach;
+mod rebalance;
 mod recover;
 mod resolve;
 mod restart;
@@ -169,6 +170,7 @@ async fn command(cli: Cli, config: &ConfigFile) -> Result<ExitCode, CliError> {
         Some(Command::Cordon(args)) => availability::cordon(&args, &manager(&environment).await?).await,
         Some(Command::Uncordon(args)) => availability::uncordon(&args, &manager(&environment).await?).await,
         Some(Command::Drain(args)) => availability::drain(&args, &manager(&environment).await?).await,
+        Some(Command::Rebalance(args)) => rebalance::rebalance(&args, &manager(&environment).await?).await,
         Some(Command::Restart(args)) => restart::restart(&args, &manager(&environment).await?).await,
         Some(Command::Workers(args)) => workers::workers(&args, &manager(&environment).await?).await,
         Some(Command::Forget(args)) => forget::forget(&args, &manager(&environment).await?).await,

@@ -103,6 +103,9 @@ pub struct RunArgs {
     /// Whose turn it is among the waiting: -1000 to 1000 [default: 0]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub priority: Option<i32>,
+    /// Where there is no room for it, stop tasks of a lower priority; they start again where there is some
+    #[arg(long)]
+    pub preempt: bool,
     /// Seconds between SIGTERM and SIGKILL
     #[arg(long, value_name = "SECONDS")]
     pub stop_timeout: Option<u32>,
@@ -147,6 +150,7 @@ impl RunArgs {
             exclusive: self.exclusive,
             constraints: self.constraint.clone(),
             priority: self.priority.unwrap_or_default(),
+            preempt: self.preempt,
             ..TaskSpec::default()
         };
         spec.check()
@@ -280,7 +284,7 @@ mod tests {
         let spec = spec(
             "alpine --name web -e A=1 -e B=x=y -p 8080:80 -p 53/udp --cpu 0.5 -m 64m --restart on-failure:3 \
              -v data:/d:ro -l team=red --stop-timeout 3 --exclusive --constraint zone=a --constraint !gpu \
-             --priority -5 -- sh -c exit",
+             --priority -5 --preempt -- sh -c exit",
         )
         .unwrap();
         assert_eq!((&*spec.name, &*spec.image), ("web", "alpine"));
@@ -294,7 +298,7 @@ mod tests {
         assert_eq!(spec.labels["team"], "red");
         assert_eq!((spec.stop_timeout_s, spec.exclusive), (Some(3), true));
         assert_eq!(spec.constraints, ["zone=a", "!gpu"].map(|text| text.parse().unwrap()));
-        assert_eq!(spec.priority, -5);
+        assert_eq!((spec.priority, spec.preempt), (-5, true));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::manager::Handle;
 use crate::manager::logs::LogItems;
 use crate::manager::plan::Plan;
 use crate::manager::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Resumed, Scheduling, Stopping, Submitted,
-    WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted, Resumed, Scheduling,
+    Stopping, Submitted, WorkerWish,
 };
 use crate::manager::why::Why;
 use crate::task::{TaskEvent, TaskId, WorkerId};
@@ -111,6 +111,14 @@ impl ManagerHandle {
         match self {
             Self::Embedded(handle) => handle.set_availability(wish, cause).await,
             Self::Remote(client) => client.set_availability(&wish, cause).await,
+        }
+    }
+
+    /// Evens out the load, or tells how it could be. Returns when it is under way.
+    pub async fn rebalance(&self, wish: RebalanceWish) -> Result<Rebalanced, RequestError> {
+        match self {
+            Self::Embedded(handle) => handle.rebalance(wish).await,
+            Self::Remote(client) => client.rebalance(wish).await,
         }
     }
 

@@ -12,7 +12,8 @@ use crate::cluster::{Cause, Cluster, FeedItem, Mark, Settings, Snapshot};
 use crate::http::{ClientError, checked, https_client, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
 use crate::manager::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted, Scheduling, Stopping,
+    Submitted, WorkerWish,
 };
 use crate::task::{TaskEvent, TaskId, WorkerId};
 use crate::tls::Identity;
@@ -74,6 +75,10 @@ impl ManagerClient {
 
     pub async fn set_availability(&self, wish: &WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
         self.post("availability", cause, wish).await
+    }
+
+    pub async fn rebalance(&self, wish: RebalanceWish) -> Result<Rebalanced, RequestError> {
+        self.post("rebalance", Cause::Rebalance, &wish).await
     }
 
     pub async fn set_scheduling(

@@ -39,6 +39,10 @@ pub enum Cause {
     WorkerLink,
     /// The task's restart policy.
     RestartPolicy,
+    /// A task that may take the room of others.
+    Preemption,
+    /// Somebody wants the load evened out.
+    Rebalance,
     /// The manager itself: its start, its end.
     Manager,
 }
@@ -54,6 +58,8 @@ impl Cause {
             Self::WorkerReport => "worker report",
             Self::WorkerLink => "worker link",
             Self::RestartPolicy => "restart policy",
+            Self::Preemption => "preemption",
+            Self::Rebalance => "rebalance",
             Self::Manager => "manager",
         }
     }
@@ -76,8 +82,8 @@ pub enum What {
     },
     /// The dispatch did not arrive, or its worker was forgotten: back in `pending`, not before `retry_at`.
     Returned { task: TaskId, reason: String, retry_at: Timestamp },
-    /// Its worker is lost or drained and another one was chosen: it starts there as a new generation. The reason names
-    /// both.
+    /// Its worker is lost, drained or fuller than others, and another one was chosen: it starts there as a new generation.
+    /// The reason names both.
     Moved {
         task: TaskId,
         from: WorkerId,
@@ -86,6 +92,9 @@ pub enum What {
         reason: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         placement: Option<Box<Placement>>,
+        /// The old run serves until the new one does.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        serves: bool,
     },
     /// `worker` could not start it, and says `why`: it starts on another one at once, or waits in `pending` for one, as
     /// a new generation. The reason tells it all.
@@ -104,6 +113,8 @@ pub enum What {
     StopRequested { task: TaskId },
     /// Somebody wants it started anew; it is stopped first, where it runs.
     RestartRequested { task: TaskId },
+    /// `by` has a higher priority and needs its room: it is stopped where it runs, and waits in `pending` then.
+    Preempted { task: TaskId, by: TaskId, reason: String },
     /// The worker's view, where it differs from ours.
     Observed { task: TaskId, status: TaskStatus },
     /// Ended without (or against) a worker's word.
@@ -156,6 +167,7 @@ impl What {
             | Self::Waiting { task, .. }
             | Self::StopRequested { task }
             | Self::RestartRequested { task }
+            | Self::Preempted { task, .. }
             | Self::Observed { task, .. }
             | Self::Ended { task, .. }
             | Self::Restarting { task, .. } => Some(*task),

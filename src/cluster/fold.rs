@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Change, Cluster, Moves, Queued, Refusal, Revision, TaskRecord, TaskRow, What, WorkerRecord};
+use super::{
+    Change, Cluster, Moves, Preempted, Queued, Refusal, Revision, Serving, TaskRecord, TaskRow, What,
+    WorkerRecord,
+};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 impl Cluster {
@@ -27,17 +30,12 @@ impl Cluster {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
             }
-            What::Moved { task, worker, generation, reason, .. } => {
+            What::Moved { task, from, worker, generation, reason, serves, .. } => {
                 self.last_worker = self.worker_index.get(worker).copied();
                 self.scheduled(*task, now, worker, *generation);
-                self.update(*task, now, |record| {
-                    record.task.status.reason.clone_from(reason);
-                    record.moves = Some(Moves::next(record.moves, now));
-                    // A move is the start anew that somebody may have asked for.
-                    if record.restart.take().is_some() {
-                        record.desired = State::Running;
-                    }
-                });
+                let generation = generation.saturating_sub(1);
+                let serving = serves.then(|| Serving { worker: from.clone(), generation });
+                self.update(*task, now, |record| moved(record, now, reason, serving));
             }
             What::Refused { task, worker, why, to, generation, reason, .. } => {
                 let refusal = Refusal { worker: worker.clone(), why: why.clone() };
@@ -60,22 +58,25 @@ impl Cluster {
                 self.update(*task, now, |record| {
                     record.desired = State::Completed;
                     record.restart = None;
+                    record.preempted = None;
                 });
             }
             What::RestartRequested { task } => {
                 self.update(*task, now, |record| {
                     record.desired = State::Completed;
                     record.restart = Some(change.cause);
+                    record.preempted = None;
+                });
+            }
+            What::Preempted { task, by, reason } => {
+                self.update(*task, now, |record| {
+                    record.desired = State::Completed;
+                    record.preempted = Some(Preempted { by: *by, reason: reason.clone() });
+                    record.task.status.reason.clone_from(reason);
                 });
             }
             What::Observed { task, status } => {
-                self.update(*task, now, |record| {
-                    record.task.status.clone_from(status);
-                    record.attempts = 0;
-                    if status.state == State::Running {
-                        record.refusals.clear();
-                    }
-                });
+                self.update(*task, now, |record| observed(record, now, status));
             }
             What::Ended { task, state, reason } => {
                 self.dequeue(*task);
@@ -84,6 +85,7 @@ impl Cluster {
                     status.state = *state;
                     status.reason.clone_from(reason);
                     status.finish_time.get_or_insert(now);
+                    ended(record, now);
                 });
             }
             What::Restarting { task, generation, restart_count, crashes, reason, retry_at, by_hand } => {
@@ -299,4 +301,37 @@ impl Cluster {
             moved.place = place;
         }
     }
+}
+
+/// Of a record that may have ended: no old run serves in its place, and who was to make room is wanted as before.
+fn ended(record: &mut TaskRecord, now: Timestamp) {
+    if !record.state().has_ended() {
+        return;
+    }
+    record.serving = None;
+    if record.preempted.take().is_some() {
+        record.desired = State::Running;
+        record.moves = Some(Moves::next(record.moves, now));
+    }
+}
+
+fn moved(record: &mut TaskRecord, now: Timestamp, reason: &String, serving: Option<Serving>) {
+    record.task.status.reason.clone_from(reason);
+    record.moves = Some(Moves::next(record.moves, now));
+    // A move is the start anew that somebody may have asked for, and makes the room that somebody needs.
+    if record.restart.take().is_some() || record.preempted.take().is_some() {
+        record.desired = State::Running;
+    }
+    // Of several that were moved off, the first is the one that runs.
+    record.serving = record.serving.take().or(serving);
+}
+
+fn observed(record: &mut TaskRecord, now: Timestamp, status: &TaskStatus) {
+    record.task.status.clone_from(status);
+    record.attempts = 0;
+    if status.state == State::Running {
+        record.refusals.clear();
+        record.serving = None;
+    }
+    ended(record, now);
 }

@@ -34,7 +34,7 @@ pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};
 pub use event_db::EventDb;
 pub use feed::{FeedItem, Mark};
 pub use find::FindError;
-pub use moves::Moves;
+pub use moves::{Moves, Preempted, Serving};
 pub use part::{ClusterHead, Part, TaskEntry};
 pub use placement::{Placement, RejectedBy, RunnerUp, Term};
 pub use reserved::{Reserved, Resources, label_set};

@@ -1,10 +1,13 @@
-//! How often a task had to leave a lost worker. Decides no move.
+//! What of a task's moves is remembered: how often it had to leave its worker, for whom it makes room, and which old run
+//! of it serves until the new one does. Decides no move.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How often a task had to leave a lost worker; sets the backoff of the next move.
+use crate::task::{TaskId, WorkerId};
+
+/// How often a task had to leave its worker: one that was lost, or one with others to run; sets the backoff of the next move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Moves {
     /// Moves of which each came within [`Moves::FORGOTTEN_AFTER`] of the one before.
@@ -22,4 +25,19 @@ impl Moves {
             .map_or(0, |before| before.in_a_row);
         Self { in_a_row: in_a_row.saturating_add(1), last: now }
     }
+}
+
+/// A task is being stopped to make room for another one, and is wanted as before once it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Preempted {
+    pub by: TaskId,
+    /// "made room for web (1f0e…)"
+    pub reason: String,
+}
+
+/// A run from before a move: it is stopped when the new one runs, and not before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Serving {
+    pub worker: WorkerId,
+    pub generation: u32,
 }

@@ -97,7 +97,7 @@ impl Reserved {
     }
 
     /// A living task with this spec comes, or goes.
-    pub(super) fn count(&mut self, spec: &TaskSpec, comes: bool) {
+    pub fn count(&mut self, spec: &TaskSpec, comes: bool) {
         if comes {
             self.add(spec);
         } else {

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 
 use super::worker_tasks::{Seat, WorkerTaskMap};
-use super::{Cause, Crashes, Moves, Queued, Refusal, Revision, TaskRecord};
+use super::{Cause, Crashes, Moves, Preempted, Queued, Refusal, Revision, Serving, TaskRecord};
 use crate::task::{Health, HostPort, State, Task, TaskId, TaskSpec, TaskStatus};
 
 /// A task as the TaskDb keeps it.
@@ -28,7 +28,6 @@ pub struct TaskRow {
     rare: Option<Box<Rare>>,
     generation: u32,
     restart_count: u32,
-    attempts: u32,
     /// [`NONE`] if it has none.
     exit_code: i32,
     pub(super) tried: Option<Seat>,
@@ -60,6 +59,9 @@ struct Rare {
     refusals: Vec<Refusal>,
     restart: Option<Cause>,
     forgiven_restarts: u32,
+    attempts: u32,
+    preempted: Option<Preempted>,
+    serving: Option<Serving>,
     /// Those in another form than the usual one.
     container_id: String,
     exit_code: Option<i64>,
@@ -104,7 +106,6 @@ impl TaskRow {
             rare: None,
             generation: 0,
             restart_count: 0,
-            attempts: 0,
             exit_code: NONE,
             tried: None,
             worker: None,
@@ -125,6 +126,7 @@ impl TaskRow {
     pub(super) fn set(&mut self, record: TaskRecord, workers: &mut WorkerTaskMap) {
         let TaskRecord { task, desired, submitted, changed, queued, tried, attempts, .. } = record;
         let TaskRecord { crashes, moves, refusals, restart, forgiven_restarts, submitted_at, .. } = record;
+        let TaskRecord { preempted, serving, .. } = record;
         let TaskStatus { state, generation, restart_count, container_id, host_ports, .. } = task.status;
         let TaskStatus { start_time, finish_time, exit_code, reason, health, .. } = task.status;
         let mut rare = Rare {
@@ -135,6 +137,9 @@ impl TaskRow {
             refusals,
             restart,
             forgiven_restarts,
+            attempts,
+            preempted,
+            serving,
             ..Rare::default()
         };
 
@@ -157,7 +162,7 @@ impl TaskRow {
         }
         self.reason = (!reason.is_empty()).then(|| reason.into_boxed_str());
         self.tried = tried.and_then(|worker| workers.seat(&worker));
-        (self.generation, self.restart_count, self.attempts) = (generation, restart_count, attempts);
+        (self.generation, self.restart_count) = (generation, restart_count);
         (self.state, self.desired) = (state, desired);
         (self.is_interrupted, self.never_ran) = (task.status.is_interrupted, task.status.never_ran);
         self.rare = (rare != Rare::default()).then(|| Box::new(rare));
@@ -189,12 +194,14 @@ impl TaskRow {
             changed: changed.unwrap_or_default(),
             queued: self.queued(),
             tried: self.tried.map(|seat| workers.name(seat).clone()),
-            attempts: self.attempts,
+            attempts: rare.map(|rare| rare.attempts).unwrap_or_default(),
             crashes: rare.map(|rare| rare.crashes.clone()).unwrap_or_default(),
             moves: rare.and_then(|rare| rare.moves),
             refusals: rare.map(|rare| rare.refusals.clone()).unwrap_or_default(),
             restart: self.restart(),
             forgiven_restarts: rare.map(|rare| rare.forgiven_restarts).unwrap_or_default(),
+            preempted: rare.and_then(|rare| rare.preempted.clone()),
+            serving: rare.and_then(|rare| rare.serving.clone()),
         }
     }
 
@@ -260,6 +267,26 @@ impl TaskRow {
     /// Who wants it started anew once it has ended.
     pub fn restart(&self) -> Option<Cause> {
         self.rare.as_ref()?.restart
+    }
+
+    /// Who needs its room, if it is being stopped for that.
+    pub fn preempted(&self) -> Option<&Preempted> {
+        self.rare.as_ref()?.preempted.as_ref()
+    }
+
+    /// Its run from before a move, which serves until the new one does.
+    pub fn serving(&self) -> Option<&Serving> {
+        self.rare.as_ref()?.serving.as_ref()
+    }
+
+    /// How often it had to leave its worker.
+    pub fn moves(&self) -> Option<Moves> {
+        self.rare.as_ref()?.moves
+    }
+
+    /// Since when its present run is up.
+    pub fn start_time(&self) -> Option<Timestamp> {
+        self.times()[2]
     }
 
     /// Set while it waits in `pending`.
@@ -400,6 +427,9 @@ mod tests {
                         attempts,
                         restart: waits.then_some(Cause::Command),
                         forgiven_restarts: attempts,
+                        preempted: waits
+                            .then(|| Preempted { by: TaskId::random(), reason: "made room".into() }),
+                        serving: (attempts > 0).then(|| Serving { worker: "a".into(), generation: attempts }),
                         crashes,
                         ..TaskRecord::new(task, 7, submitted)
                     }
@@ -430,6 +460,6 @@ mod tests {
 
     #[test]
     fn a_row_is_small() {
-        assert_eq!(size_of::<Option<TaskRow>>(), 184);
+        assert_eq!(size_of::<Option<TaskRow>>(), 176);
     }
 }

@@ -73,6 +73,7 @@ fn is_like(a: &Arc<TaskSpec>, b: &Arc<TaskSpec>) -> bool {
         exclusive,
         constraints,
         priority,
+        preempt,
     } = &**a;
     Arc::ptr_eq(a, b)
         || (image, cmd, entrypoint, env) == (&b.image, &b.cmd, &b.entrypoint, &b.env)
@@ -82,7 +83,8 @@ fn is_like(a: &Arc<TaskSpec>, b: &Arc<TaskSpec>) -> bool {
             && (pull_policy, network_mode) == (&b.pull_policy, &b.network_mode)
             && (mounts, secrets, labels, stop_timeout_s)
                 == (&b.mounts, &b.secrets, &b.labels, &b.stop_timeout_s)
-            && (exclusive, constraints, priority) == (&b.exclusive, &b.constraints, &b.priority)
+            && (exclusive, constraints) == (&b.exclusive, &b.constraints)
+            && (priority, preempt) == (&b.priority, &b.preempt)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Cause, Crashes, Moves, Revision};
+use super::{Cause, Crashes, Moves, Preempted, Revision, Serving};
 use crate::task::{State, Task, TaskStatus, WorkerId};
 
 /// What the TaskDb holds of a task. It keeps this as a smaller [`super::TaskRow`].
@@ -28,7 +28,7 @@ pub struct TaskRecord {
     /// Its ends soon after a start; sets the backoff before the next one.
     #[serde(default)]
     pub crashes: Crashes,
-    /// Its moves off lost workers; `None` if there was none.
+    /// Its moves off workers; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves: Option<Moves>,
     /// The workers that could not start it, since it last ran or was restarted: they are not asked again.
@@ -40,6 +40,12 @@ pub struct TaskRecord {
     /// Restarts up to the last one by hand: `on-failure:N` begins anew from there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub forgiven_restarts: u32,
+    /// Who needs its room; it is being stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preempted: Option<Preempted>,
+    /// Its run from before a move, which serves until the new one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Serving>,
 }
 
 /// A worker that could not start a task.
@@ -66,6 +72,8 @@ impl TaskRecord {
             refusals: Vec::new(),
             restart: None,
             forgiven_restarts: 0,
+            preempted: None,
+            serving: None,
             crashes: Crashes::default(),
         }
     }
@@ -85,7 +93,7 @@ impl TaskRecord {
 
     /// Whether somebody wants it to run: now, or as soon as it is stopped.
     pub fn is_wanted(&self) -> bool {
-        self.desired == State::Running || self.restart.is_some()
+        self.desired == State::Running || self.restart.is_some() || self.preempted.is_some()
     }
 
     /// Whether its policy starts it again after an end like this.

@@ -257,6 +257,7 @@ impl Driver {
             Message::SetAvailability { wish: WorkerWish { worker, wish }, cause, reply } => {
                 Input::SetAvailability { request: self.expect(reply), cause, worker, wish }
             }
+            Message::Rebalance { wish, reply } => Input::Rebalance { request: self.expect(reply), wish },
             Message::SetScheduling { scheduling: Scheduling { scheduler, overcommit }, cause, reply } => {
                 let request = Some(self.expect(reply));
                 Input::SetScheduling { request, cause, scheduler, overcommit }
@@ -394,6 +395,7 @@ fn refuse(message: Message, why: &str) {
         | Message::Forget { reply, .. }
         | Message::Recover { reply, .. }
         | Message::SetAvailability { reply, .. }
+        | Message::Rebalance { reply, .. }
         | Message::SetScheduling { reply, .. }
         | Message::Joined { reply, .. }
         | Message::Left { reply, .. } => {

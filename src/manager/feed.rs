@@ -11,6 +11,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 
+use super::pack::packed;
 use crate::cluster::{Change, FeedItem, Revision};
 use crate::manager::request::RequestError;
 
@@ -23,6 +24,14 @@ const PAGES_BEHIND: usize = 256;
 /// What happens within this of a page goes into the next one: a frame of a dashboard's, and a fiftieth of a second in
 /// which a thousand Changes cost each watcher one write and not a thousand. After a quiet time a Change goes at once.
 const PACE: Duration = Duration::from_millis(20);
+
+/// With many readers pages come so much later for each: however many there are, they cost no more than a thousand writes
+/// a second.
+const PACE_FOR_EACH: Duration = Duration::from_millis(1);
+
+fn pace(readers: usize) -> Duration {
+    PACE.max(PACE_FOR_EACH * u32::try_from(readers).unwrap_or(u32::MAX))
+}
 
 /// The sending end.
 #[derive(Clone, Debug)]
@@ -116,10 +125,8 @@ async fn write(mut items: broadcast::Receiver<Arc<[FeedItem]>>, pages: Arc<broad
                 Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => return,
             }
         }
-        if pages.send(Arc::new(Page::new(page))).is_err() {
-            return;
-        }
-        tokio::time::sleep(PACE).await;
+        let Ok(readers) = pages.send(Arc::new(Page::new(page))) else { return };
+        tokio::time::sleep(pace(readers)).await;
     }
 }
 
@@ -128,21 +135,24 @@ async fn write(mut items: broadcast::Receiver<Arc<[FeedItem]>>, pages: Arc<broad
 pub(super) enum Form {
     /// A line of JSON for each item.
     Lines,
+    /// The same, to be unpacked by [`super::pack`]'s rule: for 200 watchers the bytes cost more than all else.
+    PackedLines,
     /// As browsers' event sources read it: a Change has its revision for an id.
     EventStream,
 }
 
-/// What happened within [`PACE`], and how that is written, once it was.
+/// What happened within a [`pace`], and how that is written, once it was.
 #[derive(Debug)]
 pub(super) struct Page {
     items: Vec<FeedItem>,
     lines: OnceLock<Bytes>,
+    packed_lines: OnceLock<Bytes>,
     event_stream: OnceLock<Bytes>,
 }
 
 impl Page {
     pub(super) fn new(items: Vec<FeedItem>) -> Self {
-        Self { items, lines: OnceLock::new(), event_stream: OnceLock::new() }
+        Self { items, lines: OnceLock::new(), packed_lines: OnceLock::new(), event_stream: OnceLock::new() }
     }
 
     /// Its text for somebody who knows all up to `revision`: without that.
@@ -158,6 +168,7 @@ impl Page {
     fn text(&self, form: Form) -> Bytes {
         let text = match form {
             Form::Lines => &self.lines,
+            Form::PackedLines => &self.packed_lines,
             Form::EventStream => &self.event_stream,
         };
         text.get_or_init(|| written(self.items.iter(), form)).clone()
@@ -179,7 +190,7 @@ fn written<'a>(items: impl Iterator<Item = &'a FeedItem>, form: Form) -> Bytes {
         }
         text.extend_from_slice(if form == Form::EventStream { b"\n\n" } else { b"\n" });
     }
-    text.into()
+    if form == Form::PackedLines && !text.is_empty() { packed(&text) } else { text.into() }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::message::{FeedStream, Message, Pages, Question, Watched};
 use super::metrics::Metrics;
 use super::plan::Plan;
 use super::request::{
-    Drained, Forgotten, Recovered, RequestError, Restarted, Resumed, Scheduling, Stopping, Submitted,
-    WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted, Resumed, Scheduling,
+    Stopping, Submitted, WorkerWish,
 };
 use super::why::Why;
 use crate::cluster::{Cause, Cluster, FeedItem, FindError, Joined, Mark, Settings};
@@ -73,6 +73,14 @@ impl Handle {
     pub async fn set_availability(&self, wish: WorkerWish, cause: Cause) -> Result<Drained, RequestError> {
         match self.ask(|reply| Message::SetAvailability { wish, cause, reply }).await?? {
             Answer::Availability(drained) => Ok(drained),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Evens out the load, or tells how it could be. Returns when it is under way; the feed tells how it goes on.
+    pub async fn rebalance(&self, wish: RebalanceWish) -> Result<Rebalanced, RequestError> {
+        match self.ask(|reply| Message::Rebalance { wish, reply }).await?? {
+            Answer::Rebalanced(rebalanced) => Ok(*rebalanced),
             _ => Err(gone()),
         }
     }

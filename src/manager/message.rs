@@ -10,7 +10,7 @@ use super::decide::{Answer, Input};
 use super::feed::Page;
 use super::logs::Place;
 use super::plan::Plan;
-use super::request::{RequestError, Scheduling, WorkerWish};
+use super::request::{RebalanceWish, RequestError, Scheduling, WorkerWish};
 use super::why::Why;
 use crate::cluster::{Cause, Change, Cluster, FeedItem, FindError, Joined, Mark, Revision};
 use crate::task::{TaskEvent, TaskId, WorkerId};
@@ -46,6 +46,10 @@ pub(super) enum Message {
     SetAvailability {
         wish: WorkerWish,
         cause: Cause,
+        reply: Reply,
+    },
+    Rebalance {
+        wish: RebalanceWish,
         reply: Reply,
     },
     SetScheduling {

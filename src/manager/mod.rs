@@ -11,6 +11,7 @@ mod link;
 pub mod logs;
 mod message;
 mod metrics;
+mod pack;
 pub mod plan;
 mod process;
 pub mod request;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::cluster::{Cluster, FeedItem, Overcommit, SchedulerName};
+use crate::scheduler::Measure;
 use crate::task::{State, Task, TaskId, WorkerId};
 
 /// What became of one submitted event.
@@ -56,6 +57,65 @@ pub struct Drained {
     pub worker: WorkerId,
     /// Tasks that live there now.
     pub left: usize,
+}
+
+/// How the load is to be evened out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RebalanceWish {
+    /// So many moves at most.
+    #[serde(default = "RebalanceWish::moves")]
+    #[schema(default = 10, minimum = 1, maximum = 100)]
+    pub moves: usize,
+    /// Only told, not made.
+    #[serde(default)]
+    pub plan: bool,
+}
+
+impl RebalanceWish {
+    /// A small correction, unless somebody says otherwise.
+    pub const MOVES: usize = 10;
+
+    fn moves() -> usize {
+        Self::MOVES
+    }
+}
+
+/// The moves that even out the load, and what that comes to. They are under way, unless only a plan was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Rebalanced {
+    pub scheduler: SchedulerName,
+    /// What is evened out; nothing, if the scheduler wants it uneven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
+    pub before: Load,
+    pub after: Load,
+    pub moves: Vec<PlannedMove>,
+    pub is_under_way: bool,
+    /// Why there is nothing to do, if the scheduler is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How the load is spread.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Load {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fullest: Option<WorkerId>,
+    /// The load of the fullest worker.
+    pub most: f64,
+    /// The standard deviation over the workers that take work.
+    pub deviation: f64,
+}
+
+/// One task goes from one worker to another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedMove {
+    pub task: TaskId,
+    pub name: String,
+    pub from: WorkerId,
+    pub to: WorkerId,
+    /// By how much the standard deviation falls with it.
+    pub gain: f64,
 }
 
 /// How workers are to be selected; what is left out stays as it is.

@@ -15,8 +15,12 @@ use crate::cluster::{
 };
 use crate::task::{Constraint, EventId, State, Task, TaskId, TaskSpec, WorkerId};
 
-/// So many in all that no step of a chain is left to chance. `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 256;
+/// How many cases a property about placement is tried on: `usual`, or as many as `CUBE_CASES` says.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let told = std::env::var("CUBE_CASES").ok();
+    let cases = told.map_or(usual, |cases| cases.parse().expect("CUBE_CASES is a count"));
+    ProptestConfig::with_cases(cases)
+}
 
 fn any_health() -> impl Strategy<Value = WorkerHealth> {
     prop_oneof![
@@ -30,17 +34,20 @@ fn any_health() -> impl Strategy<Value = WorkerHealth> {
 /// Few sizes, so that many fit exactly.
 fn any_worker() -> impl Strategy<Value = WorkerRecord> {
     let zone = prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))];
-    (any_health(), 0..9_u8, 0..4_u8, 0..4_u64, 0..6_u8, zone).prop_map(
-        |(health, sick, cpus, memory_bytes, cordoned, zone)| {
-            let mut worker = WorkerRecord::new(WorkerId::from(""), false, Timestamp::UNIX_EPOCH);
-            worker.health = health;
-            worker.runtime_problem = if sick == 0 { "no engine".into() } else { String::new() };
-            worker.availability = if cordoned == 0 { Availability::Cordoned } else { Availability::Active };
-            worker.capacity = Capacity { cpus: cpus.into(), memory_bytes, disk_bytes: 0 };
-            worker.facts.labels = zone.map(|zone| ("zone".to_owned(), zone.to_owned())).into_iter().collect();
-            worker
-        },
-    )
+    let capacity = (0..4_u8, 0..4_u64, 0..4_u64).prop_map(|(cpus, memory_bytes, disk_bytes)| Capacity {
+        cpus: cpus.into(),
+        memory_bytes,
+        disk_bytes,
+    });
+    (any_health(), 0..9_u8, capacity, 0..6_u8, zone).prop_map(|(health, sick, capacity, cordoned, zone)| {
+        let mut worker = WorkerRecord::new(WorkerId::from(""), false, Timestamp::UNIX_EPOCH);
+        worker.health = health;
+        worker.runtime_problem = if sick == 0 { "no engine".into() } else { String::new() };
+        worker.availability = if cordoned == 0 { Availability::Cordoned } else { Availability::Active };
+        worker.capacity = capacity;
+        worker.facts.labels = zone.map(|zone| ("zone".to_owned(), zone.to_owned())).into_iter().collect();
+        worker
+    })
 }
 
 fn any_constraint() -> impl Strategy<Value = Option<&'static str>> {
@@ -55,9 +62,11 @@ fn any_constraint() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn any_spec() -> impl Strategy<Value = TaskSpec> {
-    (0..4_u8, 0..3_u64, any_constraint(), 0..4_u8, 0..6_u8).prop_map(
-        |(cpu, memory_bytes, constraint, app, port)| {
-            let mut spec = TaskSpec { cpu: f64::from(cpu) / 2.0, memory_bytes, ..TaskSpec::default() };
+    let needs = (0..4_u8, 0..3_u64, prop_oneof![3 => Just(0), 1 => 0..3_u64]);
+    (needs, any_constraint(), 0..4_u8, 0..6_u8).prop_map(
+        |((cpu, memory_bytes, disk_bytes), constraint, app, port)| {
+            let cpu = f64::from(cpu) / 2.0;
+            let mut spec = TaskSpec { cpu, memory_bytes, disk_bytes, ..TaskSpec::default() };
             spec.constraints = constraint.into_iter().map(|text| text.parse().unwrap()).collect();
             if app == 0 {
                 spec.labels.insert("app".into(), "web".into());
@@ -249,7 +258,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(CASES))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn choices_are_feasible_the_same_quick_or_not_and_agree_with_their_explanation(
@@ -312,6 +321,7 @@ proptest! {
                 let promised = Resources::promised(worker.capacity, overcommit);
                 prop_assert!(worker.capacity.cpus <= 0.0 || taken.cpu_nanos <= promised.cpu_nanos);
                 prop_assert!(worker.capacity.memory_bytes == 0 || taken.memory_bytes <= promised.memory_bytes);
+                prop_assert!(worker.capacity.disk_bytes == 0 || taken.disk_bytes <= promised.disk_bytes);
             }
         }
     }

@@ -53,6 +53,12 @@ struct Shares {
 }
 
 impl Candidate<'_> {
+    /// What is reserved of the fuller of CPU and memory, without the task.
+    pub(super) fn share(&self) -> f64 {
+        let shares = self.shares(None);
+        shares.cpu.0.max(shares.memory.0)
+    }
+
     fn is_told(&self) -> bool {
         self.capacity.cpus > 0.0 && self.capacity.memory_bytes > 0
     }

@@ -21,7 +21,7 @@ use super::{
 pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// The fields of a Task in the order in which the book's peers print them, then ours.
-pub(super) const TASK_FIELDS: [&str; 40] = [
+pub(super) const TASK_FIELDS: [&str; 41] = [
     "ID",
     "ContainerID",
     "Name",
@@ -55,6 +55,7 @@ pub(super) const TASK_FIELDS: [&str; 40] = [
     "Exclusive",
     "Constraints",
     "Priority",
+    "Preempt",
     "Generation",
     "ExitCode",
     "Reason",
@@ -70,6 +71,7 @@ pub(super) const TASK_EVENT_FIELDS: [&str; 4] = ["ID", "State", "Timestamp", "Ta
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 #[schema(as = Task)]
+#[expect(clippy::struct_excessive_bools, reason = "the wire has them")]
 pub(super) struct FlatTask {
     #[serde(rename = "ID")]
     id: TaskId,
@@ -113,6 +115,7 @@ pub(super) struct FlatTask {
     exclusive: bool,
     constraints: Vec<String>,
     priority: i32,
+    preempt: bool,
     generation: u32,
     exit_code: Option<i64>,
     reason: String,
@@ -260,6 +263,7 @@ impl FlatTask {
             "Exclusive" => self.exclusive = raw.flag()?,
             "Constraints" => self.constraints = raw.texts()?,
             "Priority" => self.priority = raw.whole()?,
+            "Preempt" => self.preempt = raw.flag()?,
             "Generation" => self.generation = raw.count()?,
             "ExitCode" => self.exit_code = Some(raw.whole()?),
             "Reason" => self.reason = raw.text()?,
@@ -337,6 +341,7 @@ impl FlatTask {
             exclusive: self.exclusive,
             constraints: constraints(&self.constraints, unknown)?,
             priority: self.priority,
+            preempt: self.preempt,
         };
         let mut host_ports = self.host_ports.unwrap_or_default();
         host_ports.retain(|_, bindings| !bindings.is_empty());

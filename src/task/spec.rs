@@ -40,6 +40,8 @@ pub struct TaskSpec {
     pub constraints: Vec<Constraint>,
     /// Those with more are placed first.
     pub priority: i32,
+    /// Where there is no room for it, tasks of a lower priority are to make some.
+    pub preempt: bool,
 }
 
 impl TaskSpec {

@@ -237,6 +237,7 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     let constraints: Vec<String> = spec.constraints.iter().map(ToString::to_string).collect();
     optional(&mut out, "Constraints", &constraints, !constraints.is_empty())?;
     optional(&mut out, "Priority", &spec.priority, spec.priority != 0)?;
+    optional(&mut out, "Preempt", &spec.preempt, spec.preempt)?;
     optional(&mut out, "Generation", &status.generation, ours && status.generation != 0)?;
     optional(&mut out, "ExitCode", &status.exit_code, ours && status.exit_code.is_some())?;
     optional(&mut out, "Reason", &status.reason, ours && !status.reason.is_empty())?;
@@ -469,7 +470,7 @@ mod tests {
             "Entrypoint": ["b"], "Env": ["A=1"], "PullPolicy": "never", "NetworkMode": "host",
             "Mounts": ["data:/d"], "Secrets": ["S:env"], "Labels": {"a": "b"}, "StopTimeout": 1, "HealthStartPeriod": 1, "HealthInterval": 2,
             "HealthTimeout": 3, "HealthRetries": 4, "Exclusive": true, "Constraints": ["c"], "Priority": 1,
-            "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true, "NeverRan": true,
+            "Preempt": true, "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true, "NeverRan": true,
             "Health": "unhealthy", "HealthFailure": "f",
         });
         serde_json::from_value(task).unwrap()

@@ -42,6 +42,7 @@ pub(super) fn tell(change: &Change) -> Told {
         What::RestartRequested { .. } => {
             told(Face::Stopping, "restart asked", format!("by {}", change.cause.words()))
         }
+        What::Preempted { reason, .. } => told(Face::Stopping, "preempted", reason.clone()),
         What::Observed { status, .. } => {
             let verb = match status.state {
                 State::Pending => "pending",

@@ -81,6 +81,8 @@ pub enum Command {
     Uncordon(WorkerNameArgs),
     /// Keep new work off a worker and move off what runs there
     Drain(DrainArgs),
+    /// Even out the load of the workers with a few moves, or show which
+    Rebalance(RebalanceArgs),
     /// Start tasks anew, whatever has become of them
     Restart(RestartArgs),
     /// Count on lost workers of an earlier run no more
@@ -160,6 +162,8 @@ mod tests {
             "worker --label zone=a",
             "scheduler",
             "scheduler binpack --output json",
+            "rebalance --plan",
+            "rebalance --moves 3 --output json",
             "cordon localhost:5560",
             "uncordon localhost:5560",
             "drain localhost:5560 --deadline 5m",

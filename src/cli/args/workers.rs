@@ -10,6 +10,7 @@ use super::super::address::Address;
 use super::OutputArgs;
 use super::members::member_name;
 use crate::cluster::{OWN_LABELS, Overcommit, SchedulerName};
+use crate::manager::request::RebalanceWish;
 use crate::task::{Constraint, Test};
 
 #[derive(Args, Debug)]
@@ -20,6 +21,18 @@ pub struct SchedulerArgs {
     /// How many times a worker's capacity may be promised: cpu=2,memory=1.5
     #[arg(long, value_name = "FACTORS")]
     pub overcommit: Option<Overcommit>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct RebalanceArgs {
+    /// Show the moves and what they come to, and make none
+    #[arg(long)]
+    pub plan: bool,
+    /// So many tasks at most: 1 to 100
+    #[arg(long, value_name = "NUMBER", default_value_t = RebalanceWish::MOVES)]
+    pub moves: usize,
     #[command(flatten)]
     pub output: OutputArgs,
 }

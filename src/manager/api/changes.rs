@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
-use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -18,6 +18,7 @@ use crate::cluster::{FeedItem, Mark};
 use crate::http::Refusal;
 use crate::manager::feed::{Form, Page};
 use crate::manager::message::Pages;
+use crate::manager::pack;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -33,7 +34,7 @@ pub(super) struct Since {
 
 /// Every Change after a revision, then what happens from now on
 ///
-/// A line of JSON for each item or, with `Accept: text/event-stream`, an event, whose id is the revision of its Change
+/// A line of JSON for each item (packed for who accepts gzip) or, with `Accept: text/event-stream`, an event, whose id is the revision of its Change
 /// (then `Last-Event-ID` is taken before `since`). The stream has no end of its own. When it is cut, ask again with the
 /// last revision that came: nothing is missing then, and nothing comes twice. 410: that is too long ago, or was never;
 /// take a new snapshot.
@@ -57,7 +58,9 @@ pub(super) async fn changes(
     let Query(Since { since, time }) = since?;
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let form = match header(ACCEPT.as_str()) {
+        // Not packed: browsers may hold back what they unpack.
         Some(accepted) if accepted.contains("text/event-stream") => Form::EventStream,
+        _ if header(ACCEPT_ENCODING.as_str()).is_some_and(takes_gzip) => Form::PackedLines,
         _ => Form::Lines,
     };
     let mark = match header("last-event-id").map(str::trim) {
@@ -73,12 +76,25 @@ pub(super) async fn changes(
         return Err(Refusal::new(410, message));
     };
     let content_type = match form {
-        Form::Lines => "application/x-ndjson",
+        Form::Lines | Form::PackedLines => "application/x-ndjson",
         Form::EventStream => "text/event-stream",
     };
     let stop = api.cancel.clone().cancelled_owned();
     let body = Body::from_stream(texts(pages, form).map(Ok::<_, std::convert::Infallible>).take_until(stop));
-    Ok(([(CONTENT_TYPE, content_type)], body).into_response())
+    let mut response = ([(CONTENT_TYPE, content_type)], body).into_response();
+    if form == Form::PackedLines {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+/// Whether an Accept-Encoding names gzip and does not mean "not that" by it.
+fn takes_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+        name.trim() == "gzip" && weight.is_none_or(|weight| weight > 0.0)
+    })
 }
 
 /// What was missed, then each page; what of it was not yet durable at the beginning comes on a page once more, and is
@@ -86,7 +102,28 @@ pub(super) async fn changes(
 fn texts(pages: Pages, form: Form) -> impl Stream<Item = Bytes> + Send {
     let Pages { missed, revision, stream } = pages;
     let missed = Page::new(missed.into_iter().map(FeedItem::Change).collect()).after(0, form);
-    futures_util::stream::iter([missed])
+    let begin = if form == Form::PackedLines { Bytes::from_static(&pack::BEGIN) } else { Bytes::new() };
+    futures_util::stream::iter([begin, missed])
         .chain(stream.map(move |page| page.after(revision, form)))
         .filter(|text| std::future::ready(!text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes_gzip;
+
+    #[test]
+    fn gzip_is_for_those_who_name_it() {
+        for (accepted, expected) in [
+            ("gzip", true),
+            ("deflate, gzip;q=0.5, br", true),
+            ("gzip; q=0", false),
+            ("gzip;q=0.0", false),
+            ("identity", false),
+            ("x-gzip", false),
+            ("", false),
+        ] {
+            assert_eq!(takes_gzip(accepted), expected, "{accepted}");
+        }
+    }
 }

@@ -94,6 +94,7 @@ fn routes() -> Routes<Api> {
         .post(Admin, "/v1/forget", v1::forget)
         .post(Admin, "/v1/recover", v1::recover)
         .post(Admin, "/v1/availability", v1::set_availability)
+        .post(Admin, "/v1/rebalance", v1::rebalance)
         .get(Viewer, "/v1/scheduler", v1::scheduler)
         .post(Admin, "/v1/scheduler", v1::set_scheduler)
         .post(Admin, "/v1/invites", members::invite)

@@ -47,6 +47,7 @@ use crate::task::ErrorBody;
         v1::forget,
         v1::recover,
         v1::set_availability,
+        v1::rebalance,
         v1::scheduler,
         v1::set_scheduler,
         streams::logs,

@@ -15,7 +15,8 @@ use super::refusals::Refusals;
 use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
 use crate::manager::request::{
-    Drained, Forgotten, Recovered, Restarted, Scheduling, Stopping, Submitted, WorkerWish,
+    Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, Restarted, Scheduling, Stopping, Submitted,
+    WorkerWish,
 };
 use crate::task::{ErrorBody, TaskEvent, TaskId, WorkerId};
 
@@ -185,6 +186,24 @@ pub(super) async fn set_availability(
     let Query(asking) = asking?;
     let wish: WorkerWish = read_object(&body?)?;
     Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
+}
+
+/// Even out the load with a few moves, or tell which
+#[utoipa::path(
+    post, path = "/v1/rebalance", tag = "cluster",
+    params(Asking),
+    request_body(content = RebalanceWish, content_type = "application/json"),
+    responses((status = 200, description = "The moves, and what they come to", body = Rebalanced), Refusals)
+)]
+pub(super) async fn rebalance(
+    Shared(api): Shared<Api>,
+    asking: Result<Query<Asking>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Rebalanced>, Refusal> {
+    // Who asks is the same to a rebalance; a wrong query is still told.
+    let Query(_) = asking?;
+    let wish: RebalanceWish = read_object(&body?)?;
+    Ok(Json(api.handle.rebalance(wish).await?))
 }
 
 /// How workers are selected

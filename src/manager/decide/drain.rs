@@ -12,9 +12,12 @@ use jiff::Timestamp;
 use super::place::Chosen;
 use super::refusals::LOOK_AGAIN;
 use super::{Answer, Effect, Manager, RequestId, Timer, Turn, Wish};
-use crate::cluster::{Availability, Cause, TaskRecord, What, WorkerHealth};
+use crate::cluster::{
+    Availability, Cause, Cluster, Resources, TaskRecord, TaskRow, What, WorkerHealth, WorkerRecord,
+};
 use crate::manager::request::{AvailabilityWish, Drained, RequestError};
-use crate::task::{State, TaskId, TaskStatus, WorkerId};
+use crate::scheduler::Rejection;
+use crate::task::{State, TaskId, TaskSpec, TaskStatus, WorkerId};
 
 /// Tasks of one worker that are under way at a time: the others serve meanwhile.
 const AT_ONCE: usize = 4;
@@ -90,6 +93,14 @@ impl Manager {
         let draining: Vec<WorkerId> = draining.map(|worker| worker.id.clone()).collect();
         for worker in draining {
             self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Drain(worker));
+        }
+    }
+
+    /// After a start: what was moved before it, and whose old run still serves.
+    pub(super) fn resume_move(&mut self, row: &TaskRow) {
+        if let Some(serving) = row.serving() {
+            let drain = self.drains.entry(serving.worker.clone()).or_default();
+            drain.moving.insert(row.id(), serving.generation);
         }
     }
 
@@ -176,6 +187,7 @@ impl Manager {
             }
             let status = TaskStatus { generation, ..TaskStatus::default() };
             self.stop_leftover(turn, worker, task, status);
+            self.freed.extend(self.cluster.place_of(worker));
         }
         if let Some(drain) = self.drains.get_mut(worker) {
             drain.stopping.retain(|task| !stopped.contains(task));
@@ -196,7 +208,10 @@ impl Manager {
         }
         match self.choose(turn.now, task, None) {
             Ok(_) if stops_first => self.stop_to_move(turn, worker, task),
-            Ok(chosen) => self.start_elsewhere(turn, worker, task, chosen),
+            Ok(chosen) => {
+                let reason = format!("{worker} is drained; moved to {}", chosen.0);
+                self.start_elsewhere(turn, Cause::Scheduler, worker, task, chosen, reason);
+            }
             Err(no_worker) if no_worker.is_only_busy() => {}
             Err(no_worker) => self.stay(turn, worker, task, &no_worker.other_than(worker)),
         }
@@ -210,22 +225,23 @@ impl Manager {
         }
     }
 
-    fn start_elsewhere(
+    /// It starts there, and is stopped here when it runs.
+    pub(super) fn start_elsewhere(
         &mut self,
         turn: &mut Turn,
+        cause: Cause,
         from: &WorkerId,
         task: TaskId,
         (worker, placement): Chosen,
+        reason: String,
     ) {
         let Some(record) = self.cluster.task(task) else { return };
         let old = record.status().generation;
-        let reason = format!("{from} is drained; moved to {worker}");
         let (generation, to) = (old + 1, worker.clone());
-        let what = What::Moved { task, from: from.clone(), worker: to, generation, reason, placement };
-        self.change(turn, Cause::Scheduler, what);
-        if let Some(drain) = self.drains.get_mut(from) {
-            drain.moving.insert(task, old);
-        }
+        let what =
+            What::Moved { task, from: from.clone(), worker: to, generation, reason, placement, serves: true };
+        self.change(turn, cause, what);
+        self.drains.entry(from.clone()).or_default().moving.insert(task, old);
         self.send_start(turn, &worker, task);
     }
 
@@ -264,6 +280,30 @@ impl Manager {
     pub(super) fn still_serves(&self, worker: &WorkerId, task: TaskId, generation: u32) -> bool {
         self.drains.get(worker).is_some_and(|drain| drain.moving.get(&task) == Some(&generation))
     }
+}
+
+/// What moves off a worker has its room until it runs elsewhere, although nothing is reserved for it there any more: what
+/// that has against placing one with this spec.
+pub(super) fn still_taken(
+    drains: &BTreeMap<WorkerId, Drain>,
+    cluster: &Cluster,
+    worker: &WorkerRecord,
+    spec: &TaskSpec,
+) -> Option<Rejection> {
+    let moving = &drains.get(&worker.id)?.moving;
+    let task = *moving.keys().next()?;
+    let mut taken = cluster.reserved(&worker.id)?.clone();
+    for row in moving.keys().filter_map(|task| cluster.row(*task)) {
+        taken.count(row.spec(), true);
+    }
+    taken.count(spec, true);
+    let promised = Resources::promised(worker.capacity, cluster.settings().overcommit);
+    let is_over = |taken: u64, promised: u64, needs: u64| needs > 0 && promised > 0 && taken > promised;
+    let (taken, needs) = (taken.resources, Resources::of(spec));
+    let is_full = is_over(taken.cpu_nanos, promised.cpu_nanos, needs.cpu_nanos)
+        || is_over(taken.memory_bytes, promised.memory_bytes, needs.memory_bytes)
+        || is_over(taken.disk_bytes, promised.disk_bytes, needs.disk_bytes);
+    is_full.then_some(Rejection::HeldBack { task })
 }
 
 /// Whether a drain moves it: what is being stopped ends by itself.

@@ -87,6 +87,7 @@ impl Manager {
         if self.hold.task() == Some(task) {
             self.release_hold(now.since_start);
         }
+        self.release_room_of(task);
     }
 
     fn release_hold(&mut self, rest_until: Duration) {

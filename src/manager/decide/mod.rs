@@ -12,7 +12,9 @@ mod lease;
 mod moves;
 mod place;
 mod plan;
+mod preempt;
 mod queue;
+mod rebalance;
 mod recover;
 mod refusals;
 mod restart;
@@ -32,11 +34,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::request::{
-    AvailabilityWish, Drained, Forgotten, Recovered, RequestError, Restarted, Stopping, Submitted,
+    AvailabilityWish, Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted,
+    Stopping, Submitted,
 };
 use crate::cluster::{
     Allows, Capacity, Cause, Change, Cluster, Facts, Joined, Overcommit, Peer, Revision, Sample,
-    SchedulerName, Settings, What,
+    SchedulerName, Settings, TaskRow, What,
 };
 use crate::scheduler::{Loads, Rankings};
 use crate::task::{SecretName, Task, TaskEvent, TaskId, TaskStatus, WorkerId};
@@ -52,7 +55,9 @@ use lease::Leases;
 use moves::Leaving;
 pub use moves::move_backoff;
 pub use plan::Planner;
+use preempt::Preemption;
 use queue::Queue;
+use rebalance::Rebalancing;
 use recover::Unknown;
 pub use secrets::not_set;
 pub use send_work::{dispatch_backoff, must_be_new};
@@ -171,6 +176,11 @@ pub enum Input {
         scheduler: Option<SchedulerName>,
         overcommit: Option<Overcommit>,
     },
+    /// Somebody wants the load evened out, or to know how.
+    Rebalance {
+        request: RequestId,
+        wish: RebalanceWish,
+    },
     /// A worker told the reading of its lease's clock.
     LeaseClock {
         worker: WorkerId,
@@ -243,6 +253,7 @@ pub enum Answer {
     Forgotten(Forgotten),
     Recovered(Recovered),
     Availability(Drained),
+    Rebalanced(Box<Rebalanced>),
     Scheduling(Settings),
     /// That it is so now is all there is to say.
     Done,
@@ -293,6 +304,8 @@ enum Timer {
     Drain(WorkerId),
     /// A task may have waited for room long enough.
     Fairness,
+    /// Room that others were to make may be there, or not come.
+    Preempt,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -316,8 +329,10 @@ pub struct Manager {
     loads: Loads,
     rankings: Rankings,
     hold: Hold,
+    preemption: Preemption,
     leaving: Leaving,
     drains: BTreeMap<WorkerId, Drain>,
+    rebalancing: Rebalancing,
     leases: Leases,
     in_flight: HashMap<WorkerId, InFlight>,
     /// How the link to each worker does.
@@ -381,6 +396,7 @@ impl Manager {
             Input::SetScheduling { request, cause, scheduler, overcommit } => {
                 self.set_scheduling(&mut turn, request, cause, scheduler, overcommit);
             }
+            Input::Rebalance { request, wish } => self.rebalance(&mut turn, request, wish),
             Input::WorkerTasks { worker, tasks } => self.worker_tasks(&mut turn, &worker, tasks),
             Input::WorkerTask { worker, task } => self.update_task(&mut turn, &worker, task),
             Input::Heartbeat { worker, runtime_problem } => {
@@ -393,6 +409,7 @@ impl Manager {
         }
         self.move_tasks(&mut turn);
         self.drain_tasks(&mut turn);
+        self.rebalance_tasks(&mut turn);
         self.send_work(&mut turn);
         self.collect(&mut turn);
         turn.decision
@@ -404,6 +421,14 @@ impl Manager {
         let waiting: Vec<_> = self.cluster.pending().collect();
         for task in waiting {
             self.queue(turn, task);
+        }
+        let under_way =
+            self.cluster.rows().filter(|row| row.preempted().is_some() || row.serving().is_some());
+        let mut under_way: Vec<TaskRow> = under_way.cloned().collect();
+        under_way.sort_unstable_by_key(TaskRow::id);
+        for row in &under_way {
+            self.resume_preemption(turn, row);
+            self.resume_move(row);
         }
         self.resume_drains(turn);
     }
@@ -432,6 +457,7 @@ impl Manager {
                 Timer::Collect => self.collect_at = None,
                 Timer::Drain(worker) => self.drain_round(turn, &worker),
                 Timer::Fairness => self.fairness(turn),
+                Timer::Preempt => self.look_for_room(turn),
             }
         }
     }

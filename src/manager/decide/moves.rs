@@ -175,7 +175,15 @@ impl Manager {
         let why = self.cluster.worker(&from).map(|from| from.reason.clone()).unwrap_or_default();
         let reason = format!("{from} lost: {why}; moved to {worker}");
         let (generation, to) = (old + 1, worker.clone());
-        let what = What::Moved { task, from: from.clone(), worker: to, generation, reason, placement };
+        let what = What::Moved {
+            task,
+            from: from.clone(),
+            worker: to,
+            generation,
+            reason,
+            placement,
+            serves: false,
+        };
         self.change(turn, Cause::WorkerLink, what);
         if self.configured.contains(&from) {
             self.leaving.left_behind.entry(from).or_default().insert(task, old);
@@ -202,7 +210,7 @@ fn may_move(record: &TaskRecord) -> bool {
 }
 
 /// How long a task that moved lately has to wait. Of a wall clock that was set, no more is believed than the backoff.
-fn wait_of(now: Now, moves: Moves) -> Option<Duration> {
+pub(super) fn wait_of(now: Now, moves: Moves) -> Option<Duration> {
     let backoff = move_backoff(moves.in_a_row);
     let since = now.wall.duration_since(moves.last);
     let wait = if since.is_negative() { backoff } else { backoff.saturating_sub(since.unsigned_abs()) };

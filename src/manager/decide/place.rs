@@ -1,14 +1,19 @@
 //! Where a task goes now: asks the scheduler with what only the manager knows (refusals, answers that are due, room that
 //! is held back), and notes which workers changed. Sends nothing.
 
-use super::busy::is_busy;
+use std::collections::{BTreeMap, HashMap};
+
+use super::busy::{InFlight, is_busy};
+use super::drain::{Drain, still_taken};
+use super::hold::Hold;
+use super::preempt::Preemption;
 use super::queue::{Head, Key};
 use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{
-    Cause, Overcommit, Placement, Refusal, Sample, SchedulerName, Settings, What, WorkerRecord,
+    Cause, Cluster, Overcommit, Placement, Refusal, Sample, SchedulerName, Settings, What, WorkerRecord,
 };
 use crate::scheduler::{NoWorker, Rankings, Rejection, Request, View, select_worker};
-use crate::task::{TaskId, WorkerId};
+use crate::task::{TaskId, TaskSpec, WorkerId};
 
 /// A worker, and why it.
 pub(super) type Chosen = (WorkerId, Option<Box<Placement>>);
@@ -19,7 +24,38 @@ const FREED: usize = 64;
 /// Tasks of lost workers that are tried again where room may have come.
 const STUCK: usize = 2;
 
+/// What the manager has under way, and no worker's record tells.
+#[derive(Clone, Copy)]
+pub(super) struct UnderWay<'a> {
+    now: Now,
+    cluster: &'a Cluster,
+    in_flight: &'a HashMap<WorkerId, InFlight>,
+    hold: &'a Hold,
+    preemption: &'a Preemption,
+    drains: &'a BTreeMap<WorkerId, Drain>,
+}
+
+impl UnderWay<'_> {
+    /// What it has against placing `task` on `worker`.
+    pub(super) fn objection(
+        &self,
+        worker: &WorkerRecord,
+        task: TaskId,
+        spec: &TaskSpec,
+    ) -> Option<Rejection> {
+        let busy = is_busy(self.in_flight, self.now, &worker.id).then_some(Rejection::Busy);
+        let held = busy.or_else(|| self.hold.objection(worker, task, spec.priority));
+        let held = held.or_else(|| self.preemption.objection(worker, task, spec.priority));
+        held.or_else(|| still_taken(self.drains, self.cluster, worker, spec))
+    }
+}
+
 impl Manager {
+    pub(super) fn under_way(&self, now: Now) -> UnderWay<'_> {
+        let Self { cluster, in_flight, hold, preemption, drains, .. } = self;
+        UnderWay { now, cluster, in_flight, hold, preemption, drains }
+    }
+
     pub(super) fn view(&self) -> View<'_> {
         View { cluster: &self.cluster, loads: &self.loads }
     }
@@ -31,17 +67,17 @@ impl Manager {
         task: TaskId,
         fresh: Option<&Refusal>,
     ) -> Result<Chosen, NoWorker> {
-        let Self { cluster, loads, rankings, in_flight, hold, .. } = self;
+        let Self { cluster, loads, rankings, in_flight, hold, preemption, drains, .. } = self;
         let Some(record) = cluster.task(task) else { return Err(NoWorker { rejections: Vec::new() }) };
         let view = View { cluster, loads };
+        let under_way = UnderWay { now, cluster, in_flight, hold, preemption, drains };
         let request = Request::new(&record.task.spec, cluster);
         let objection = |worker: &WorkerRecord| {
             let fresh = fresh.filter(|refusal| refusal.worker == worker.id);
             if let Some(refusal) = fresh.or_else(|| record.refusal_of(&worker.id)) {
                 return Some(Rejection::Refused { why: refusal.why.clone() });
             }
-            let busy = is_busy(in_flight, now, &worker.id).then_some(Rejection::Busy);
-            busy.or_else(|| hold.objection(worker, task, record.task.spec.priority))
+            under_way.objection(worker, task, &record.task.spec)
         };
         let is_plain = fresh.is_none() && record.refusals.is_empty();
         let quick = request.shape().filter(|_| is_plain);

@@ -45,6 +45,8 @@ impl Manager {
             joined: self.joined.clone(),
             loads: self.loads.clone(),
             hold: self.hold.clone(),
+            preemption: self.preemption.clone(),
+            drains: self.drains.clone(),
             secrets: self.secrets.clone(),
             in_flight: busy.map(|(worker, flight)| (worker.clone(), flight.clone())).collect(),
             ..Self::default()

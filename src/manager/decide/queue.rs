@@ -16,7 +16,8 @@ pub(super) type Turn = (Reverse<i32>, Revision);
 /// Which tasks stand in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    Shape(Shape),
+    /// And whether it may take the room of others.
+    Shape(Shape, bool),
     /// One with a history of its own, or whose place depends on where others are.
     Alone(TaskId),
 }
@@ -24,7 +25,7 @@ pub(super) enum Key {
 impl Key {
     pub(super) fn of(row: &TaskRow) -> Self {
         let shape = Shape::of(row.spec()).filter(|_| !row.was_refused());
-        shape.map_or(Self::Alone(row.id()), Self::Shape)
+        shape.map_or(Self::Alone(row.id()), |shape| Self::Shape(shape, row.spec().preempt))
     }
 }
 

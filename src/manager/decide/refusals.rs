@@ -45,7 +45,8 @@ impl Manager {
     /// By its worker's answer to the start, the task is none for that worker.
     pub(super) fn not_taken(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId, message: &str) {
         let (state, reason) = if self.cluster.row(task).is_some_and(TaskRow::is_stopping) {
-            (State::Completed, STOPPED_BEFORE.to_owned())
+            self.end_as_stopped(turn, Cause::WorkerLink, task, STOPPED_BEFORE);
+            return;
         } else {
             let refusal = Refusal { worker: worker.clone(), why: message.to_owned() };
             match self.try_elsewhere(turn, Cause::WorkerLink, task, refusal) {
@@ -91,6 +92,9 @@ impl Manager {
         if !(no_worker.may_yet() || self.is_moved_off(task)) {
             self.give_up(turn, task, no_worker);
             return;
+        }
+        if no_worker.is_full() {
+            self.preemption.want(task);
         }
         let reason = waiting(no_worker);
         if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {

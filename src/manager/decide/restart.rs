@@ -5,6 +5,7 @@
 //! anew, `on-failure:N` counts from here, and workers that refused the task are asked again.
 
 use super::busy::is_busy;
+use super::drain::still_taken;
 use super::{Answer, Effect, Manager, Now, RequestId, Turn};
 use crate::cluster::{Cause, Crashes, Peer, TaskRecord, What, WorkerHealth};
 use crate::manager::request::{RequestError, Restarted};
@@ -107,6 +108,8 @@ impl Manager {
             && worker.peer == Peer::Cube
             && !is_busy(&self.in_flight, now, &worker.id)
             && self.hold.objection(worker, task, record.task.spec.priority).is_none()
+            && self.preemption.objection(worker, task, record.task.spec.priority).is_none()
+            && still_taken(&self.drains, &self.cluster, worker, &record.task.spec).is_none()
             && place.is_some_and(|place| self.view().can_take(&request, place))
     }
 }

@@ -63,6 +63,7 @@ impl Manager {
                 Err(no_worker) => self.close_line(turn, &head, &no_worker),
             }
         }
+        self.preempt(turn);
         // Room that became free meanwhile opens its lines in the next turn.
         if !self.freed.is_empty() && self.queue.has_closed() {
             self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
@@ -98,6 +99,7 @@ impl Manager {
         let (tasks, again) = self.queue.close(head, closed, turn.now.since_start, TOLD);
         if is_full {
             self.watch_fairness(turn.now);
+            self.preemption.want(head.task);
         }
         let Some(reason) = reason else { return };
         for (index, task) in tasks.into_iter().enumerate() {
@@ -175,9 +177,14 @@ impl Manager {
     /// Puts a task that is due in its line; if nobody can take those, it is told so.
     pub(super) fn line_up(&mut self, turn: &mut Turn, place: Place) {
         let Some(row) = self.cluster.row(place.task) else { return };
-        if row.queued().is_some_and(|queued| queued.position == place.position)
-            && let Some(reason) = self.queue.add(row, place.position)
-        {
+        if row.queued().is_none_or(|queued| queued.position != place.position) {
+            return;
+        }
+        let preempts = row.spec().preempt;
+        if let Some(reason) = self.queue.add(row, place.position) {
+            if preempts {
+                self.wake_once_after(turn.now, Duration::ZERO, Timer::Preempt);
+            }
             self.tell_waiting(turn, place.task, &reason, false);
         }
     }

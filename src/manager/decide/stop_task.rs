@@ -36,7 +36,7 @@ impl Manager {
                 true
             }
             State::Scheduled | State::Running => {
-                let is_new = !row.is_stopping() || row.restart().is_some();
+                let is_new = !row.is_stopping() || row.restart().is_some() || row.preempted().is_some();
                 if is_new {
                     self.change(turn, cause, What::StopRequested { task });
                 }
@@ -47,11 +47,27 @@ impl Manager {
     }
 
     pub(super) fn stopped_before_start(&mut self, turn: &mut Turn, task: TaskId, cause: Cause) {
-        let reason = "stopped before it started".to_owned();
         if self.cluster.task(task).is_some_and(|record| !record.is_stopping()) {
             self.change(turn, cause, What::StopRequested { task });
         }
-        self.change(turn, cause, What::Ended { task, state: State::Completed, reason });
+        self.end_as_stopped(turn, cause, task, "stopped before it started");
+    }
+
+    /// What was to be stopped is gone without its worker's word for it. One that made room is wanted as before.
+    pub(super) fn end_as_stopped(&mut self, turn: &mut Turn, cause: Cause, task: TaskId, reason: &str) {
+        let Some(record) = self.cluster.task(task) else { return };
+        let what = match &record.preempted {
+            Some(preempted) => {
+                let mut status = record.status().clone();
+                status.state = State::Completed;
+                status.is_interrupted = true;
+                status.reason.clone_from(&preempted.reason);
+                status.finish_time = Some(turn.now.wall);
+                What::Observed { task, status }
+            }
+            None => What::Ended { task, state: State::Completed, reason: reason.to_owned() },
+        };
+        self.change(turn, cause, what);
         self.after_end(turn, task);
     }
 
@@ -99,9 +115,8 @@ impl Manager {
         match outcome {
             SendOutcome::Accepted => {}
             SendOutcome::Refused { status: 404, .. } => {
-                let reason = "stopped; its worker no longer knew it".to_owned();
-                self.change(turn, Cause::WorkerLink, What::Ended { task, state: State::Completed, reason });
-                self.after_end(turn, task);
+                let reason = "stopped; its worker no longer knew it";
+                self.end_as_stopped(turn, Cause::WorkerLink, task, reason);
             }
             SendOutcome::Refused { .. } | SendOutcome::Failed { .. } => {
                 self.wake_once_after(turn.now, STOP_AGAIN, Timer::StopAgain(task));

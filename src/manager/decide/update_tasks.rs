@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Manager, Turn, Wish};
-use crate::cluster::{Cause, Peer, TaskRecord, TaskRow, What};
+use crate::cluster::{Cause, Peer, Preempted, TaskRecord, TaskRow, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// A book worker lists a task only once it took it off its queue, which it looks at every 10 s, one task a turn.
@@ -60,9 +60,8 @@ impl Manager {
         match record.state() {
             State::Scheduled if self.is_book(worker) && !is_lost => {}
             State::Scheduled | State::Running if record.is_stopping() => {
-                let reason = "stopped; its worker no longer has it".to_owned();
-                self.change(turn, Cause::WorkerReport, What::Ended { task, state: State::Completed, reason });
-                self.after_end(turn, task);
+                let reason = "stopped; its worker no longer has it";
+                self.end_as_stopped(turn, Cause::WorkerReport, task, reason);
             }
             State::Scheduled => {
                 if is_lost {
@@ -130,7 +129,9 @@ impl Manager {
             self.stop_leftover(turn, worker, report.id, status);
             return;
         }
-        if record.is_stopping() && status.exit_code.is_some() {
+        if let Some(preempted) = &record.preempted {
+            count_as_preempted(&mut status, preempted);
+        } else if record.is_stopping() && status.exit_code.is_some() {
             count_as_stopped(&mut status);
         }
         if self.was_stopped_to_move(worker, &record, &status) {
@@ -138,7 +139,7 @@ impl Manager {
             status.reason = format!("{worker} is drained");
         }
         if let Some(status) = news(&record, status, turn.now.wall) {
-            if status.never_ran && record.state() == State::Scheduled {
+            if status.never_ran && record.state() == State::Scheduled && record.preempted.is_none() {
                 self.could_not_start(turn, worker, report.id, status);
                 return;
             }
@@ -210,6 +211,17 @@ fn count_as_stopped(report: &mut TaskStatus) {
     if report.state.has_ended() {
         report.state = State::Completed;
         "stopped".clone_into(&mut report.reason);
+    }
+}
+
+/// It ended to make room, unless it came to its own end just before.
+fn count_as_preempted(report: &mut TaskStatus, preempted: &Preempted) {
+    let is_done = report.state == State::Completed
+        && report.exit_code == Some(0)
+        && !report.reason.starts_with(crate::worker::STOPPED);
+    if report.state.has_ended() && !is_done {
+        report.is_interrupted = true;
+        report.reason.clone_from(&preempted.reason);
     }
 }
 

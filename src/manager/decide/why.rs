@@ -1,7 +1,6 @@
 //! Why a task is where it is, asked of the manager's own state: what its placing would say now, put beside its history.
 //! Changes nothing.
 
-use super::busy::is_busy;
 use super::{Manager, Now};
 use crate::cluster::{TaskRecord, WorkerHealth, WorkerRecord};
 use crate::manager::why::Why;
@@ -44,8 +43,7 @@ impl Manager {
             if let Some(refusal) = record.and_then(|record| record.refusal_of(&worker.id)) {
                 return Some(Rejection::Refused { why: refusal.why.clone() });
             }
-            let busy = is_busy(&self.in_flight, now, &worker.id).then_some(Rejection::Busy);
-            busy.or_else(|| self.hold.objection(worker, task, spec.priority))
+            self.under_way(now).objection(worker, task, spec)
         };
         let mut explanation = explain(self.view(), &request, objection, most);
         let is_waiting = record.is_none_or(|record| record.state() == State::Pending);

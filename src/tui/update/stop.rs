@@ -19,8 +19,11 @@ pub(super) fn ask(model: &mut Model, task: Option<TaskId>) {
     }
     let total = asked.len();
     let cluster = &model.cluster;
-    let can_stop =
-        |task: &TaskId| cluster.row(*task).is_some_and(|row| !row.state().has_ended() && !row.is_stopping());
+    let can_stop = |task: &TaskId| {
+        cluster
+            .row(*task)
+            .is_some_and(|row| !row.state().has_ended() && (!row.is_stopping() || row.preempted().is_some()))
+    };
     asked.retain(can_stop);
     asked.sort_unstable_by_key(|task| cluster.row(*task).map(TaskRow::submitted_at));
     if asked.is_empty() {

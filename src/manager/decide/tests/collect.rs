@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{Desk, id, starts};
 use crate::manager::decide::collect::Kept;
 use crate::manager::decide::*;
+use crate::scheduler::properties::cases;
 use crate::task::{State, TaskSpec};
 
 fn desk(kept: Kept) -> Desk {
@@ -116,7 +117,7 @@ fn a_collected_task_that_is_submitted_again_is_a_new_one_also_to_a_worker_that_r
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn whatever_happens_no_live_task_is_let_go_and_no_more_than_the_limit_are_kept(

@@ -11,6 +11,8 @@ mod lease;
 mod moves;
 mod placing;
 mod plan;
+mod preempt;
+mod rebalance;
 mod recover;
 mod refusals;
 mod reports;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::scheduler::properties::cases;
 use crate::task::TaskStatus;
 
 /// All that is to be known of a task, but not when it came to be so.
@@ -83,6 +84,8 @@ fn outcomes(desk: &Desk, tasks: &[TaskId]) -> Vec<Outcome> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn reports_in_any_order_and_number_lead_to_the_same_as_once_in_order(
         stories in proptest::collection::vec(any_story(), 1..6),

@@ -51,6 +51,7 @@ pub(super) fn what() -> impl Strategy<Value = What> {
         1 => (task(), reason())
             .prop_map(|(task, reason)| What::Ended { task, state: State::Failed, reason }),
         1 => task().prop_map(|task| What::RestartRequested { task }),
+        1 => (task(), task(), reason()).prop_map(|(task, by, reason)| What::Preempted { task, by, reason }),
         1 => worker().prop_map(|worker| What::Forgotten { worker }),
         1 => (task(), 0..3_u32, retry_at(), reason(), any::<bool>()).prop_map(|(task, generation, retry_at, reason, by_hand)| {
             let crashes = Crashes::default();
@@ -61,8 +62,8 @@ pub(super) fn what() -> impl Strategy<Value = What> {
             let status = TaskStatus { state, generation: 1, ..TaskStatus::default() };
             What::Adopted { task: Task { id, status, ..Task::default() }, worker }
         }),
-        1 => (task(), worker(), worker(), 0..3_u32, reason()).prop_map(|(task, from, worker, generation, reason)| {
-            What::Moved { task, from, worker, generation, reason, placement: None }
+        1 => (task(), worker(), worker(), 0..3_u32, reason(), any::<bool>()).prop_map(|(task, from, worker, generation, reason, serves)| {
+            What::Moved { task, from, worker, generation, reason, placement: None, serves }
         }),
         1 => (task(), worker(), prop::option::of(worker()), 0..3_u32, reason()).prop_map(|(task, worker, to, generation, reason)| {
             What::Refused { task, worker, why: reason.clone(), to, generation, reason }

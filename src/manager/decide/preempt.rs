@@ -1,0 +1,192 @@
+//! Preemption: a task that asks for it (`Preempt`) and fits nowhere takes the room of tasks with a lower priority. They
+//! are stopped and wait in `pending` again, and the room is kept for it meanwhile. Knows no filter's rule.
+//!
+//! What the store holds of it is who makes room for whom; the rest is worked out again after a start. A task that had to
+//! make room is left alone for as long as one that was moved: five seconds, doubled each time within ten minutes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::busy::is_busy;
+use super::moves::wait_of;
+use super::queue::Head;
+use super::{Manager, Timer, Turn};
+use crate::cluster::{Cause, Peer, TaskRow, What, WorkerHealth, WorkerRecord};
+use crate::scheduler::{Eviction, Rejection, Request, View, make_room};
+use crate::task::{TaskId, TaskSpec, WorkerId};
+
+/// How soon one that found nobody to make room looks again: the others may have moved on, or run for long enough.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// For a stop beyond its own grace: to get there, to be done, and to be told. After it the room is sought elsewhere.
+const STOPS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Tasks that room is sought for in one turn.
+const TRIED: usize = 4;
+
+/// Room that is being made, and that which is yet to be found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Preemption {
+    rooms: BTreeMap<WorkerId, Room>,
+    /// By whom it is for.
+    workers: BTreeMap<TaskId, WorkerId>,
+    /// Workers on which it was not made in time: others come first.
+    passed_over: BTreeMap<TaskId, BTreeSet<WorkerId>>,
+    /// Tasks that fit nowhere.
+    wanted: BTreeSet<TaskId>,
+}
+
+/// On one worker, for one task.
+#[derive(Clone, Debug)]
+struct Room {
+    task: TaskId,
+    priority: i32,
+    until: Duration,
+}
+
+impl Preemption {
+    /// What this has against placing `task` on `worker`.
+    pub(super) fn objection(&self, worker: &WorkerRecord, task: TaskId, priority: i32) -> Option<Rejection> {
+        let room = self.rooms.get(&worker.id)?;
+        let is_kept_away = room.task != task && room.priority >= priority;
+        is_kept_away.then_some(Rejection::HeldBack { task: room.task })
+    }
+
+    /// It fits nowhere.
+    pub(super) fn want(&mut self, task: TaskId) {
+        self.wanted.insert(task);
+    }
+
+    fn keep(&mut self, worker: WorkerId, room: Room) {
+        self.workers.insert(room.task, worker.clone());
+        if let Some(before) = self.rooms.insert(worker, room) {
+            self.workers.remove(&before.task);
+        }
+    }
+}
+
+impl Manager {
+    /// After a start: whose room was being made when the one before ended.
+    pub(super) fn resume_preemption(&mut self, turn: &Turn, row: &TaskRow) {
+        let (Some(preempted), Some(worker)) = (row.preempted(), self.cluster.worker_of(row.id())) else {
+            return;
+        };
+        let Some(by) = self.cluster.row(preempted.by).filter(|by| by.queued().is_some()) else { return };
+        let until = turn.now.since_start + STOPS_WITHIN + row.spec().stop_timeout();
+        let (worker, room) = (worker.clone(), Room { task: by.id(), priority: by.spec().priority, until });
+        self.preemption.keep(worker, room);
+        self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Preempt);
+    }
+
+    /// Seeks room for those that fit nowhere, a few a turn.
+    pub(super) fn preempt(&mut self, turn: &mut Turn) {
+        for _ in 0..TRIED {
+            let Some(task) = self.preemption.wanted.pop_first() else { return };
+            self.preempt_for(turn, task);
+        }
+        if !self.preemption.wanted.is_empty() {
+            self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
+        }
+    }
+
+    fn preempt_for(&mut self, turn: &mut Turn, task: TaskId) {
+        let Some(record) = self.cluster.task(task).filter(|record| record.queued.is_some()) else { return };
+        let spec = &record.task.spec;
+        // What crashes anyway is not worth anybody's room.
+        if !spec.preempt || record.crashes.is_loop() || self.unset_secret(spec).is_some() {
+            return;
+        }
+        self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Preempt);
+        if self.preemption.workers.contains_key(&task) {
+            return;
+        }
+        let workers = self.cluster.workers();
+        if workers.iter().any(|worker| worker.health == WorkerHealth::Connecting) {
+            // It may have room; that is known within seconds.
+            return;
+        }
+        let Self { cluster, loads, in_flight, hold, preemption, drains, .. } = &*self;
+        let passed_over = preemption.passed_over.get(&task);
+        let may_go = |row: &TaskRow| {
+            let moved_lately = row.moves().and_then(|moves| wait_of(turn.now, moves)).is_some();
+            row.preempted().is_none() && row.serving().is_none() && !moved_lately
+        };
+        let objection = |worker: &WorkerRecord| {
+            if let Some(refusal) = record.refusal_of(&worker.id) {
+                return Some(Rejection::Refused { why: refusal.why.clone() });
+            }
+            // What moves off it has its room yet.
+            let is_left_out = worker.peer != Peer::Cube
+                || drains.contains_key(&worker.id)
+                || is_busy(in_flight, turn.now, &worker.id)
+                || passed_over.is_some_and(|passed_over| passed_over.contains(&worker.id));
+            let objection = is_left_out.then_some(Rejection::Busy);
+            let objection = objection.or_else(|| hold.objection(worker, task, spec.priority));
+            objection.or_else(|| preemption.objection(worker, task, spec.priority))
+        };
+        let view = View { cluster, loads };
+        match make_room(view, &Request::new(spec, cluster), may_go, objection) {
+            Some(eviction) => self.evict(turn, task, spec, eviction),
+            None => _ = self.preemption.passed_over.remove(&task),
+        }
+    }
+
+    fn evict(&mut self, turn: &mut Turn, task: TaskId, spec: &TaskSpec, eviction: Eviction) {
+        let Eviction { place, victims } = eviction;
+        let worker = self.cluster.workers()[place].id.clone();
+        let reason = format!("made room for {} ({})", spec.name, task.short());
+        let mut grace = Duration::ZERO;
+        for victim in victims {
+            let stop_timeout = self.cluster.row(victim).map(|row| row.spec().stop_timeout());
+            grace = grace.max(stop_timeout.unwrap_or_default());
+            let what = What::Preempted { task: victim, by: task, reason: reason.clone() };
+            self.change(turn, Cause::Preemption, what);
+            self.send_stop(turn, victim);
+        }
+        let until = turn.now.since_start + grace + STOPS_WITHIN;
+        self.preemption.keep(worker, Room { task, priority: spec.priority, until });
+    }
+
+    /// Lets go of room that nobody waits for any more or that did not come, and seeks it again for those that wait.
+    pub(super) fn look_for_room(&mut self, turn: &Turn) {
+        let takes_work =
+            |worker: &WorkerId| self.cluster.worker(worker).is_some_and(WorkerRecord::takes_work);
+        let waits = |task: TaskId| self.cluster.row(task).is_some_and(|row| row.queued().is_some());
+        let is_late = |room: &Room| room.until <= turn.now.since_start;
+        let over = self
+            .preemption
+            .rooms
+            .iter()
+            .filter(|(worker, room)| is_late(room) || !waits(room.task) || !takes_work(worker));
+        let over: Vec<(WorkerId, TaskId, bool)> =
+            over.map(|(worker, room)| (worker.clone(), room.task, is_late(room))).collect();
+        for (worker, task, was_late) in over {
+            self.release_room_of(task);
+            if was_late {
+                self.preemption.passed_over.entry(task).or_default().insert(worker);
+            }
+        }
+        let cluster = &self.cluster;
+        let waits = |task: &TaskId| cluster.row(*task).is_some_and(|row| row.queued().is_some());
+        self.preemption.passed_over.retain(|task, _| waits(task));
+        let asks = |head: &Head| cluster.row(head.task).is_some_and(|row| row.spec().preempt);
+        let full = self.queue.closed().filter(|(_, closed, _)| closed.is_full).map(|(head, _, _)| head);
+        let (waiting, gone): (Vec<Head>, Vec<Head>) = full.filter(asks).partition(|head| waits(&head.task));
+        self.preemption.wanted.extend(waiting.into_iter().map(|head| head.task));
+        for head in &gone {
+            // Behind it may be others.
+            self.queue.open(head, false);
+        }
+        if !self.preemption.rooms.is_empty() {
+            self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Preempt);
+        }
+    }
+
+    /// The task is placed, or gone: others may have the room.
+    pub(super) fn release_room_of(&mut self, task: TaskId) {
+        if let Some(worker) = self.preemption.workers.remove(&task) {
+            self.preemption.rooms.remove(&worker);
+            self.freed.extend(self.cluster.place_of(&worker));
+        }
+    }
+}
