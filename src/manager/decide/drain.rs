@@ -29,7 +29,7 @@ const STAYS: &str = "stays on ";
 const TRIED: usize = 64;
 
 /// What a drain is at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Drain {
     /// Yet to be tried in this round; each is looked at again first.
     left: BTreeSet<TaskId>,

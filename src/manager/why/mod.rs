@@ -196,6 +196,8 @@ impl History {
             // The same id again is a new task.
             What::Submitted { .. } => *self = Self::default(),
             What::Waiting { .. }
+            // It ends next, and its reason tells for whom.
+            | What::Preempted { .. }
             | What::StopRequested { .. }
             | What::RestartRequested { .. }
             | What::Observed { .. }
