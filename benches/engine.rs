@@ -138,7 +138,7 @@ async fn bare_starts(
 async fn our_starts(image: &Image, network: NetworkMode, concurrency: usize) -> (Duration, Duration) {
     let identity = Uuid::new_v4();
     let docker = Docker::new(&support::docker_host(), Uuid::nil(), identity);
-    let limits = Limits { start_concurrency: concurrency, allows: Allows::ALL, ..Limits::default() };
+    let limits = Limits { start_concurrency: concurrency, allows: Allows::all(), ..Limits::default() };
     let product = Product::start(vec![Worker::start(docker, identity, limits).await]).await;
     let mut feed = product.feed().await;
     let tasks = tasks(spec(image, network), STARTS);
@@ -216,7 +216,7 @@ async fn added_latency(image: &Image) {
     let docker = Docker::new(&support::docker_host(), Uuid::nil(), identity);
     let runtime = Timed { docker, inside: Arc::clone(&inside) };
     let spec = spec(image, NetworkMode::Host);
-    let limits = Limits { allows: Allows::ALL, ..Limits::default() };
+    let limits = Limits { allows: Allows::all(), ..Limits::default() };
     let added = one_by_one(Worker::start(runtime, identity, limits).await, &spec, &inside).await;
     tell("G3", "added latency, submit to Running, p50", median(&added), "ms", Goal::AtMost(3.0));
     tell("G3", "added latency, submit to Running, p99", percentile(&added, 99), "ms", Goal::AtMost(10.0));

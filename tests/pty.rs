@@ -489,8 +489,8 @@ async fn demo_left_at_once(docker: Docker) {
     terminal.keys("q");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();
-    let label = format!("cube.demo={}", terminal.pid.as_raw_nonzero());
-    let filters = std::collections::HashMap::from([("label", vec![label])]);
+    let name = format!("cube-tui-demo:{}-*", terminal.pid.as_raw_nonzero());
+    let filters = std::collections::HashMap::from([("reference", vec![name])]);
     let options = bollard::query_parameters::ListImagesOptionsBuilder::default().filters(&filters).build();
     assert_eq!(docker.list_images(Some(options)).await.unwrap().len(), 0, "its image is left");
     assert!(!Path::new(&home.path(".local")).exists());

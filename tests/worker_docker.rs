@@ -18,10 +18,10 @@ use bollard::{
     },
 };
 use cube_tui::{
-    cluster::TaskUse,
-    task::{NetworkMode, State, Task, TaskSpec},
+    cluster::{Allows, TaskUse},
+    task::{NetworkMode, Privileges, State, Task, TaskSpec},
     worker::{
-        Config,
+        Config, Limits,
         report::Report,
         runtime::{Docker, Runtime as _},
     },
@@ -42,6 +42,7 @@ fn main() {
         trial("a_spec_becomes_a_container_with_its_limits_and_labels", limits_and_labels),
         trial("ports_are_published_as_asked_and_read_back", ports),
         trial("env_entrypoint_volumes_and_network_reach_the_program", inside),
+        trial("what_the_policy_allows_of_the_host_reaches_the_program_and_nothing_else", of_the_host),
         trial("a_program_that_ignores_sigterm_is_killed_after_its_stop_timeout", stop_timeout),
         trial("out_of_memory_is_told_as_such", out_of_memory),
         trial("a_container_removed_by_someone_else_fails_within_two_seconds", removed_outside),
@@ -193,6 +194,84 @@ async fn inside(stage: Stage) -> Stage {
     }
     remove_containers(&stage.docker, &stage.label()).await;
     remove_volume(&stage.docker, &volume).await;
+    stage
+}
+
+/// Privileges as a task file has them.
+fn asks(stage: &Stage, cmd: &[&str], mounts: &[String], cap_add: &[&str], devices: &[&str]) -> Task {
+    let privileges = Privileges {
+        cap_add: cap_add.iter().map(|name| name.parse().unwrap()).collect(),
+        devices: devices.iter().map(|device| device.parse().unwrap()).collect(),
+        ..Privileges::default()
+    };
+    task_with(TaskSpec {
+        mounts: mounts.to_vec(),
+        privileges: privileges.boxed(),
+        ..spec(&stage.image.name, cmd)
+    })
+}
+
+async fn of_the_host(stage: Stage) -> Stage {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::write(shared.join("note"), "hello").unwrap();
+    std::os::unix::fs::symlink("/etc", shared.join("out")).unwrap();
+    let host_paths = vec![shared.to_str().unwrap().to_owned()];
+    let allows = Allows {
+        host_paths,
+        devices: vec!["/dev/zero".to_owned()],
+        capabilities: vec!["NET_ADMIN".to_owned()],
+        ..Allows::default()
+    };
+    let identity = Uuid::new_v4();
+    let _sweep = Sweep { label: format!("cube.worker={identity}"), image: String::new() };
+    let limits = Limits { allows, ..Limits::default() };
+    let worker = TestWorker::with(runtime(identity), Config { limits, ..Config::new(identity) }).await;
+    let mount = |inside: &str| vec![format!("{}:{inside}", shared.display())];
+
+    let reads = asks(&stage, &["read", "/in/note", "hello"], &mount("/in:ro"), &[], &[]);
+    let writes_ro = asks(&stage, &["write", "/in/new", "x"], &mount("/in:ro"), &[], &[]);
+    let writes = asks(&stage, &["write", "/in/new", "x"], &mount("/in"), &[], &[]);
+    for (task, state) in
+        [(&reads, State::Completed), (&writes_ro, State::Failed), (&writes, State::Completed)]
+    {
+        worker.run(task).await;
+        worker.until_state(task.id, state).await;
+    }
+    assert_eq!(std::fs::read(shared.join("new")).unwrap(), b"x");
+
+    let holds = asks(&stage, &["sleep"], &[], &["net_admin"], &["/dev/zero:/dev/nil:r"]);
+    worker.run(&holds).await;
+    let running = worker.until_state(holds.id, State::Running).await;
+    let host = stage.inspect(&running).await.host_config.unwrap();
+    let cap_add: Vec<String> = host.cap_add.unwrap();
+    assert!(matches!(&*cap_add[0], "NET_ADMIN" | "CAP_NET_ADMIN") && cap_add.len() == 1, "{cap_add:?}");
+    assert_ne!(host.privileged, Some(true));
+    let device = host.devices.unwrap().remove(0);
+    assert_eq!(
+        (device.path_on_host.as_deref(), device.path_in_container.as_deref()),
+        (Some("/dev/zero"), Some("/dev/nil"))
+    );
+
+    // Asked for under an allowed name; the worker looks where it leads.
+    let out = asks(&stage, &["sleep"], &[format!("{}/out:/in", shared.display())], &[], &[]);
+    worker.run(&out).await;
+    let failed = worker.until_state(out.id, State::Failed).await;
+    assert!(failed.status.reason.contains("host path /etc"), "{}", failed.status.reason);
+    let missing = asks(&stage, &["sleep"], &[format!("{}/none:/in", shared.display())], &[], &[]);
+    worker.run(&missing).await;
+    let failed = worker.until_state(missing.id, State::Failed).await;
+    assert!(failed.status.reason.contains("is not there"), "{}", failed.status.reason);
+    assert!(!shared.join("none").exists(), "nothing is made up on the host");
+    for beyond in [
+        asks(&stage, &["sleep"], &["/:/in".to_owned()], &[], &[]),
+        asks(&stage, &["sleep"], &[], &["ALL"], &[]),
+        asks(&stage, &["sleep"], &[], &[], &["/dev/kmsg"]),
+    ] {
+        worker.event(&beyond, State::Running, 403).await;
+    }
+    worker.end().await;
     stage
 }
 

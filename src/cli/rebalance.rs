@@ -100,7 +100,7 @@ mod tests {
         let none = Rebalanced { before: Load { most: 0.25, deviation: 0.0, ..none.before.clone() }, ..none };
         let expected = "nothing to move: a:5555 has the most, 25.0% reserved; standard deviation 0.0%";
         assert_eq!(text(&none, None), expected);
-        let note = Some("binpack fills".to_owned());
-        assert_eq!(text(&Rebalanced { note, ..Rebalanced::default() }, None), "binpack fills");
+        let said = Rebalanced { note: Some("binpack fills".to_owned()), ..Rebalanced::default() };
+        assert_eq!(text(&said, None), "binpack fills");
     }
 }

@@ -12,8 +12,8 @@ use super::print::Printer;
 use super::submit::{submit_and_wait_beside, submit_only};
 use crate::client::ManagerHandle;
 use crate::task::{
-    Constraint, HealthCheck, NetworkMode, Probe, PullPolicy, RestartPolicy, SecretUse, Task, TaskEvent,
-    TaskId, TaskSpec, port_list, port_name,
+    Capability, Constraint, Device, HealthCheck, NetworkMode, Privileges, Probe, PullPolicy, RestartPolicy,
+    SecretUse, Task, TaskEvent, TaskId, TaskSpec, port_list, port_name,
 };
 
 /// `cube-tui run IMAGE`. With `--wait`, its errors have the exit code of a run: see [`CliError::of_run`].
@@ -64,9 +64,11 @@ pub struct RunArgs {
     /// The container's network: bridge, host, none
     #[arg(long, value_name = "MODE")]
     pub network: Option<NetworkMode>,
-    /// Mount a named volume; may be repeated
-    #[arg(short = 'v', long, value_name = "VOLUME:/PATH[:ro]")]
+    /// Mount a named volume, or a path of the host that the worker's policy allows; may be repeated
+    #[arg(short = 'v', long, value_name = "VOLUME|/HOST/PATH:/PATH[:ro]")]
     pub mount: Vec<String>,
+    #[command(flatten)]
+    pub privileges: PrivilegeArgs,
     /// Give it a secret: a file in /run/secrets or at the path, or a variable; may be repeated
     #[arg(long, value_name = "NAME[:/PATH|:env[:VARIABLE]]")]
     pub secret: Vec<SecretUse>,
@@ -118,6 +120,45 @@ pub struct RunArgs {
     pub cmd: Vec<String>,
 }
 
+/// What the worker's policy has to allow.
+#[derive(Args, Debug)]
+pub struct PrivilegeArgs {
+    /// Run it as root on the host, where the worker's policy allows it
+    #[arg(long)]
+    pub privileged: bool,
+    /// Give it a capability that the worker's policy allows (NET_ADMIN); may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub cap_add: Vec<Capability>,
+    /// Give it a device that the worker's policy allows; may be repeated
+    #[arg(long, value_name = "/DEV/NAME[:/PATH][:rwm]")]
+    pub device: Vec<Device>,
+    /// Show it the host's processes, where the worker's policy allows it
+    #[arg(long, value_name = "host")]
+    pub pid: Option<OnHost>,
+    /// Share the host's shared memory with it, where the worker's policy allows it
+    #[arg(long, value_name = "host")]
+    pub ipc: Option<OnHost>,
+}
+
+/// The one word that `--pid` and `--ipc` take.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum OnHost {
+    Host,
+}
+
+impl PrivilegeArgs {
+    fn privileges(&self) -> Option<Box<Privileges>> {
+        let privileges = Privileges {
+            privileged: self.privileged,
+            cap_add: self.cap_add.clone(),
+            devices: self.device.clone(),
+            host_pid: self.pid.is_some(),
+            host_ipc: self.ipc.is_some(),
+        };
+        privileges.boxed()
+    }
+}
+
 impl RunArgs {
     pub fn spec(&self) -> Result<TaskSpec, CliError> {
         let mut port_bindings = BTreeMap::new();
@@ -144,6 +185,7 @@ impl RunArgs {
             pull_policy: self.pull.unwrap_or_default(),
             network_mode: self.network.unwrap_or_default(),
             mounts: self.mount.clone(),
+            privileges: self.privileges.privileges(),
             secrets: self.secret.clone(),
             labels: self.label.iter().cloned().collect(),
             stop_timeout_s: self.stop_timeout,

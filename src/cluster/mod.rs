@@ -27,7 +27,7 @@ use std::ops::RangeBounds;
 
 use jiff::Timestamp;
 
-pub use allows::{Allows, Denied};
+pub use allows::{Allows, Denied, is_in_any};
 pub use change::{Cause, Change, Revision, What};
 pub use crashes::Crashes;
 pub use ended::{ENDED_KEPT_FOR, ENDED_TASKS};

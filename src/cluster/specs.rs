@@ -67,6 +67,7 @@ fn is_like(a: &Arc<TaskSpec>, b: &Arc<TaskSpec>) -> bool {
         pull_policy,
         network_mode,
         mounts,
+        privileges,
         secrets,
         labels,
         stop_timeout_s,
@@ -81,8 +82,8 @@ fn is_like(a: &Arc<TaskSpec>, b: &Arc<TaskSpec>) -> bool {
             && (exposed_ports, port_bindings) == (&b.exposed_ports, &b.port_bindings)
             && (restart_policy, health_check) == (&b.restart_policy, &b.health_check)
             && (pull_policy, network_mode) == (&b.pull_policy, &b.network_mode)
-            && (mounts, secrets, labels, stop_timeout_s)
-                == (&b.mounts, &b.secrets, &b.labels, &b.stop_timeout_s)
+            && (mounts, privileges, secrets) == (&b.mounts, &b.privileges, &b.secrets)
+            && (labels, stop_timeout_s) == (&b.labels, &b.stop_timeout_s)
             && (exclusive, constraints) == (&b.exclusive, &b.constraints)
             && (priority, preempt) == (&b.priority, &b.preempt)
 }

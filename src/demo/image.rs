@@ -12,9 +12,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-/// Marks what the demo brought, with the process that did, for whoever wonders.
-const LABEL: &str = "cube.demo";
-
 /// An image in the engine, to be [removed](Self::remove) at the end.
 #[derive(Debug)]
 pub struct DemoImage {
@@ -34,18 +31,17 @@ pub enum ImageError {
 impl DemoImage {
     /// Packs this program and hands it to the engine.
     pub async fn import(docker: Docker) -> Result<Self, ImageError> {
-        let name = format!("cube-tui-demo:{}", &Uuid::new_v4().simple().to_string()[..8]);
+        // With the process that brought it, for whoever wonders.
+        let (process, own) = (std::process::id(), Uuid::new_v4().simple().to_string());
+        let name = format!("cube-tui-demo:{process}-{}", &own[..8]);
         let (tar, entrypoint) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::other)??;
-        let (repo, tag) = name.split_once(':').unwrap_or((&name, "latest"));
         let entrypoint = serde_json::to_string(&entrypoint).map_err(io::Error::from)?;
         let options = CreateImageOptionsBuilder::default()
             .from_src("-")
-            .repo(repo)
-            .tag(tag)
-            .changes(vec![
-                format!("ENTRYPOINT {entrypoint}"),
-                format!("LABEL {LABEL}={}", std::process::id()),
-            ])
+            // With its tag: Podman passes over one that stands beside it.
+            .repo(&name)
+            // One change alone: Podman takes several for a single one.
+            .changes(vec![format!("ENTRYPOINT {entrypoint}")])
             .build();
         let body = bollard::body_try_stream(stream::iter(chunks(tar)).map(Ok::<_, io::Error>));
         docker.create_image(Some(options), Some(body), None).try_collect::<Vec<_>>().await?;

@@ -140,6 +140,10 @@ pub enum Rejection {
     NotAllowed {
         denied: Denied,
     },
+    /// The task asks for more than a container of its own, which no worker of the book knows how to give.
+    NotForTheBook {
+        what: String,
+    },
     /// The task names secrets, which don't go to such a worker.
     NoSecrets {
         why: &'static str,
@@ -171,6 +175,7 @@ impl Rejection {
             | Self::Constraint { .. }
             | Self::NoLease
             | Self::NotAllowed { .. }
+            | Self::NotForTheBook { .. }
             | Self::NoSecrets { .. }
             | Self::Refused { .. } => false,
             other => other.is_full(),
@@ -203,7 +208,7 @@ impl Rejection {
             Self::Constraint { .. } => Filter::Constraints,
             Self::NotWith { .. } | Self::KeptApart { .. } => Filter::Affinity,
             Self::NoLease => Filter::Lease,
-            Self::NotAllowed { .. } => Filter::Policy,
+            Self::NotAllowed { .. } | Self::NotForTheBook { .. } => Filter::Policy,
             Self::NoSecrets { .. } => Filter::Secrets,
             Self::Refused { .. } => Filter::History,
             Self::Busy => Filter::Busy,
@@ -232,6 +237,7 @@ impl Rejection {
             Self::KeptApart { pair, .. } => pair.clone(),
             Self::NoLease => "no lease".to_owned(),
             Self::NotAllowed { .. } => "not allowed".to_owned(),
+            Self::NotForTheBook { .. } => "can't".to_owned(),
             Self::NoSecrets { .. } => "none given".to_owned(),
             Self::Refused { .. } => "refused".to_owned(),
             Self::Busy => "busy".to_owned(),
@@ -299,7 +305,8 @@ impl Rejection {
                 format!("stop the task on {worker} that keeps {pair} away")
             }
             Self::NoLease => "leave Exclusive out".to_owned(),
-            Self::NotAllowed { denied } => format!("write `{}` in the policy.toml of {worker}", denied.line),
+            Self::NotAllowed { denied } => format!("write {} in the policy.toml of {worker}", denied.lines),
+            Self::NotForTheBook { .. } => format!("run `cube-tui worker` in the place of {worker}"),
             Self::NoSecrets { .. } => format!("have {worker} join by `cube-tui invite`"),
             Self::Refused { .. } => format!("mend why {worker} could not start it, and submit it again"),
             Self::Busy => format!("wait until {worker} has answered"),
@@ -359,9 +366,10 @@ impl fmt::Display for Rejection {
             Self::NoLease => {
                 f.write_str("is one of the book's and can't keep an Exclusive task from running twice")
             }
-            Self::NotAllowed { denied: Denied { what, line } } => {
-                write!(f, "does not allow {what} (`{line}` in its policy.toml does)")
+            Self::NotAllowed { denied: Denied { what, lines } } => {
+                write!(f, "does not allow {what} ({lines} in its policy.toml would)")
             }
+            Self::NotForTheBook { what } => write!(f, "is one of the book's and can't give it {what}"),
             Self::NoSecrets { why } => write!(f, "is given no secrets ({why})"),
             Self::Refused { why } => write!(f, "could not start it ({why})"),
             Self::Busy => f.write_str("has yet to answer for earlier work"),

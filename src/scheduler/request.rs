@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::cluster::{Cluster, Resources, label_set};
-use crate::task::{Constraint, NetworkMode, SecretName, TaskSpec};
+use crate::task::{Constraint, NetworkMode, Privileges, SecretName, TaskSpec};
 
 /// A task's wishes.
 #[derive(Clone, Debug)]
@@ -94,8 +94,10 @@ impl<'a> Request<'a> {
 pub struct Shape {
     needs: Resources,
     exclusive: bool,
-    /// Whether it asks for what a worker's policy may deny.
+    /// What it asks for that a worker's policy may deny.
     is_on_host_network: bool,
+    host_paths: Vec<String>,
+    privileges: Option<Box<Privileges>>,
     /// Not every worker is given some, and each waits for its own.
     secrets: Vec<SecretName>,
     ports: Vec<String>,
@@ -114,6 +116,8 @@ impl Shape {
             needs: Resources::of(spec),
             exclusive: spec.exclusive,
             is_on_host_network: spec.network_mode == NetworkMode::Host,
+            host_paths: spec.host_paths().map(str::to_owned).collect(),
+            privileges: spec.privileges.clone(),
             secrets: spec.secrets.iter().map(|secret| secret.name.clone()).collect(),
             ports: spec.fixed_host_ports().collect(),
             labels: spec.labels.clone(),

@@ -238,8 +238,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cluster::{Capacity, Cause, Change, What, WorkerHealth};
-    use crate::task::{EventId, Task, TaskId, TaskSpec, WorkerId};
+    use crate::cluster::{Capacity, Cause, Change, Peer, What, WorkerHealth};
+    use crate::task::{EventId, Privileges, Task, TaskId, TaskSpec, WorkerId};
 
     struct World(Cluster, u128);
 
@@ -361,15 +361,27 @@ mod tests {
     fn a_worker_whose_policy_does_not_allow_it_is_passed_over_and_says_which_line_would() {
         let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
         world.worker("a", |worker| worker.allows = Some(crate::cluster::Allows::default()));
-        world.worker("b", |worker| worker.allows = Some(crate::cluster::Allows::ALL));
+        world.worker("b", |worker| worker.allows = Some(crate::cluster::Allows::all()));
         let on_host = TaskSpec { network_mode: crate::task::NetworkMode::Host, ..TaskSpec::default() };
         assert_eq!(world.select(&on_host, |_| None), Ok("b"));
         assert_eq!(world.select(&TaskSpec::default(), |_| None), Ok("a"));
         world.worker("b", |worker| worker.allows = Some(crate::cluster::Allows::default()));
         let error = world.select(&on_host, |_| None).unwrap_err().to_string();
-        let expected =
-            "never fits: a does not allow the host's network (`host_network = true` in its policy.toml does)";
+        let expected = "never fits: a does not allow the host's network (`host_network = true` in its policy.toml would)";
         assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_worker_of_the_book_is_not_asked_for_what_it_would_pass_over() {
+        let mut world = World::of(&[("a", 2.0), ("b", 2.0)]);
+        world.worker("a", |worker| worker.peer = Peer::Book);
+        let asked = Privileges { privileged: true, ..Privileges::default() }.boxed();
+        let root = TaskSpec { privileges: asked, ..TaskSpec::default() };
+        assert_eq!(world.select(&root, |_| None), Ok("b"));
+        world.worker("b", |worker| worker.peer = Peer::Book);
+        let error = world.select(&root, |_| None).unwrap_err().to_string();
+        assert!(error.contains("a is one of the book's and can't give it to be privileged"), "{error}");
+        assert!(world.select(&TaskSpec::default(), |_| None).is_ok());
     }
 
     #[test]

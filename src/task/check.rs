@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{FieldError, HealthCheck, MOST_SECRETS, NetworkMode, Probe, SecretForm, TaskSpec};
+use super::{
+    FieldError, HealthCheck, MOST_SECRETS, Mount, NetworkMode, Privileges, Probe, SecretForm, TaskSpec,
+};
 
 /// Enough for any name that a person has to read.
 const NAME_CHARS: usize = 128;
@@ -23,6 +25,8 @@ const HEALTH_S: u32 = 86_400;
 const HEALTH_RETRIES: u32 = 1000;
 /// More conditions than this nobody reads.
 const CONSTRAINTS: usize = 64;
+/// The kernel has fewer capabilities.
+const PRIVILEGES: usize = 64;
 /// Room for every order of importance.
 const PRIORITY: i32 = 1000;
 /// Labels with this prefix say whose a container is.
@@ -41,7 +45,10 @@ impl TaskSpec {
             check_env(env).map_err(|problem| FieldError::new("Env", problem))?;
         }
         for mount in &self.mounts {
-            check_mount(mount).map_err(|problem| FieldError::new("Mounts", problem))?;
+            Mount::parse(mount).map_err(|problem| FieldError::new("Mounts", problem))?;
+        }
+        if let Some(privileges) = &self.privileges {
+            check_privileges(privileges)?;
         }
         self.check_secrets().map_err(|problem| FieldError::new("Secrets", problem))?;
         for (key, value) in &self.labels {
@@ -202,7 +209,7 @@ fn unprintable(text: &str) -> String {
 }
 
 /// Short enough for a message; `{:?}` makes it harmless.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
@@ -238,26 +245,17 @@ fn check_env(env: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `VOLUME:/path[:ro]`. A path of the host is refused: it would give a task the run of the machine.
-fn check_mount(mount: &str) -> Result<(), String> {
-    let expected = || format!("expected VOLUME:/path or VOLUME:/path:ro, found {:?}", shown(mount));
-    let mut parts = mount.split(':');
-    let (Some(volume), Some(path)) = (parts.next(), parts.next()) else { return Err(expected()) };
-    if volume.starts_with(['/', '.', '~']) {
-        return Err(format!(
-            "expected a named volume, found the host path {:?}; paths of the host can't be mounted",
-            shown(volume)
-        ));
+/// Each once: an engine would take the last one, or fail.
+fn check_privileges(Privileges { cap_add, devices, .. }: &Privileges) -> Result<(), FieldError> {
+    for (field, count) in [("CapAdd", cap_add.len()), ("Devices", devices.len())] {
+        if count > PRIVILEGES {
+            return Err(FieldError::new(field, format!("expected at most {PRIVILEGES}")));
+        }
     }
-    let is_volume = volume.len() >= 2
-        && volume.len() <= NAME_CHARS
-        && volume.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && volume.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    let is_path =
-        path.len() > 1 && path.starts_with('/') && !path.contains(is_unprintable) && !path.contains("/../");
-    match (is_volume && is_path && !path.ends_with("/.."), parts.next(), parts.next()) {
-        (true, None | Some("ro" | "rw"), None) => Ok(()),
-        _ => Err(expected()),
+    let mut places = BTreeSet::new();
+    match devices.iter().find(|device| !places.insert(&device.inside)) {
+        None => Ok(()),
+        Some(twice) => Err(FieldError::new("Devices", format!("expected {} to be one device", twice.inside))),
     }
 }
 
@@ -278,7 +276,7 @@ fn check_label(key: &str, value: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HealthCheck, NetworkMode, Probe, TaskSpec};
+    use super::{HealthCheck, NetworkMode, Privileges, Probe, TaskSpec};
 
     fn good() -> TaskSpec {
         TaskSpec { name: "web".into(), image: "alpine".into(), ..TaskSpec::default() }
@@ -377,23 +375,19 @@ mod tests {
     }
 
     #[test]
-    fn mounts_are_named_volumes() {
-        for mount in ["data:/var/lib/data", "data:/d:ro", "my-data.1:/d:rw"] {
-            accepted(|spec| spec.mounts = vec![mount.into()]);
-        }
-        for mount in [
-            "/:/host",
-            "./x:/x",
-            "~/x:/x",
-            "data",
-            "data:x",
-            "data:/",
-            "data:/x:ro:z",
-            "data:/x/../..",
-            "d:/x",
-        ] {
-            refused("Mounts", |spec| spec.mounts = vec![mount.into()]);
-        }
+    fn mounts_and_privileges_are_looked_at() {
+        accepted(|spec| spec.mounts = vec!["data:/d".into(), "/srv/x:/x:ro".into()]);
+        refused("Mounts", |spec| spec.mounts = vec!["./x:/x".into()]);
+        let devices = |texts: &[&str]| {
+            let devices = texts.iter().map(|text| text.parse().unwrap()).collect();
+            Privileges { devices, ..Privileges::default() }.boxed()
+        };
+        accepted(|spec| spec.privileges = devices(&["/dev/a", "/dev/b"]));
+        refused("Devices", |spec| spec.privileges = devices(&["/dev/a", "/dev/b:/dev/a"]));
+        refused("CapAdd", |spec| {
+            let cap_add = vec!["NET_ADMIN".parse().unwrap(); 65];
+            spec.privileges = Privileges { cap_add, ..Privileges::default() }.boxed();
+        });
     }
 
     #[test]

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::fields::{EmptyObject, FieldError, Raw};
 use super::{
-    Constraint, EventId, Health, HealthCheck, HostPort, Probe, State, Task, TaskEvent, TaskId, TaskSpec,
+    EventId, Health, HealthCheck, HostPort, Privileges, Probe, State, Task, TaskEvent, TaskId, TaskSpec,
     TaskStatus, spec,
 };
 
@@ -21,7 +21,7 @@ use super::{
 pub(super) const ZERO_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// The fields of a Task in the order in which the book's peers print them, then ours.
-pub(super) const TASK_FIELDS: [&str; 41] = [
+pub(super) const TASK_FIELDS: [&str; 46] = [
     "ID",
     "ContainerID",
     "Name",
@@ -44,6 +44,11 @@ pub(super) const TASK_FIELDS: [&str; 41] = [
     "PullPolicy",
     "NetworkMode",
     "Mounts",
+    "Privileged",
+    "CapAdd",
+    "Devices",
+    "PidMode",
+    "IpcMode",
     "Secrets",
     "Labels",
     "StopTimeout",
@@ -104,6 +109,11 @@ pub(super) struct FlatTask {
     pull_policy: String,
     network_mode: String,
     mounts: Vec<String>,
+    privileged: bool,
+    cap_add: Vec<String>,
+    devices: Vec<String>,
+    pid_mode: String,
+    ipc_mode: String,
     secrets: Vec<String>,
     labels: BTreeMap<String, String>,
     stop_timeout: Option<u32>,
@@ -249,6 +259,11 @@ impl FlatTask {
             "PullPolicy" => self.pull_policy = raw.text()?,
             "NetworkMode" => self.network_mode = raw.text()?,
             "Mounts" => self.mounts = raw.texts()?,
+            "Privileged" => self.privileged = raw.flag()?,
+            "CapAdd" => self.cap_add = raw.texts()?,
+            "Devices" => self.devices = raw.texts()?,
+            "PidMode" => self.pid_mode = raw.text()?,
+            "IpcMode" => self.ipc_mode = raw.text()?,
             "Secrets" => self.secrets = raw.texts()?,
             "Labels" => {
                 let more: BTreeMap<_, _> = raw.text_map()?;
@@ -285,6 +300,8 @@ impl FlatTask {
             "Entrypoint" => self.entrypoint.clear(),
             "Env" => self.env.clear(),
             "Mounts" => self.mounts.clear(),
+            "CapAdd" => self.cap_add.clear(),
+            "Devices" => self.devices.clear(),
             "Secrets" => self.secrets.clear(),
             "Labels" => self.labels.clear(),
             "Constraints" => self.constraints.clear(),
@@ -305,6 +322,7 @@ impl FlatTask {
             (Err(_), UnknownWord::Default) => None,
             (check, _) => check?,
         };
+        let privileges = self.privileges(unknown)?;
         let health = match &*self.health {
             "" => None,
             text => {
@@ -330,6 +348,7 @@ impl FlatTask {
             pull_policy: word_or_default("PullPolicy", &self.pull_policy, unknown)?,
             network_mode: word_or_default("NetworkMode", &self.network_mode, unknown)?,
             mounts: self.mounts,
+            privileges,
             // One that was passed over would be missed by the task alone.
             secrets: self
                 .secrets
@@ -339,7 +358,7 @@ impl FlatTask {
             labels: self.labels,
             stop_timeout_s: self.stop_timeout,
             exclusive: self.exclusive,
-            constraints: constraints(&self.constraints, unknown)?,
+            constraints: listed("Constraints", &self.constraints, unknown)?,
             priority: self.priority,
             preempt: self.preempt,
         };
@@ -364,6 +383,22 @@ impl FlatTask {
 }
 
 impl FlatTask {
+    fn privileges(&self, unknown: UnknownWord) -> Result<Option<Box<Privileges>>, FieldError> {
+        let is_host = |field: &str, mode: &str| match (mode, unknown) {
+            ("host", _) => Ok(true),
+            ("", _) | (_, UnknownWord::Default) => Ok(false),
+            _ => Err(FieldError::new(field, "expected \"host\" or nothing")),
+        };
+        let privileges = Privileges {
+            privileged: self.privileged,
+            cap_add: listed("CapAdd", &self.cap_add, unknown)?,
+            devices: listed("Devices", &self.devices, unknown)?,
+            host_pid: is_host("PidMode", &self.pid_mode)?,
+            host_ipc: is_host("IpcMode", &self.ipc_mode)?,
+        };
+        Ok(privileges.boxed())
+    }
+
     /// One check out of its fields, which belong together.
     fn health_check(&self) -> Result<Option<HealthCheck>, FieldError> {
         let options = [
@@ -401,9 +436,12 @@ impl FlatTask {
 }
 
 /// Typed from here on; of somebody else's task, those that this program does not know are passed over.
-fn constraints(texts: &[String], unknown: UnknownWord) -> Result<Vec<Constraint>, FieldError> {
-    let parsed =
-        texts.iter().map(|text| text.parse().map_err(|why: String| FieldError::new("Constraints", why)));
+fn listed<T: FromStr<Err = String>>(
+    field: &str,
+    texts: &[String],
+    unknown: UnknownWord,
+) -> Result<Vec<T>, FieldError> {
+    let parsed = texts.iter().map(|text| text.parse().map_err(|why: String| FieldError::new(field, why)));
     match unknown {
         UnknownWord::Refuse => parsed.collect(),
         UnknownWord::Default => Ok(parsed.filter_map(Result::ok).collect()),

@@ -7,6 +7,8 @@ mod file;
 mod flat;
 mod health;
 mod id;
+mod mount;
+mod privileges;
 mod schema;
 mod secret;
 mod spec;
@@ -26,6 +28,8 @@ pub use fields::FieldError;
 pub use file::{TaskFileError, parse_task_file};
 pub use health::{Health, HealthCheck, Probe, Verdict};
 pub use id::{EventId, TaskId, WorkerId};
+pub use mount::{Mount, MountSource, is_plain_path};
+pub use privileges::{Capability, Device, Privileges};
 pub use secret::{
     LARGEST_SECRET, MOST_SECRETS, SecretForm, SecretName, SecretOnWire, SecretUse, SecretValue,
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::{Constraint, HealthCheck, Probe, SecretUse};
+use super::{Constraint, HealthCheck, Mount, Privileges, Probe, SecretUse};
 
 /// What to run and how. Shared by `Arc`: the database, the log and every mirror hold the same one.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -28,8 +28,9 @@ pub struct TaskSpec {
     pub health_check: Option<HealthCheck>,
     pub pull_policy: PullPolicy,
     pub network_mode: NetworkMode,
-    /// `VOLUME:/path[:ro]`.
+    /// `VOLUME:/path[:ro]`, or a path of the host in the volume's place.
     pub mounts: Vec<String>,
+    pub privileges: Option<Box<Privileges>>,
     /// By name; the values are nowhere in a task.
     pub secrets: Vec<SecretUse>,
     pub labels: BTreeMap<String, String>,
@@ -72,6 +73,11 @@ impl TaskSpec {
             let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
             format!("{host}/{protocol}")
         })
+    }
+
+    /// The paths of the host that it asks for.
+    pub fn host_paths(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter_map(|mount| Mount::parse(mount).ok()?.host_path())
     }
 
     /// What its health check tries, on the first port if it names none.

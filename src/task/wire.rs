@@ -11,7 +11,10 @@ use serde_json::value::RawValue;
 
 use super::fields::{EmptyObject, FieldError, Fields, Raw, fold};
 use super::flat::{FlatTask, FlatTaskEvent, TASK_EVENT_FIELDS, TASK_FIELDS, UnknownWord, ZERO_TIME};
-use super::{EventId, HealthCheck, HostPort, NetworkMode, Probe, PullPolicy, State, Task, TaskEvent};
+use super::{
+    Capability, EventId, HealthCheck, HostPort, NetworkMode, Privileges, Probe, PullPolicy, State, Task,
+    TaskEvent,
+};
 
 /// What a body is not, for the answer's message: it names the field and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -227,6 +230,7 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     let network_mode = spec.network_mode;
     optional(&mut out, "NetworkMode", network_mode.name(), network_mode != NetworkMode::default())?;
     optional(&mut out, "Mounts", &spec.mounts, !spec.mounts.is_empty())?;
+    privileges(&mut out, spec.privileges.as_deref())?;
     let secrets: Vec<_> = spec.secrets.iter().map(ToString::to_string).collect();
     optional(&mut out, "Secrets", &secrets, !secrets.is_empty())?;
     optional(&mut out, "Labels", &spec.labels, !spec.labels.is_empty())?;
@@ -248,6 +252,18 @@ fn serialize_task<S: Serializer>(task: &Task, audience: Audience, serializer: S)
     let failure = health.map_or("", |health| &*health.failure);
     optional(&mut out, "HealthFailure", failure, !failure.is_empty())?;
     out.end()
+}
+
+fn privileges<S: SerializeStruct>(out: &mut S, asked: Option<&Privileges>) -> Result<(), S::Error> {
+    let nothing = Privileges::default();
+    let Privileges { privileged, cap_add, devices, host_pid, host_ipc } = asked.unwrap_or(&nothing);
+    let cap_add: Vec<&str> = cap_add.iter().map(Capability::as_str).collect();
+    let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
+    optional(out, "Privileged", privileged, *privileged)?;
+    optional(out, "CapAdd", &cap_add, !cap_add.is_empty())?;
+    optional(out, "Devices", &devices, !devices.is_empty())?;
+    optional(out, "PidMode", "host", *host_pid)?;
+    optional(out, "IpcMode", "host", *host_ipc)
 }
 
 /// A command, and what differs from the default pace.
@@ -462,7 +478,7 @@ mod tests {
 
     /// A task in which every field is set.
     fn full_task() -> Task {
-        let task = json!({
+        let mut task = json!({
             "ID": ID, "ContainerID": "c", "Name": "n", "State": 4, "Image": "i", "Cpu": 1.5, "Memory": 1,
             "Disk": 2, "ExposedPorts": {"80/tcp": {}}, "HostPorts": {"80/tcp": [{"HostIp": "::", "HostPort": "1"}]},
             "PortBindings": {"80/tcp": "1"}, "RestartPolicy": "always", "StartTime": "2026-11-24T08:00:00Z",
@@ -473,6 +489,11 @@ mod tests {
             "Preempt": true, "Generation": 1, "ExitCode": 3, "Reason": "r", "Interrupted": true, "NeverRan": true,
             "Health": "unhealthy", "HealthFailure": "f",
         });
+        task["Privileged"] = json!(true);
+        task["CapAdd"] = json!(["NET_ADMIN"]);
+        task["Devices"] = json!(["/dev/fuse:r"]);
+        task["PidMode"] = json!("host");
+        task["IpcMode"] = json!("host");
         serde_json::from_value(task).unwrap()
     }
 

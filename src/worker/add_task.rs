@@ -2,9 +2,9 @@
 
 use super::{
     core::{Effect, Entry, Wish, Worker},
+    host_paths,
     report::EventAnswer,
 };
-use crate::cluster::Denied;
 use crate::task::{State, Task, TaskEvent, TaskId, TaskStatus};
 
 impl EventAnswer {
@@ -62,9 +62,8 @@ impl Worker {
             Some(Age::Same | Age::Older) => return EventAnswer::accepted(),
             Some(Age::Newer(_)) | None => {}
         }
-        if let Err(Denied { what, line }) = self.limits.allows.check(&task.spec) {
-            let why = format!("this worker does not allow {what}; `{line}` in its policy.toml does");
-            return EventAnswer::refused(403, why);
+        if let Err(denied) = self.limits.allows.check(&task.spec) {
+            return EventAnswer::refused(403, host_paths::refusal(&denied));
         }
         if !self.runtime_problem.is_empty() {
             return EventAnswer::refused(503, self.runtime_problem.clone());

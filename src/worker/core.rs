@@ -146,7 +146,7 @@ pub struct Output {
 }
 
 /// The limits a worker keeps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Containers created and started at the same time; an engine is no faster with more.
     pub start_concurrency: usize,

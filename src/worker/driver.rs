@@ -22,7 +22,7 @@ use super::{
     stats::{Sampler, facts},
 };
 use crate::{
-    cluster::{Capacity, Facts, Sample},
+    cluster::{Allows, Capacity, Facts, Sample},
     task::{State, Task, TaskEvent, TaskId},
 };
 
@@ -81,6 +81,7 @@ pub(super) struct Driver<R> {
     core: Worker,
     runtime: Arc<R>,
     hello: Hello,
+    allows: Arc<Allows>,
     is_ephemeral: bool,
     lines: broadcast::Sender<Bytes>,
     /// Engine work: finished before the end.
@@ -107,15 +108,16 @@ impl<R: Runtime> Driver<R> {
     ) -> Self {
         let (inputs, inputs_rx) = mpsc::channel(SIGNS);
         Self {
-            core: Worker::new(config.limits),
+            core: Worker::new(config.limits.clone()),
             runtime,
             hello: Hello {
                 identity: config.identity,
                 capacity,
                 runtime_problem: String::new(),
                 facts: facts(&config.labels),
-                allows: config.limits.allows,
+                allows: config.limits.allows.clone(),
             },
+            allows: Arc::new(config.limits.allows.clone()),
             is_ephemeral: config.ephemeral,
             lines: broadcast::channel(LINES).0,
             work: JoinSet::new(),
@@ -309,8 +311,9 @@ impl<R: Runtime> Driver<R> {
                     .spawn(async move { Done::Input(effects::run(runtime, effect, slots, inputs).await) });
             }
             Effect::Start { task } => {
-                let given = self.secrets.give(&task);
-                self.work.spawn(async move { Done::Input(effects::start(runtime, task, given).await) });
+                let (given, allows) = (self.secrets.give(&task), Arc::clone(&self.allows));
+                self.work
+                    .spawn(async move { Done::Input(effects::start(runtime, task, given, &allows).await) });
             }
             Effect::Stop { .. } | Effect::Remove { .. } | Effect::Inspect { .. } => {
                 self.work

@@ -10,9 +10,10 @@ use tokio::{
 
 use super::{
     core::{Effect, Input},
+    host_paths::host_given,
     runtime::{Given, Probed, Run, Runtime, RuntimeError, Sign},
 };
-use crate::task::Task;
+use crate::{cluster::Allows, task::Task};
 
 /// Pulls at the same time: each already fetches several layers at once.
 pub(super) const PULLS: usize = 4;
@@ -76,11 +77,13 @@ pub(super) async fn start<R: Runtime>(
     runtime: Arc<R>,
     task: Task,
     given: Result<Given, RuntimeError>,
+    allows: &Allows,
 ) -> Option<Input> {
     let run = Run::of(&task);
-    let started = match given {
-        Ok(given) => runtime.start(&task, &given).await,
-        Err(error) => Err(error),
+    let started = match (given, host_given(&task.spec, allows).await) {
+        (Ok(given), Ok(host)) => runtime.start(&task, &Given { host, ..given }).await,
+        (Ok(_), Err(why)) => Err(RuntimeError::Refused(why)),
+        (Err(error), _) => Err(error),
     };
     Some(match started {
         Ok(started) => Input::Started { run, started },

@@ -10,6 +10,7 @@ mod effects;
 mod engine_restart;
 mod exec;
 mod health;
+mod host_paths;
 mod kept;
 mod lease;
 mod logs;

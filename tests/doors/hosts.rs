@@ -140,6 +140,48 @@ async fn three_commands_lead_to_a_task_on_a_second_host_and_a_cut_link_heals() {
     drop(worker);
 }
 
+/// The worker there has no other listener than one with TLS: what gets through at all went over that.
+#[tokio::test]
+async fn a_secret_logs_and_a_command_go_over_tls_to_a_task_on_a_second_host() {
+    let (Some(docker), Some(ip)) = (support::engine().await, ip()) else {
+        return eprintln!("skipped: it takes root, iproute2 and a Docker engine");
+    };
+    let hosts = Hosts::make(ip);
+    let image = Image::build(&docker).await;
+    let _sweep = Sweep { label: format!("cube-test={}", hosts.mark), image: image.name.clone() };
+    let (home_a, home_b) = (Home::new(&support::docker_host()), Home::new(&support::docker_host()));
+    let line = "--no-ui --no-local-worker --output json";
+    let mut node = Running::start(hosts.cube_tui("a", &home_a, line, &[]));
+    let port = [("CUBE_MANAGER_PORT", node.port_of("manager").await.to_string())];
+    let on_a = |line: &str| hosts.cube_tui("a", &home_a, line, &port);
+    let invited = Ended::of(on_a("invite")).expect(0, &[]);
+    let join = format!("worker --name second --join {}", invited.stdout.trim());
+    let _worker = Running::start(hosts.cube_tui("b", &home_b, &join, &[]));
+    node.line("the second host is ready", |line| is_worker_in(line, "ready")).await;
+
+    std::fs::write(home_a.path("value"), "s3cret-of-the-test").unwrap();
+    Ended::of(on_a("secret set DB --file value")).expect(0, &[]);
+    let task = |name: &str, cmd: &[&str]| {
+        json!({"Name": name, "Image": image.name, "Cmd": cmd, "StopTimeout": 1, "Secrets": ["DB", "DB:env:COPY"],
+               "Labels": {"cube-test": hosts.mark}})
+    };
+    home_a.write(
+        "tasks.json",
+        &json!([task("same", &["same", "/run/secrets/DB", "COPY"]), task("talks", &["say", "2", "0"])]),
+    );
+    Ended::of(on_a("submit tasks.json")).expect(0, &[]);
+    for (name, state) in [("same", "Running"), ("talks", "Completed")] {
+        let is_there = |line: &Value| line["task"]["Name"] == name && line["state"] == state;
+        assert_eq!(node.line("it is so far", is_there).await["worker"], "second");
+    }
+    let second = Ended::of(on_a("workers --output json")).expect(0, &[]).json();
+    assert_eq!((&second[0]["worker"], second.len()), (&json!("second"), 1), "{second:?}");
+    let said = Ended::of(on_a("logs talks --follow")).expect(0, &[]);
+    assert_eq!(said.stdout, "out 0\nout 1\n");
+    Ended::of(on_a("exec same -- /fixture read /run/secrets/DB s3cret-of-the-test")).expect(0, &[]);
+    Ended::of(on_a("exec same -- /fixture exit 7")).expect(7, &[]);
+}
+
 #[tokio::test]
 async fn from_inside_a_tasks_container_no_listener_answers() {
     let Some(docker) = support::engine().await else { return eprintln!("skipped: {NO_ENGINE}") };

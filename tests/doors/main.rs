@@ -9,4 +9,5 @@ mod cluster;
 mod hosts;
 mod join;
 mod membership;
+mod policy;
 mod routes;

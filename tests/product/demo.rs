@@ -82,8 +82,8 @@ async fn is_there(docker: &Docker, container: &str) -> bool {
 
 /// The images that the demo of this process has made.
 async fn images_of(docker: &Docker, demo: &Running) -> Vec<String> {
-    let label = format!("cube.demo={}", demo.pid().as_raw_nonzero());
-    let filters = std::collections::HashMap::from([("label", vec![label])]);
+    let name = format!("cube-tui-demo:{}-*", demo.pid().as_raw_nonzero());
+    let filters = std::collections::HashMap::from([("reference", vec![name])]);
     let options = ListImagesOptionsBuilder::default().filters(&filters).build();
     let images = docker.list_images(Some(options)).await.unwrap();
     images.into_iter().flat_map(|image| image.repo_tags).collect()

@@ -1,10 +1,10 @@
 //! A way to the engine that a test can cut (the engine is gone) or clog (it hangs).
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
-    net::{UnixListener, UnixStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional, split},
+    net::{TcpListener, UnixListener, UnixStream},
     sync::watch,
     task::JoinSet,
 };
@@ -22,32 +22,65 @@ pub enum Mode {
 
 #[derive(Debug)]
 pub struct EngineProxy {
-    folder: tempfile::TempDir,
+    host: String,
+    _folder: tempfile::TempDir,
     mode: watch::Sender<Mode>,
     /// Ends with this.
     _serving: JoinSet<()>,
 }
 
 impl EngineProxy {
+    /// Behind a socket.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("engine.sock")).unwrap();
+        let socket = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let host = format!("unix://{}", socket.display());
+        let listener = Arc::new(listener);
+        let accept = move || {
+            let listener = Arc::clone(&listener);
+            async move { listener.accept().await.map(|(client, _)| client) }
+        };
+        Self::on(host, folder, accept)
+    }
+
+    /// Behind a port, as an engine on another machine is.
+    pub async fn start_tcp() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        let listener = Arc::new(listener);
+        let accept = move || {
+            let listener = Arc::clone(&listener);
+            async move { listener.accept().await.map(|(client, _)| client) }
+        };
+        Self::on(host, tempfile::tempdir().unwrap(), accept)
+    }
+
+    fn on<S, F>(
+        host: String,
+        folder: tempfile::TempDir,
+        mut accept: impl FnMut() -> F + Send + 'static,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = std::io::Result<S>> + Send,
+    {
         let (mode, mode_rx) = watch::channel(Mode::Open);
         let engine = super::docker_host();
         let engine = PathBuf::from(engine.strip_prefix("unix://").expect("a proxy needs a unix socket"));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
+            while let Ok(client) = accept().await {
                 connections.spawn(carry(client, engine.clone(), mode_rx.clone()));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Self { folder, mode, _serving: serving }
+        Self { host, _folder: folder, mode, _serving: serving }
     }
 
     pub fn host(&self) -> String {
-        format!("unix://{}", self.folder.path().join("engine.sock").display())
+        self.host.clone()
     }
 
     pub fn set(&self, mode: Mode) {
@@ -55,7 +88,10 @@ impl EngineProxy {
     }
 }
 
-async fn carry(mut client: UnixStream, engine: PathBuf, mut mode: watch::Receiver<Mode>) {
+async fn carry<S>(mut client: S, engine: PathBuf, mut mode: watch::Receiver<Mode>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     if *mode.borrow() == Mode::Hung {
         let _ = mode.wait_for(|mode| *mode != Mode::Hung).await;
     }
@@ -91,8 +127,8 @@ async fn carry(mut client: UnixStream, engine: PathBuf, mut mode: watch::Receive
 }
 
 /// Carries bytes until a request names `what`; from then on it goes to the engine, and no answer comes back.
-async fn carry_until(client: UnixStream, engine: UnixStream, what: &'static str) {
-    let (mut from_client, mut to_client) = client.into_split();
+async fn carry_until<S: AsyncRead + AsyncWrite>(client: S, engine: UnixStream, what: &'static str) {
+    let (mut from_client, mut to_client) = split(client);
     let (mut from_engine, mut to_engine) = engine.into_split();
     let (hold, mut is_held) = watch::channel(false);
     let requests = async {

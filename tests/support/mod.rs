@@ -128,21 +128,22 @@ pub struct Image {
 
 impl Image {
     pub async fn build(docker: &Docker) -> Self {
-        let repository = format!("cube-test-{}", Uuid::new_v4().simple());
+        let name = format!("cube-test-{}:1", Uuid::new_v4().simple());
         let mut archive = tar::Builder::new(Vec::new());
         archive.append_path_with_name(fixture(), "fixture").expect("the fixture is there");
         let options = CreateImageOptionsBuilder::default()
             .from_src("-")
-            .repo(&repository)
-            .tag("1")
-            .changes(vec!["ENTRYPOINT [\"/fixture\"]".to_owned(), "LABEL cube.test=1".to_owned()])
+            // With its tag: Podman passes over one that stands beside it.
+            .repo(&name)
+            // One change alone, for the same reason.
+            .changes(vec!["ENTRYPOINT [\"/fixture\"]".to_owned()])
             .build();
         let body = bollard::body_full(archive.into_inner().expect("memory").into());
         let mut news = Box::pin(docker.create_image(Some(options), Some(body), None));
         while let Some(news) = news.next().await {
             news.expect("the engine imports an image");
         }
-        Self { name: format!("{repository}:1") }
+        Self { name }
     }
 
     pub async fn remove(&self, docker: &Docker) {

@@ -32,7 +32,7 @@ pub struct TestWorker {
 
 impl TestWorker {
     pub async fn start(runtime: impl Runtime, identity: Uuid) -> Self {
-        let limits = Limits { allows: Allows::ALL, ..Limits::default() };
+        let limits = Limits { allows: Allows::all(), ..Limits::default() };
         Self::with(runtime, Config { limits, ..Config::new(identity) }).await
     }
 

@@ -27,7 +27,7 @@ impl Manager {
             let mut record = WorkerRecord::new(worker.clone(), false, turn.now.wall);
             if let Some(known) = known {
                 record.capacity = known.capacity;
-                record.allows = known.allows;
+                record.allows.clone_from(&known.allows);
                 record.facts.clone_from(&known.facts);
                 record.availability = known.availability;
             }

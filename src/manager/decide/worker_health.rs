@@ -42,7 +42,7 @@ impl Manager {
                 record.capacity = known.capacity;
                 record.facts.clone_from(&known.facts);
                 record.availability = known.availability;
-                record.allows = known.allows;
+                record.allows.clone_from(&known.allows);
                 record.joined.clone_from(&known.joined);
             }
             self.watch_health(turn, &record.id);

@@ -200,6 +200,7 @@ impl History {
             | What::Preempted { .. }
             | What::StopRequested { .. }
             | What::RestartRequested { .. }
+            | What::Preempted { .. }
             | What::Observed { .. }
             | What::Collected { .. }
             | What::Worker { .. }

@@ -1,7 +1,7 @@
 //! Whether a worker is there, well, and meant to take work. Knows no amount.
 
 use super::Context;
-use crate::cluster::{Availability, Peer, WorkerHealth};
+use crate::cluster::{Allows, Availability, Denied, Peer, WorkerHealth};
 use crate::scheduler::Rejection;
 
 pub(super) fn readiness(Context { worker, .. }: Context<'_>) -> Option<Rejection> {
@@ -24,10 +24,20 @@ pub(super) fn lease(Context { request, worker, .. }: Context<'_>) -> Option<Reje
     (request.spec.exclusive && worker.peer == Peer::Book).then_some(Rejection::NoLease)
 }
 
-/// What it has not said is not held against it; the worker itself looks again.
+/// What it has not said is not held against it; the worker itself looks again. One of the book's would pass over what it
+/// does not know, and run something else than was asked for.
 pub(super) fn policy(Context { request, worker, .. }: Context<'_>) -> Option<Rejection> {
-    let denied = worker.allows.and_then(|allows| allows.check(request.spec).err());
-    denied.map(|denied| Rejection::NotAllowed { denied })
+    match (&worker.allows, worker.peer) {
+        (Some(allows), _) => {
+            let denied = allows.check(request.spec).err()?;
+            Some(Rejection::NotAllowed { denied })
+        }
+        (None, Peer::Book) => {
+            let Denied { what, .. } = Allows::default().check(request.spec).err()?;
+            Some(Rejection::NotForTheBook { what })
+        }
+        (None, Peer::Cube | Peer::Unknown) => None,
+    }
 }
 
 /// Values go to nobody who would hand them on, and over no wire that others can read.

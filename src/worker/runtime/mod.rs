@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 pub use docker::{DEFAULT_DOCKER_HOST, Docker};
 pub use fake::{Fake, Script};
-pub use given::{Given, GivenFile};
+pub use given::{Given, GivenDevice, GivenFile, GivenPath, HostGiven};
 pub use output::{
     Exec, ExecInput, ExecOutput, LONGEST_LOG_LINE, LogLine, LogLines, LogsQuery, OutputStream, TerminalSize,
 };

@@ -25,7 +25,7 @@ use super::{
     probe::{FirstLine, Prober},
     process_io,
 };
-use crate::task::{HostPort, Probe, Task, TaskSpec};
+use crate::task::{HostPort, Privileges, Probe, Task, TaskSpec};
 
 /// After a SIGKILL a process is gone at once, unless the kernel can't.
 const KILL_DEADLINE: Duration = Duration::from_secs(5);
@@ -78,6 +78,7 @@ impl Process {
 
     fn command(&self, task: &Task) -> Result<Command, RuntimeError> {
         let spec = &task.spec;
+        refuse_what_needs_an_engine(spec)?;
         let image = self.images.get(&spec.image);
         let words = match (spec.entrypoint.as_slice(), image) {
             ([], Some(program)) => [program.as_slice(), &spec.cmd].concat(),
@@ -133,6 +134,24 @@ impl Process {
             let _ = ended.send(Sign::Exited { run, container, exit }).await;
         });
         has_ended_rx
+    }
+}
+
+/// A process has the host's network, processes and memory anyway, and no mounts: a volume of its own it may do without.
+fn refuse_what_needs_an_engine(spec: &TaskSpec) -> Result<(), RuntimeError> {
+    let privileges = spec.privileges.as_deref();
+    let asks = |is_so: fn(&Privileges) -> bool| privileges.is_some_and(is_so);
+    let what = [
+        ("paths of the host", spec.host_paths().next().is_some()),
+        ("devices", asks(|privileges| !privileges.devices.is_empty())),
+        ("capabilities", asks(|privileges| !privileges.cap_add.is_empty())),
+        ("privileges", asks(|privileges| privileges.privileged)),
+    ];
+    match what.iter().find(|(_, is_asked)| *is_asked) {
+        None => Ok(()),
+        Some((what, _)) => Err(RuntimeError::Refused(format!(
+            "this worker runs plain processes and can't give them {what}; that needs a container engine"
+        ))),
     }
 }
 

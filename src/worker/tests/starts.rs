@@ -1,6 +1,7 @@
 //! What follows from a wish to start, and from what the engine answers.
 
 use super::*;
+use crate::cluster::Allows;
 
 #[test]
 fn a_start_is_carried_out_and_reported_as_soon_as_it_runs() {
@@ -183,6 +184,34 @@ fn a_full_queue_refuses_for_now() {
     assert_eq!(status_of(&desk.start(&task(1))), 201);
     assert_eq!(status_of(&desk.start(&task(2))), 503);
     assert_eq!(status_of(&desk.start(&task(1))), 201);
+}
+
+/// Whatever the sender thinks: it may know an older policy, or be no manager at all.
+#[test]
+fn what_its_policy_does_not_allow_is_refused_by_the_worker_itself() {
+    let asks = |more: &str| {
+        let asked: Task = serde_json::from_str(&format!(r#"{{"Image":"busy:1",{more}}}"#)).unwrap();
+        Task { spec: asked.spec, ..task(1) }
+    };
+    for (asked, line) in [
+        (r#""NetworkMode":"host""#, "`host_network = true`"),
+        (r#""Privileged":true"#, "`privileged = true`"),
+        (r#""PidMode":"host""#, "`host_pid = true`"),
+        (r#""IpcMode":"host""#, "`host_ipc = true`"),
+        (r#""Mounts":["/:/host"]"#, r#"`host_paths = ["/"]`"#),
+        (r#""Mounts":["/var/run/docker.sock:/s"]"#, r#"`host_paths = ["/var/run/docker.sock"]`"#),
+        (r#""Devices":["/dev/fuse"]"#, r#"`devices = ["/dev/fuse"]`"#),
+        (r#""CapAdd":["ALL"]"#, r#"`capabilities = ["ALL"]`"#),
+    ] {
+        let mut desk = Desk::new();
+        let output = desk.start(&asks(asked));
+        let answer = output.answer.unwrap();
+        assert_eq!(answer.status, 403, "{asked}");
+        assert!(answer.message.contains(line), "{}", answer.message);
+        assert_eq!((output.effects, desk.worker.task_count()), (vec![], 0), "{asked}");
+        let mut desk = Desk::with(Limits { allows: Allows::all(), ..Limits::default() });
+        assert_eq!(status_of(&desk.start(&asks(asked))), 201, "{asked}");
+    }
 }
 
 #[test]

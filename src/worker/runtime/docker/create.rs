@@ -1,17 +1,17 @@
 //! From a task to a container: its body, its labels, its name, and what to do when the name is taken. Knows no
 //! state of the task.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use bollard::{
-    models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding},
+    models::{ContainerCreateBody, DeviceMapping, HostConfig, Mount, MountType, PortBinding},
     query_parameters::CreateContainerOptionsBuilder,
 };
 
 use super::{CHANGE, Call, Docker, status_of};
 use crate::{
-    task::{NetworkMode, Task, TaskSpec, TaskStatus},
-    worker::runtime::{FoundState, Given, GivenFile, Run, RuntimeError},
+    task::{Capability, NetworkMode, Privileges, Task, TaskSpec, TaskStatus},
+    worker::runtime::{FoundState, Given, GivenDevice, Run, RuntimeError},
 };
 
 pub(super) const CLUSTER: &str = "cube.cluster";
@@ -91,12 +91,16 @@ impl Docker {
         })
     }
 
-    fn body(&self, task: &Task, secrets: &Given) -> ContainerCreateBody {
+    fn body(&self, task: &Task, given: &Given) -> ContainerCreateBody {
         let spec = &*task.spec;
         let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
         let ports = published_ports(spec);
-        let env: Vec<String> = spec.env.iter().cloned().chain(secrets.environment()).collect();
-        let files: Vec<Mount> = secrets.files.iter().map(mount_of).collect();
+        let env: Vec<String> = spec.env.iter().cloned().chain(given.environment()).collect();
+        let nothing = Privileges::default();
+        let privileges = spec.privileges.as_deref().unwrap_or(&nothing);
+        let mounts = mounts(given);
+        let devices: Vec<DeviceMapping> = given.host.devices.iter().map(device_mapping).collect();
+        let on_host = |is_asked: bool| is_asked.then(|| "host".to_owned());
         ContainerCreateBody {
             image: Some(spec.image.clone()),
             cmd: some(&spec.cmd),
@@ -112,8 +116,13 @@ impl Docker {
                     NetworkMode::Bridge => None,
                     NetworkMode::Host | NetworkMode::None => Some(spec.network_mode.name().to_owned()),
                 },
-                binds: some(&spec.mounts),
-                mounts: (!files.is_empty()).then_some(files),
+                binds: some(&volumes(spec)),
+                mounts: (!mounts.is_empty()).then_some(mounts),
+                privileged: privileges.privileged.then_some(true),
+                cap_add: some(&privileges.cap_add.iter().map(Capability::to_string).collect()),
+                devices: (!devices.is_empty()).then_some(devices),
+                pid_mode: on_host(privileges.host_pid),
+                ipc_mode: on_host(privileges.host_ipc),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
@@ -143,14 +152,31 @@ impl Docker {
     }
 }
 
-/// A mount, and no bind: of those the engine would make up what is missing.
-fn mount_of(file: &GivenFile) -> Mount {
-    Mount {
-        target: Some(file.path.clone()),
-        source: Some(file.source.display().to_string()),
+/// The named volumes; paths of the host come looked up, as mounts.
+fn volumes(spec: &TaskSpec) -> Vec<String> {
+    let is_volume = |mount: &&String| !mount.starts_with('/');
+    spec.mounts.iter().filter(is_volume).cloned().collect()
+}
+
+/// Mounts, and no binds: of those the engine would make up what is missing.
+fn mounts(given: &Given) -> Vec<Mount> {
+    let mount = |source: &Path, path: &str, is_read_only: bool| Mount {
+        target: Some(path.to_owned()),
+        source: Some(source.display().to_string()),
         typ: Some(MountType::BIND),
-        read_only: Some(true),
+        read_only: Some(is_read_only),
         ..Mount::default()
+    };
+    let files = given.files.iter().map(|file| mount(&file.source, &file.path, true));
+    let paths = given.host.paths.iter().map(|path| mount(&path.source, &path.path, path.is_read_only));
+    files.chain(paths).collect()
+}
+
+fn device_mapping(GivenDevice { source, device }: &GivenDevice) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(source.display().to_string()),
+        path_in_container: Some(device.inside.clone()),
+        cgroup_permissions: Some(device.access.clone()),
     }
 }
 

@@ -85,8 +85,8 @@ impl Docker {
                 }
             }
         }
-        // Podman says "remove" where Docker says "destroy".
-        let filters = self.filters(&["start", "kill", "oom", "die", "destroy", "remove"]);
+        // Podman says "remove" where Docker says "destroy", and wants to be asked for "died" to say "die".
+        let filters = self.filters(&["start", "kill", "oom", "die", "died", "destroy", "remove"]);
         let since = (Timestamp::now().as_second() - OVERLAP_S).to_string();
         let options = EventsOptionsBuilder::default().filters(&filters).since(&since).build();
         let mut events = Box::pin(client.events(Some(options)));
@@ -192,8 +192,9 @@ impl Docker {
                 suspects.insert(container);
                 None
             }
-            "die" => {
-                let is_suspect = suspects.remove(&container) || has_memory_limit(&attributes);
+            "die" | "died" => {
+                let is_suspect =
+                    suspects.remove(&container) || is_podmans(&attributes) || has_memory_limit(&attributes);
                 let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
                 let at = message.time_nano.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok());
                 Some(match code {
@@ -207,6 +208,11 @@ impl Docker {
             _ => None,
         }
     }
+}
+
+/// Podman tells of no kill where it removes a container by force.
+fn is_podmans(attributes: &HashMap<String, String>) -> bool {
+    attributes.contains_key("containerExitCode")
 }
 
 /// The engine's own word for it, `oom`, may come after the end.
