@@ -200,7 +200,6 @@ impl History {
             | What::Preempted { .. }
             | What::StopRequested { .. }
             | What::RestartRequested { .. }
-            | What::Preempted { .. }
             | What::Observed { .. }
             | What::Collected { .. }
             | What::Worker { .. }
