@@ -40,6 +40,7 @@ fn main() {
         plain("keys_of_all_kinds_do_no_harm", keys),
         plain("a_demo_without_an_engine_shows_its_tasks_and_leaves_no_process", demo_of_processes),
         plain("the_form_says_what_is_wrong_and_submits_a_file", form_and_file),
+        plain("w_tells_why_and_the_form_where_a_task_would_go", why_and_preview),
         plain("without_a_terminal_the_dashboard_says_what_else_there_is", no_terminal),
         with_engine("a_task_from_the_form_runs_is_shown_and_is_stopped", submit_and_stop),
         with_engine("logs_are_shown_and_a_command_gets_the_terminal_and_its_size", logs_and_exec),
@@ -218,8 +219,8 @@ fn keys() {
             0 => terminal.keys(odd[random.usize(..odd.len())]),
             // Neither ^C, ^Z nor q: they have tests of their own.
             _ => terminal.keys(
-                ["n", "\x1b", "?", "\t", "S", "y", "/", "x", "\r", "u", "G", "*", " ", "z"]
-                    [random.usize(..14)],
+                ["n", "\x1b", "?", "\t", "S", "y", "/", "x", "\r", "u", "G", "*", " ", "z", "w"]
+                    [random.usize(..15)],
             ),
         }
     }
@@ -261,6 +262,26 @@ fn form_and_file() {
     terminal.line(&["from-a-file", "Pending", "no worker"]);
     terminal.keys("Sy\r");
     terminal.line(&["from-a-file", "Completed"]);
+    terminal.keys("q\r");
+    assert_eq!(terminal.ended(), 0);
+    terminal.is_given_back();
+}
+
+fn why_and_preview() {
+    let home = Home::without_engine();
+    home.write("task.json", &json!([{"Name": "waits", "Image": "alpine"}]));
+    let mut terminal = Terminal::start(&home, &format!("{ALONE} --submit task.json"), USUAL);
+    terminal.line(&["waits", "Pending"]);
+    terminal.keys("w");
+    terminal.shows(&["why is waits pending?", "no worker yet", "add a worker with --worker"]);
+    terminal.keys("\x1b");
+    terminal.until("the overlay is gone", |screen| !screen.contents().contains("why is waits"));
+    terminal.keys("n");
+    terminal.shows(&["new task", "as soon as there is an image"]);
+    terminal.keys("alpine");
+    terminal.line(&["preview", "no worker yet"]);
+    terminal.keys("\x1b");
+    terminal.shows(&["draft kept"]);
     terminal.keys("q\r");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();

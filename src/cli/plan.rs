@@ -1,7 +1,6 @@
 //! `plan FILE…`: where the tasks of files would go if they were submitted now, or why not. Changes nothing.
 
 use humansize::{BINARY, format_size};
-use serde::Serialize;
 
 use super::answer::answer;
 use super::args::PlanArgs;
@@ -10,8 +9,8 @@ use super::input::task_events;
 use super::line::printable;
 use super::print::Printer;
 use super::table::{add_row, table_of, terminal_width, text_of};
+use super::why::line;
 use crate::client::ManagerHandle;
-use crate::cluster::Revision;
 use crate::manager::plan::{Fate, Plan, Planned, PlannedLoad};
 
 pub async fn plan(args: &PlanArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
@@ -19,12 +18,15 @@ pub async fn plan(args: &PlanArgs, manager: &ManagerHandle) -> Result<Exit, CliE
     let plan = answer(manager, manager.plan(events)).await?;
     let mut printer = Printer::new(args.output.output);
     if printer.is_json() {
-        let revision = plan.revision;
         for task in &plan.tasks {
-            printer.json(&Line { v: 1, kind: "plan", revision, what: task })?;
+            let state = match task.fate {
+                Fate::Known { state } => Some(state),
+                Fate::Placed { .. } | Fate::Waiting { .. } | Fate::NeverFits { .. } | Fate::Stop => None,
+            };
+            printer.json(&line("plan", task, state))?;
         }
         for worker in &plan.workers {
-            printer.json(&Line { v: 1, kind: "planned_load", revision, what: worker })?;
+            printer.json(&line("planned_load", worker, None))?;
         }
     } else {
         for text in texts(&plan, terminal_width()) {
@@ -32,16 +34,6 @@ pub async fn plan(args: &PlanArgs, manager: &ManagerHandle) -> Result<Exit, CliE
         }
     }
     Ok(if plan.fits() { Exit::Done } else { Exit::TaskFailed })
-}
-
-#[derive(Serialize)]
-struct Line<'a, T> {
-    v: u8,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    revision: Revision,
-    #[serde(flatten)]
-    what: &'a T,
 }
 
 fn texts(plan: &Plan, width: Option<u16>) -> Vec<String> {
@@ -179,8 +171,7 @@ mod tests {
     #[test]
     fn a_line_of_json_says_what_it_is() {
         let plan = plan();
-        let line = Line { v: 1, kind: "plan", revision: 7, what: &plan.tasks[1] };
-        let value = serde_json::to_value(&line).unwrap();
+        let value = line("plan", &plan.tasks[1], None);
         assert_eq!((&value["type"], &value["outcome"]), (&"plan".into(), &"never_fits".into()));
         let again: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
         assert_eq!(again, plan);

@@ -6,19 +6,26 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::event::Event;
-use super::fixture::{Log, busy, crash_looping, empty, feed, loading, press, say};
+use super::fixture::{
+    Log, answer_why, busy, crash_looping, crowded, empty, feed, loading, press, say, task_id,
+};
 use super::model::{Model, OwnManager, Title};
 use super::update::update;
 use super::view::draw;
-use crate::cluster::What;
+use crate::cluster::{Resources, SchedulerName, What};
+use crate::manager::plan::{Fate, Plan, Planned, PlannedLoad};
 use crate::manager::request::RequestError;
-use crate::task::{Health, HealthCheck, Verdict};
+use crate::task::{Health, HealthCheck, Verdict, WorkerId};
 
 const SIZES: [(u16, u16); 4] = [(120, 36), (80, 24), (40, 12), (1, 1)];
 
 /// One file a size: the frame as the test backend shows it.
 fn check(name: &str, make: impl Fn(u16, u16) -> Model) {
-    for (width, height) in SIZES {
+    check_at(&SIZES, name, make);
+}
+
+fn check_at(sizes: &[(u16, u16)], name: &str, make: impl Fn(u16, u16) -> Model) {
+    for &(width, height) in sizes {
         let model = make(width, height);
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal
@@ -102,6 +109,62 @@ fn overlays() {
         [("help", "?"), ("form", "n"), ("detail", "jjjj<Enter>"), ("confirm", "*S"), ("cordon", "1C")]
     {
         check(&format!("overlay_{name}"), pressed(keys));
+    }
+}
+
+/// What is read as a table or a sentence, narrow and wide.
+const NARROW_AND_WIDE: [(u16, u16); 4] = [(200, 60), (80, 24), (40, 12), (1, 1)];
+
+#[test]
+fn why_faces() {
+    for (name, keys, number) in [("pending", "/etl-10<Enter>w", 23), ("here", "/hog-1<Enter>w", 21)] {
+        check_at(&NARROW_AND_WIDE, &format!("why_{name}"), |width, height| {
+            let mut model = crowded(width, height);
+            press(&mut model, keys);
+            answer_why(&mut model, number);
+            model
+        });
+    }
+    check_at(&NARROW_AND_WIDE, "why_crash_loop", |width, height| {
+        let mut model = crash_looping(width, height, 38);
+        press(&mut model, "jw");
+        answer_why(&mut model, 2);
+        model
+    });
+}
+
+#[test]
+fn preview_faces() {
+    let resources = |cpus: u64, gib: u64| Resources {
+        cpu_nanos: cpus * 1_000_000_000,
+        memory_bytes: gib << 30,
+        disk_bytes: 0,
+    };
+    let worker = WorkerId::from("worker-2:5555");
+    let load = PlannedLoad {
+        worker: worker.clone(),
+        new_tasks: 1,
+        tasks: 4,
+        before: resources(1, 8),
+        after: resources(3, 10),
+        promised: resources(8, 16),
+    };
+    let reason = "never fits: worker-1:5555 has 16 GiB of memory, 64 GiB wanted; worker-2:5555 has 16 GiB of memory, 64 GiB wanted".to_owned();
+    let fates = [
+        ("placed", Fate::Placed { worker, score: Some(0.91) }, vec![load]),
+        ("never", Fate::NeverFits { reason, nearest_change: None }, vec![]),
+    ];
+    for (name, fate, workers) in fates {
+        check_at(&NARROW_AND_WIDE, &format!("preview_{name}"), |width, height| {
+            let mut model = busy(width, height);
+            press(&mut model, "nshop/etl:2<Tab><Tab><Tab><Tab><Tab>2<Tab>2G");
+            let tasks = vec![Planned { task: task_id(1), name: "etl".into(), fate: fate.clone() }];
+            let plan = Plan { revision: 1, scheduler: SchedulerName::Epvm, tasks, workers: workers.clone() };
+            // The first was asked about less than is typed by now: that answer does not count.
+            update(&mut model, Event::Planned(Ok(plan.clone())));
+            update(&mut model, Event::Planned(Ok(plan)));
+            model
+        });
     }
 }
 

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::cluster::{
-    Capacity, Cause, Change, Cluster, Crashes, FeedItem, Peer, Progress, Sample, TaskUse, What, WorkerHealth,
-    WorkerRecord, WorkerSample,
+    Capacity, Cause, Change, Cluster, Crashes, FeedItem, Peer, Placement, Progress, RejectedBy, RunnerUp,
+    Sample, SchedulerName, TaskUse, Term, What, WorkerHealth, WorkerRecord, WorkerSample,
 };
 use crate::task::{EventId, HostPort, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 
@@ -17,6 +17,8 @@ use super::picture::{Format, render_once};
 use super::theme::Theme;
 use super::update::update;
 use crate::manager::logs::{LogItem, TaskLine};
+use crate::manager::why::Why;
+use crate::scheduler::{Request, View, explain};
 use crate::worker::runtime::OutputStream;
 
 /// 2026-11-24T12:00:00Z.
@@ -246,6 +248,56 @@ pub(super) fn crash_looping(width: u16, height: u16, before_start: i64) -> Model
     }
     at(&mut model, log.now - SignedDuration::from_secs(before_start));
     model
+}
+
+/// A task that waits for room, and one that was chosen a place among several; what is promised is promised to others.
+pub(super) fn crowded(width: u16, height: u16) -> Model {
+    let mut model = busy(width, height);
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    for (number, name, cpu, gib, worker) in [
+        (21, "hog-1", 6.0, 10, Some("worker-1:5555")),
+        (22, "hog-2", 1.0, 8, Some("worker-2:5555")),
+        (23, "etl-10", 4.0, 12, None),
+    ] {
+        let mut change = log.submit(number, name, "shop/etl:2");
+        if let What::Submitted { task, .. } = &mut Arc::make_mut(&mut change).what {
+            let spec = Arc::make_mut(&mut task.spec);
+            (spec.cpu, spec.memory_bytes) = (cpu, gib << 30);
+        }
+        feed(&mut model, change);
+        let Some(worker) = worker else { continue };
+        let term = |name: &str, value| Term { name: name.into(), value };
+        let placement = Placement {
+            scheduler: SchedulerName::Epvm,
+            score: 0.91,
+            terms: vec![term("cpu", 0.4), term("memory", 0.51)],
+            feasible: 2,
+            runners_up: vec![RunnerUp { worker: "worker-4:5555".into(), score: 1.02 }],
+            rejected: vec![RejectedBy { filter: "readiness".into(), workers: 1 }],
+        };
+        let (task, worker, placement) = (task_id(number), worker.into(), Some(Box::new(placement)));
+        feed(
+            &mut model,
+            log.change(Cause::Scheduler, What::Scheduled { task, worker, generation: 0, placement }),
+        );
+        feed(&mut model, log.run(number));
+    }
+    let now = model.now + SignedDuration::from_secs(38);
+    at(&mut model, now);
+    model
+}
+
+/// What the manager answers when it is asked why.
+pub(super) fn answer_why(model: &mut Model, number: u64) {
+    let task = task_id(number);
+    let record = model.cluster.task(task).unwrap();
+    let explanation = record.queued.is_some().then(|| {
+        let loads = crate::scheduler::Loads::default();
+        let view = View { cluster: &model.cluster, loads: &loads };
+        explain(view, &Request::new(&record.task.spec, &model.cluster), |_| None, 100)
+    });
+    let why = Why::new(&model.cluster, record, explanation);
+    update(model, Event::Why { task, result: Ok(Box::new(why)) });
 }
 
 /// Many running tasks, straight into a mirror.

@@ -8,12 +8,14 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::event::{Action, Event};
 use super::fixture::{
-    Log, at, busy, busy_log, crash_looping, empty, feed, loading, many, press, say, screen, start, task_id,
+    Log, answer_why, at, busy, busy_log, crash_looping, crowded, empty, feed, loading, many, press, say,
+    screen, start, task_id,
 };
 use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
-use crate::cluster::{Cause, FeedItem, What, WorkerHealth};
+use crate::cluster::{Cause, FeedItem, SchedulerName, What, WorkerHealth};
+use crate::manager::plan::{Fate, Plan, Planned};
 use crate::manager::request::{AvailabilityWish, RequestError, Restarted, Stopping, Submitted, WorkerWish};
 use crate::task::{RestartPolicy, State};
 
@@ -774,4 +776,68 @@ fn tasks_that_are_not_in_the_store_are_shown_with_their_worker_and_the_way_to_th
         assert!(screen.contains("3 not in store: cube-tui recover"), "{screen}");
         log = Log::new();
     }
+}
+
+#[test]
+fn w_asks_why_one_question_at_a_time_and_again_when_the_cluster_has_moved_on() {
+    let mut model = crowded(120, 36);
+    assert_eq!(press(&mut model, "/etl-10<Enter>w"), [Action::Why(task_id(23))]);
+    assert!(screen(&model).contains("asking…"));
+    let mut log = Log { revision: model.cluster.revision(), now: model.now };
+    feed(&mut model, log.waiting(23, "no room"));
+    assert_eq!(seconds_later(&mut model, 1), [], "one is under way");
+    answer_why(&mut model, 21);
+    assert!(screen(&model).contains("asking…"), "the answer about another task");
+    answer_why(&mut model, 23);
+    let text = screen(&model);
+    assert!(text.contains("why is etl-10 pending?") && text.contains("✗ 8 GiB free"), "{text}");
+    assert_eq!(seconds_later(&mut model, 1), [Action::Why(task_id(23))], "the mirror has moved on");
+    answer_why(&mut model, 23);
+    assert_eq!(seconds_later(&mut model, 1), [], "and now it has not");
+    let error = RequestError::Unreachable("cannot reach the manager at 127.0.0.1:5556".into());
+    update(&mut model, Event::Why { task: task_id(23), result: Err(error) });
+    assert!(screen(&model).contains("cannot reach the manager"));
+    press(&mut model, "w");
+    assert!(model.overlay.is_none());
+    answer_why(&mut model, 23);
+    assert!(model.overlay.is_none(), "nobody asks any more");
+    assert_eq!(press(&mut model, "<Enter>w"), [Action::Why(task_id(23))], "from the details, too");
+    assert_eq!(press(&mut model, "<Esc>1w"), [], "a worker is no task");
+}
+
+#[test]
+fn the_preview_asks_one_question_at_a_time_and_the_newest_wins() {
+    let plan = |worker: &str| {
+        let fate = Fate::Placed { worker: worker.into(), score: None };
+        let tasks = vec![Planned { task: task_id(1), name: "x".into(), fate }];
+        Plan { revision: 1, scheduler: SchedulerName::Epvm, tasks, workers: Vec::new() }
+    };
+    let asked = |actions: &[Action]| match actions {
+        [] => None,
+        [Action::Plan(events)] => Some((events[0].task.spec.image.clone(), events[0].task.spec.memory_bytes)),
+        other => panic!("{other:?}"),
+    };
+    let typed = |model: &mut Model, text: &str| update(model, Event::Paste(text.into()));
+    let mut model = empty(80, 24);
+    press(&mut model, "n");
+    assert!(screen(&model).contains("as soon as there is an image"), "{}", screen(&model));
+    assert_eq!(asked(&typed(&mut model, "nginx")), Some(("nginx".into(), 0)));
+    assert_eq!(asked(&typed(&mut model, ":1")), None, "one at a time");
+    press(&mut model, "<Up><Up><Up><Up>");
+    assert_eq!(asked(&typed(&mut model, "2G")), None);
+    // The answer to the old question is not shown; the new one is asked.
+    let actions = update(&mut model, Event::Planned(Ok(plan("a"))));
+    assert_eq!(asked(&actions), Some(("nginx:1".into(), 2 << 30)));
+    assert!(!screen(&model).contains("◔ a"), "{}", screen(&model));
+    assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("b"))))), None);
+    assert!(screen(&model).contains("preview    ◔ b"), "{}", screen(&model));
+    // What does not matter to where it goes is no question, and the answer stays.
+    press(&mut model, "<Up><Up><Up><Up><Up>");
+    assert_eq!(asked(&typed(&mut model, "front")), None);
+    assert!(screen(&model).contains("◔ b"));
+    press(&mut model, "<Down><Down><Down><Down><Down>");
+    assert_eq!(asked(&typed(&mut model, "x")), None, "that is no amount of memory");
+    assert!(!screen(&model).contains("◔ b"), "{}", screen(&model));
+    press(&mut model, "<Esc>");
+    assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("c"))))), None, "it was closed");
 }

@@ -47,6 +47,7 @@ mod moves;
 mod secrets;
 mod stage;
 mod submit;
+mod why;
 mod workers;
 
 fn main() {
@@ -62,6 +63,7 @@ fn main() {
         logs::tests(),
         moves::tests(),
         secrets::tests(),
+        why::tests(),
         workers::tests(),
         demo::tests(),
     ];

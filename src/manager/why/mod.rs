@@ -196,9 +196,10 @@ impl History {
             // The same id again is a new task.
             What::Submitted { .. } => *self = Self::default(),
             What::Waiting { .. }
+            // It ends next, and its reason tells for whom.
+            | What::Preempted { .. }
             | What::StopRequested { .. }
             | What::RestartRequested { .. }
-            | What::Preempted { .. }
             | What::Observed { .. }
             | What::Collected { .. }
             | What::Worker { .. }

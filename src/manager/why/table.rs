@@ -1,7 +1,7 @@
 //! An Explanation as a table: a row for each worker, a column for each filter that matters. Fits itself to a width; draws
 //! nothing.
 
-use std::cell::OnceCell;
+use std::cmp::Reverse;
 
 use humansize::{BINARY, format_size};
 use unicode_width::UnicodeWidthStr;
@@ -50,20 +50,15 @@ struct Column<'a> {
     filter: Filter,
     head: String,
     verdicts: Vec<Option<&'a Verdict>>,
-    has_no: OnceCell<bool>,
+    noes: usize,
 }
 
 impl Column<'_> {
-    /// Whether it keeps somebody away.
-    fn has_no(&self) -> bool {
-        *self.has_no.get_or_init(|| self.verdicts.iter().flatten().any(|verdict| !verdict.passes))
-    }
-
     fn matters(&self) -> bool {
         let says = |verdict: &&Verdict| {
             !verdict.short.is_empty() || !matches!(&*verdict.text, "" | "wants none" | "has none")
         };
-        self.has_no() || self.verdicts.iter().flatten().any(says)
+        self.noes > 0 || self.verdicts.iter().flatten().any(says)
     }
 }
 
@@ -77,24 +72,28 @@ impl Table {
         let has_scores = workers.iter().any(|worker| worker.score.is_some());
         let mut table = lay_out(workers, &columns, has_scores, marks, true);
         let Some(width) = width else { return table };
-        // First the numbers of who passes go, then the filters that keep nobody away, then the last ones.
+        // First the numbers of who passes go, then the filters that keep nobody away, then those that keep few.
         if table.width() > width {
             table = lay_out(workers, &columns, has_scores, marks, false);
         }
-        while table.width() > width && !columns.is_empty() {
-            let last_without_no = columns.iter().rposition(|column| !column.has_no());
-            columns.remove(last_without_no.unwrap_or(columns.len() - 1));
-            table = lay_out(workers, &columns, has_scores, marks, false);
-            if last_without_no.is_none() && table.width() > width {
-                table.widths[0] = table.widths[0].min(SHORT_NAME);
+        while table.width() > width {
+            let by_noes = columns.iter().enumerate().min_by_key(|(at, column)| (column.noes, Reverse(*at)));
+            let Some((least, column)) = by_noes else { break };
+            if column.noes > 0 && table.widths[0] > SHORT_NAME {
+                table.widths[0] = SHORT_NAME;
+                if table.width() <= width {
+                    break;
+                }
             }
+            columns.remove(least);
+            table = lay_out(workers, &columns, has_scores, marks, false);
         }
         let over = table.width().saturating_sub(width);
         table.widths[0] = table.widths[0].saturating_sub(over);
         table
     }
 
-    /// With a space after each column but the last.
+    /// With two cells between columns.
     pub fn width(&self) -> usize {
         (self.widths.iter().sum::<usize>() + 2 * self.widths.len()).saturating_sub(2)
     }
@@ -103,12 +102,9 @@ impl Table {
 fn column<'a>(filter: Filter, explanation: &Explanation, workers: &'a [WorkerVerdict]) -> Column<'a> {
     let of =
         |worker: &'a WorkerVerdict| worker.verdicts.iter().find(|verdict| verdict.filter == filter.name());
-    Column {
-        filter,
-        head: head(filter, explanation),
-        verdicts: workers.iter().map(of).collect(),
-        has_no: OnceCell::new(),
-    }
+    let verdicts: Vec<_> = workers.iter().map(of).collect();
+    let noes = verdicts.iter().flatten().filter(|verdict| !verdict.passes).count();
+    Column { filter, head: head(filter, explanation), verdicts, noes }
 }
 
 /// The filter in a word, and how much is wanted.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{End, How, Placed, Waits, Why};
 use crate::cluster::{EventDb, Placement, RejectedBy};
-use crate::scheduler::{Explanation, Outcome};
+use crate::scheduler::{Explanation, NEVER_FITS, Outcome};
 use crate::task::State;
 
 /// A label and what it says.
@@ -26,9 +26,10 @@ impl Why {
     pub fn lines(&self, now: Timestamp, age: impl Fn(i64) -> String) -> Vec<Line> {
         let ago = |time: Timestamp| format!("{} ago", age(now.duration_since(time).as_secs().max(0)));
         let mut lines = vec![("state", self.standing(now, &age))];
+        // The verdict of now says that of when it was told last.
         let says_itself = self.waits.as_ref().is_some_and(|waits| {
-            matches!(&waits.explanation.outcome,
-                Outcome::Waiting { reason } | Outcome::NeverFits { reason } if *reason == self.reason)
+            !matches!(waits.explanation.outcome, Outcome::Placed { .. })
+                && (self.reason.starts_with("waiting: ") || self.reason.starts_with(NEVER_FITS))
         });
         if !self.reason.is_empty() && !says_itself {
             lines.push(("reason", self.reason.clone()));
@@ -37,7 +38,11 @@ impl Why {
             waits.lines(now, &age, &mut lines);
         }
         match &self.placed {
-            Some(placed) => placed.lines(self.is_there(), ago, &mut lines),
+            Some(placed) => placed.lines(
+                self.worker.as_ref() == Some(&placed.worker) && !self.state.has_ended(),
+                ago,
+                &mut lines,
+            ),
             None if self.is_cut && self.worker.is_some() => lines.push((
                 "why there",
                 format!("no longer kept: the last {} changes are, and it came before them", EventDb::KEPT),
@@ -46,10 +51,6 @@ impl Why {
         }
         self.ends_in_words(ago, &mut lines);
         lines
-    }
-
-    fn is_there(&self) -> bool {
-        !self.state.has_ended()
     }
 
     fn standing(&self, now: Timestamp, age: impl Fn(i64) -> String) -> String {
@@ -67,7 +68,7 @@ impl Why {
     }
 
     fn ends_in_words(&self, ago: impl Fn(Timestamp) -> String, lines: &mut Vec<Line>) {
-        if self.crashes.in_a_row > 0 {
+        if self.crashes.in_a_row > 0 && !self.reason.contains(&self.crashes.words()) {
             let name = if self.crashes.is_loop() { "crash loop" } else { "crashes" };
             lines.push((name, self.crashes.words()));
         }
@@ -116,10 +117,10 @@ impl Explanation {
             lines.push(("kept away", kept_away(&self.rejected)));
         }
         if self.more > 0 {
-            lines.push((
-                "more",
-                format!("{} workers beside those above; {} can take it", self.more, self.feasible),
-            ));
+            let workers = if self.more == 1 { "worker" } else { "workers" };
+            let text =
+                format!("{} {workers} beside those above; {} of all can take it", self.more, self.feasible);
+            lines.push(("more", text));
         }
     }
 }
@@ -189,7 +190,9 @@ impl End {
             _ => words = format!("{words}: {}", self.reason),
         }
         if !self.restarted.is_empty() {
-            words = format!("{words} → {}", self.restarted);
+            // What follows tells this very end once more.
+            let again = self.restarted.split(':').next().unwrap_or_default();
+            words = format!("{words} → {}", again.strip_suffix(" after").unwrap_or(again));
         }
         words
     }

@@ -96,7 +96,7 @@ fn preview(form: &SubmitForm, width: usize) -> Option<Line> {
         None => ("as soon as there is an image and nothing is wrong".to_owned(), Tone::Dim),
     };
     let (text, tone) = told;
-    let text = clean(&format!("{:<LABEL$} {text}", " preview")).into_owned();
+    let text = clean(&format!("{:<LABEL$} {text}", "preview")).into_owned();
     Some(Line::Says(clip(&text, width).to_owned(), tone))
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Line {
 pub(super) fn draw(model: &Model, view: &WhyView, area: Rect, buffer: &mut Buffer) {
     let size = outside(area);
     let lines = lines(model, view, usize::from(size.width).saturating_sub(2));
-    let height = cells_of(lines.len() + 2).clamp(5, size.height);
+    let height = cells_of(lines.len() + 2).max(5).min(size.height);
     let question = match &view.answer {
         Some(Ok(why)) => why.question(),
         _ => format!("why is {} where it is?", model.name_of(view.task)),

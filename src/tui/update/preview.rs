@@ -40,11 +40,8 @@ pub(super) fn ask(model: &mut Model, actions: &mut Vec<Action>) {
 
 pub(super) fn answered(model: &mut Model, result: Result<Plan, RequestError>, actions: &mut Vec<Action>) {
     model.needs_draw = true;
-    let form = match &mut model.overlay {
-        Some(Overlay::Form(form)) => form,
-        // It was closed meanwhile; the draft asks anew when it is opened.
-        _ => return,
-    };
+    // If it was closed meanwhile, the draft asks anew when it is opened.
+    let Some(Overlay::Form(form)) = &mut model.overlay else { return };
     form.preview.is_asking = false;
     let shape = form.draft().map(|spec| Shape::of(&spec));
     // What was typed meanwhile is another question; the answer to the old one would be a wrong one.

@@ -22,8 +22,8 @@ fn any_spec() -> impl Strategy<Value = TaskSpec> {
         1 => Just(Some("with:app=web")),
         1 => Just(Some("spread:worker")),
     ];
-    (0..5_u8, 0..4_u64, constraint, 0..4_u8, 0..6_u8, -1..2_i32).prop_map(
-        |(cpu, gib, constraint, app, port, priority)| {
+    (0..5_u8, 0..4_u64, constraint, 0..4_u8, 0..6_u8, (-1..2_i32, 0..4_u8)).prop_map(
+        |(cpu, gib, constraint, app, port, (priority, preempts))| {
             let mut spec = TaskSpec {
                 cpu: f64::from(cpu) / 2.0,
                 memory_bytes: gib << 30,
@@ -32,6 +32,7 @@ fn any_spec() -> impl Strategy<Value = TaskSpec> {
             };
             spec.constraints =
                 constraint.into_iter().map(|text| text.parse::<Constraint>().unwrap()).collect();
+            spec.preempt = preempts == 0;
             if app == 0 {
                 spec.labels.insert("app".into(), "web".into());
             }
@@ -46,7 +47,7 @@ fn any_spec() -> impl Strategy<Value = TaskSpec> {
 /// What happens to a cluster before it is asked.
 #[derive(Clone, Debug)]
 enum Step {
-    Submit(TaskSpec),
+    Submit(Box<TaskSpec>),
     End(usize),
     Sick(usize, bool),
     Cordon(usize, bool),
@@ -57,7 +58,7 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => any_spec().prop_map(Step::Submit),
+        10 => any_spec().prop_map(|spec| Step::Submit(Box::new(spec))),
         3 => any::<usize>().prop_map(Step::End),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(worker, sick)| Step::Sick(worker, sick)),
         1 => (any::<usize>(), any::<bool>()).prop_map(|(worker, on)| Step::Cordon(worker, on)),
@@ -91,7 +92,7 @@ impl Desk {
     fn step(&mut self, step: Step, workers: usize) {
         let name = |worker: usize| format!("w{}", worker % workers);
         let effects = match step {
-            Step::Submit(spec) => self.submit(spec).1,
+            Step::Submit(spec) => self.submit(*spec).1,
             Step::End(which) => {
                 let mut running: Vec<_> = self.manager.cluster().task_db().collect();
                 running.retain(|record| record.state() == State::Running);
@@ -208,6 +209,19 @@ fn a_plan_says_what_a_submit_would_be_refused_for_and_what_is_known() {
     other.task.spec = TaskSpec::default().into();
     let refused = desk.manager.plan(desk.now(), vec![other]);
     assert!(matches!(refused, Err(RequestError::DifferentSpec(_))), "{refused:?}");
+}
+
+#[test]
+fn a_plan_says_who_would_be_stopped_to_make_room_and_stops_nobody() {
+    let mut desk = desk_with(&[("a", 2.0)]);
+    let (victim, effects) = desk.submit(TaskSpec { cpu: 2.0, ..TaskSpec::default() });
+    desk.carry_out(effects);
+    let urgent = event(TaskSpec { cpu: 1.0, priority: 9, preempt: true, ..TaskSpec::default() });
+    let plan = desk.plan(&[urgent]);
+    let expected = format!("waiting: {} would be stopped to make room on a", victim.short());
+    assert_eq!(plan.tasks[0].fate, Fate::Waiting { reason: expected, nearest_change: None });
+    assert_eq!(desk.state(victim), State::Running);
+    assert!(desk.manager.cluster().row(victim).unwrap().preempted().is_none());
 }
 
 #[test]

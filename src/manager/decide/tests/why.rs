@@ -17,7 +17,8 @@ impl Desk {
 
     fn told(&self, task: TaskId) -> String {
         let lines = self.why(task).lines(self.now().wall, |seconds| format!("{seconds}s"));
-        lines.iter().map(|(label, text)| format!("{label}: {text}\n")).collect()
+        let lines: Vec<_> = lines.iter().map(|(label, text)| format!("{label}: {text}\n")).collect();
+        lines.concat()
     }
 
     fn set(&mut self, worker: &str, wish: AvailabilityWish) {
