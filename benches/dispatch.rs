@@ -203,7 +203,8 @@ async fn acks(ping_pong: &PingPong) {
         pings.push(ping_pong.rate().await);
         let before = cpu_time(std::process::id());
         acks.push(single_submits(&[], MANY_CLIENTS).await);
-        cpu.push(ms(cpu_time(std::process::id()).saturating_sub(before)) * 1e3 / SINGLE_SUBMITS as f64);
+        let used = cpu_time(std::process::id()).saturating_sub(before);
+        cpu.push(ms(used) * 1000.0 / per_second(SINGLE_SUBMITS, Duration::from_secs(1)));
     }
     tell("", "single submits that wait for a worker, durable, c=64", median(&acks), "/s", Goal::None);
     tell("", "  CPU a task, everything in this process", median(&cpu), "us", Goal::None);

@@ -369,7 +369,7 @@ mod tests {
             ("alpine -m 12x", "--memory"),
             ("alpine --cpu NaN", "--cpu"),
             ("alpine --restart sometimes", "--restart"),
-            ("alpine -v /:/host", "--mount"),
+            ("alpine -v a:b", "--mount"),
             ("alpine --secret a=b", "--secret"),
             ("alpine --secret a --secret a", "--secret"),
             ("alpine -l cube.task=x", "--label"),

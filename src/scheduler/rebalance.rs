@@ -323,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plan_fits_is_worth_it_comes_to_what_it_says_and_leaves_nothing_to_do(
+        fn a_plan_fits_is_worth_it_comes_to_what_it_says_and_the_next_moves_none_of_the_others(
             workers in proptest::collection::vec(1..9_u8, 1..6),
             tasks in proptest::collection::vec((0..6_usize, 0..5_u8, 0..4_u8), 0..50),
             scheduler in proptest::sample::select(EVENING.to_vec()),
@@ -342,7 +342,9 @@ mod tests {
             }
             let second = plan(&cluster, most);
             prop_assert_eq!(second.before, made.after, "it came to what was told");
-            prop_assert!(made.moves.len() == most || second.moves.is_empty(), "{:?}", second);
+            // A plan moves no task twice; for one that it moved there may be a still better place.
+            let was_moved = |again: &Move| made.moves.iter().any(|first| first.task == again.task);
+            prop_assert!(made.moves.len() == most || second.moves.iter().all(was_moved), "{:?}", second);
         }
     }
 
