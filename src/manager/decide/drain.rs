@@ -276,6 +276,27 @@ impl Manager {
         self.drains.values().any(|drain| drain.moving.contains_key(&task))
     }
 
+    /// `worker` says how this run of a task does: an old run that has ended, or made way for a newer one there, serves no
+    /// more, and nothing is won by waiting.
+    pub(super) fn heard_of_run(&mut self, worker: &WorkerId, task: TaskId, generation: u32, has_ended: bool) {
+        let Some(drain) = self.drains.get_mut(worker) else { return };
+        let is_over = |old: u32| generation > old || (generation == old && has_ended);
+        if drain.moving.get(&task).is_some_and(|old| is_over(*old)) {
+            drain.moving.remove(&task);
+            self.freed.extend(self.cluster.place_of(worker));
+        }
+    }
+
+    /// `worker` has listed all that it has.
+    pub(super) fn only_these_run(&mut self, worker: &WorkerId, is_listed: impl Fn(TaskId) -> bool) {
+        let Some(drain) = self.drains.get_mut(worker) else { return };
+        let before = drain.moving.len();
+        drain.moving.retain(|task, _| is_listed(*task));
+        if drain.moving.len() < before {
+            self.freed.extend(self.cluster.place_of(worker));
+        }
+    }
+
     /// Whether this run is what serves until the new one runs elsewhere.
     pub(super) fn still_serves(&self, worker: &WorkerId, task: TaskId, generation: u32) -> bool {
         self.drains.get(worker).is_some_and(|drain| drain.moving.get(&task) == Some(&generation))

@@ -21,6 +21,7 @@ impl Manager {
         for task in tasks {
             self.update_task(turn, worker, task);
         }
+        self.only_these_run(worker, |task| listed.contains_key(&task));
         let has_lost_them = is_book && self.stands_still(turn, worker);
         for task in self.assigned(worker) {
             // It may know the task and not yet this generation of it.
@@ -109,6 +110,9 @@ impl Manager {
             return;
         }
         self.unknown.forget(worker, report.id);
+        if !self.is_book(worker) {
+            self.heard_of_run(worker, report.id, theirs, report.status.state.has_ended());
+        }
         if self.cluster.worker_of(report.id) != Some(worker) || theirs != ours {
             self.not_current(turn, worker, report, theirs);
             return;

@@ -163,5 +163,26 @@ fn a_drained_task_that_nobody_else_can_start_is_served_by_its_old_run() {
     let effects = desk.wish("a", AvailabilityWish::Uncordon).effects;
     let effects = [effects, desk.pass(&["a", "b"], 2)].concat();
     assert_eq!(starts(&effects), [("a", 2)]);
-    assert_eq!(stops(&desk.is_running("a", task)), [("a", 0)]);
+    let effects = desk.is_running("a", task);
+    assert_eq!(stops(&effects), [], "a worker stops an older run before it starts a newer one");
+}
+
+#[test]
+fn nothing_is_waited_for_once_the_old_run_of_a_drained_task_is_gone_too() {
+    for how in ["ended", "not listed"] {
+        let mut desk = desk_with(&[("a", 4.0), ("b", 4.0)]);
+        let task = desk.runs("a", TaskSpec::default());
+        desk.wish("a", DRAIN);
+        desk.sent("b", task, refused(400, "no such image"));
+        assert_eq!(desk.state(task), State::Pending);
+        if how == "ended" {
+            let mut old = desk.task(task).task.clone();
+            (old.status.generation, old.status.state) = (0, State::Failed);
+            desk.give(Input::WorkerTask { worker: id("a"), task: old });
+        } else {
+            desk.give(Input::WorkerTasks { worker: id("a"), tasks: vec![] });
+        }
+        desk.pass(&["a", "b"], 2);
+        assert_eq!(desk.state(task), State::Failed, "{how}: {}", desk.reason(task));
+    }
 }
