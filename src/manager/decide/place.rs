@@ -184,7 +184,7 @@ impl Manager {
         let opened: Vec<Head> = self
             .queue
             .closed()
-            .filter(|(head, _, _)| {
+            .filter(|(head, closed, _)| {
                 let Some(row) = self.cluster.row(head.task) else { return true };
                 if row.queued().is_none() || freed.len() > FREED {
                     return true;
@@ -192,7 +192,12 @@ impl Manager {
                 let depends_on_others = matches!(*head.key, Key::Alone(_));
                 let request = Request::new(row.spec(), &self.cluster);
                 let joined = joined.iter().filter(|_| depends_on_others);
-                freed.iter().chain(joined).any(|place| self.view().can_take(&request, *place))
+                // One that lacked more than room, and now lacks no more than that, may be given some.
+                let may = |place: usize| {
+                    self.view().can_take(&request, place)
+                        || (!closed.is_full && self.view().lacks_only_room(&request, place).is_some())
+                };
+                freed.iter().chain(joined).any(|place| may(*place))
             })
             .map(|(head, _, _)| head)
             .collect();
