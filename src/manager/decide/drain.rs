@@ -271,9 +271,11 @@ impl Manager {
             && (is_asked || (is_drained && report.reason.starts_with(crate::worker::STOPPED)))
     }
 
-    /// Whether it was started elsewhere for a drain and its old run still serves: then nothing is lost by waiting.
+    /// Whether it was started elsewhere for a drain and its old run still serves, on a worker that is not lost: then
+    /// nothing is lost by waiting.
     pub(super) fn is_moved_off(&self, task: TaskId) -> bool {
-        self.drains.values().any(|drain| drain.moving.contains_key(&task))
+        let is_lost = |worker| self.cluster.worker(worker).is_none_or(|it| it.health == WorkerHealth::Lost);
+        self.drains.iter().any(|(worker, drain)| drain.moving.contains_key(&task) && !is_lost(worker))
     }
 
     /// `worker` says how this run of a task does: an old run that has ended, or made way for a newer one there, serves no
