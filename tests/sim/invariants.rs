@@ -219,7 +219,9 @@ pub fn none_is_tried_where_it_was_refused(
             if status.state == State::Running {
                 refused.clear();
             }
-            status.state == State::Failed && status.never_ran
+            // Who made room before it had started waits again, and is tried everywhere then.
+            let made_room = before.task(task).is_some_and(|record| record.preempted.is_some());
+            status.state == State::Failed && status.never_ran && !made_room
         }
         What::Restarting { .. } => {
             refused.clear();
