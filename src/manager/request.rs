@@ -61,6 +61,8 @@ pub struct Drained {
 
 /// How the load is to be evened out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+// A mistyped `plan` must not make the moves.
+#[serde(deny_unknown_fields)]
 pub struct RebalanceWish {
     /// So many moves at most.
     #[serde(default = "RebalanceWish::moves")]
