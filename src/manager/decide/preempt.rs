@@ -4,6 +4,7 @@
 //! What the store holds of it is who makes room for whom; the rest is worked out again after a start. A task that had to
 //! make room is left alone for as long as one that was moved: five seconds, doubled each time within ten minutes.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use super::busy::is_busy;
 use super::moves::moved_lately;
 use super::queue::Head;
 use super::{Manager, Timer, Turn};
-use crate::cluster::{Cause, Peer, TaskRow, What, WorkerHealth, WorkerRecord};
+use crate::cluster::{Cause, Peer, Revision, TaskRow, What, WorkerHealth, WorkerRecord};
 use crate::scheduler::{Eviction, Rejection, Request, View, make_room};
-use crate::task::{TaskId, TaskSpec, WorkerId};
+use crate::task::{State, TaskId, TaskSpec, TaskStatus, WorkerId};
 
 /// How soon one that found nobody to make room looks again: the others may have moved on, or run for long enough.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -32,8 +33,11 @@ pub(super) struct Preemption {
     workers: BTreeMap<TaskId, WorkerId>,
     /// Workers on which it was not made in time: others come first.
     passed_over: BTreeMap<TaskId, BTreeSet<WorkerId>>,
-    /// Tasks that fit nowhere.
-    wanted: BTreeSet<TaskId>,
+    /// Tasks that fit nowhere, in the order in which it is their turn.
+    wanted: BTreeSet<(Reverse<i32>, Revision, TaskId)>,
+    /// Tasks that make room, whose worker was there without a break since it was asked to stop them: how they ended is
+    /// what it says, and not what a later look at their containers makes of it.
+    attended: BTreeSet<TaskId>,
 }
 
 /// On one worker, for one task.
@@ -53,8 +57,10 @@ impl Preemption {
     }
 
     /// It fits nowhere.
-    pub(super) fn want(&mut self, task: TaskId) {
-        self.wanted.insert(task);
+    pub(super) fn want(&mut self, row: &TaskRow) {
+        if let Some(queued) = row.queued() {
+            self.wanted.insert((Reverse(row.spec().priority), queued.position, row.id()));
+        }
     }
 
     fn keep(&mut self, worker: WorkerId, room: Room) {
@@ -85,7 +91,7 @@ impl Manager {
     /// Seeks room for those that fit nowhere, a few a turn.
     pub(super) fn preempt(&mut self, turn: &mut Turn) {
         for _ in 0..TRIED {
-            let Some(task) = self.preemption.wanted.pop_first() else { return };
+            let Some((_, _, task)) = self.preemption.wanted.pop_first() else { return };
             self.preempt_for(turn, task);
         }
         if !self.preemption.wanted.is_empty() {
@@ -144,6 +150,7 @@ impl Manager {
             grace = grace.max(stop_timeout.unwrap_or_default());
             let what = What::Preempted { task: victim, by: task, reason: reason.clone() };
             self.change(turn, Cause::Preemption, what);
+            self.preemption.attended.insert(victim);
             self.send_stop(turn, victim);
         }
         let until = turn.now.since_start + grace + STOPS_WITHIN;
@@ -175,7 +182,9 @@ impl Manager {
         let asks = |head: &Head| cluster.row(head.task).is_some_and(|row| row.spec().preempt);
         let full = self.queue.closed().filter(|(_, closed, _)| closed.is_full).map(|(head, _, _)| head);
         let (waiting, gone): (Vec<Head>, Vec<Head>) = full.filter(asks).partition(|head| waits(&head.task));
-        self.preemption.wanted.extend(waiting.into_iter().map(|head| head.task));
+        for row in waiting.iter().filter_map(|head| cluster.row(head.task)) {
+            self.preemption.want(row);
+        }
         for head in &gone {
             // Behind it may be others.
             self.queue.open(head, false);
@@ -183,6 +192,23 @@ impl Manager {
         if !self.preemption.rooms.is_empty() {
             self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Preempt);
         }
+    }
+
+    /// The link to a worker broke.
+    pub(super) fn attend_no_more(&mut self, worker: &WorkerId) {
+        let cluster = &self.cluster;
+        self.preemption.attended.retain(|task| cluster.worker_of(*task) != Some(worker));
+    }
+
+    /// A task that makes room has ended by `report`: whether for that, and not because it was done just before. Where
+    /// nobody saw it, a clean end is taken for that of its stop: work that is done twice is better than work that is
+    /// lost.
+    pub(super) fn has_made_room(&mut self, task: TaskId, report: &TaskStatus) -> bool {
+        let is_attended = self.preemption.attended.remove(&task);
+        let is_done = report.state == State::Completed
+            && report.exit_code == Some(0)
+            && !report.reason.starts_with(crate::worker::STOPPED);
+        !(is_attended && is_done)
     }
 
     /// The task is placed, or gone: others may have the room.

@@ -93,8 +93,10 @@ impl Manager {
             self.give_up(turn, task, no_worker);
             return;
         }
-        if no_worker.is_full() {
-            self.preemption.want(task);
+        if no_worker.is_full()
+            && let Some(row) = self.cluster.row(task)
+        {
+            self.preemption.want(row);
         }
         let reason = waiting(no_worker);
         if self.cluster.row(task).is_some_and(|row| row.reason() != reason) {

@@ -99,7 +99,9 @@ impl Manager {
         let (tasks, again) = self.queue.close(head, closed, turn.now.since_start, TOLD);
         if is_full {
             self.watch_fairness(turn.now);
-            self.preemption.want(head.task);
+            if let Some(row) = self.cluster.row(head.task) {
+                self.preemption.want(row);
+            }
         }
         let Some(reason) = reason else { return };
         for (index, task) in tasks.into_iter().enumerate() {

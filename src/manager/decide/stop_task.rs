@@ -50,7 +50,10 @@ impl Manager {
         if self.cluster.task(task).is_some_and(|record| !record.is_stopping()) {
             self.change(turn, cause, What::StopRequested { task });
         }
-        self.end_as_stopped(turn, cause, task, "stopped before it started");
+        // Of a later generation nobody knows here whether an earlier one ran.
+        let is_first = self.cluster.row(task).is_none_or(|row| row.generation() == 0);
+        let reason = if is_first { "stopped before it started" } else { "stopped while it waited" };
+        self.end_as_stopped(turn, cause, task, reason);
     }
 
     /// What was to be stopped is gone without its worker's word for it. One that made room is wanted as before.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Manager, Turn, Wish};
-use crate::cluster::{Cause, Peer, Preempted, TaskRecord, TaskRow, What};
+use crate::cluster::{Cause, Peer, TaskRecord, TaskRow, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
 
 /// A book worker lists a task only once it took it off its queue, which it looks at every 10 s, one task a turn.
@@ -133,8 +133,11 @@ impl Manager {
             self.stop_leftover(turn, worker, report.id, status);
             return;
         }
-        if let Some(preempted) = &record.preempted {
-            count_as_preempted(&mut status, preempted);
+        if let Some(preempted) = record.preempted.as_ref().filter(|_| status.state.has_ended()) {
+            if self.has_made_room(report.id, &status) {
+                status.is_interrupted = true;
+                status.reason.clone_from(&preempted.reason);
+            }
         } else if record.is_stopping() && status.exit_code.is_some() {
             count_as_stopped(&mut status);
         }
@@ -215,17 +218,6 @@ fn count_as_stopped(report: &mut TaskStatus) {
     if report.state.has_ended() {
         report.state = State::Completed;
         "stopped".clone_into(&mut report.reason);
-    }
-}
-
-/// It ended to make room, unless it came to its own end just before.
-fn count_as_preempted(report: &mut TaskStatus, preempted: &Preempted) {
-    let is_done = report.state == State::Completed
-        && report.exit_code == Some(0)
-        && !report.reason.starts_with(crate::worker::STOPPED);
-    if report.state.has_ended() && !is_done {
-        report.is_interrupted = true;
-        report.reason.clone_from(&preempted.reason);
     }
 }
 

@@ -133,6 +133,7 @@ impl Manager {
     /// The link says it before the silence does: no new work goes there from now on.
     pub(super) fn link_down(&mut self, turn: &mut Turn, worker: &WorkerId, reason: String) {
         self.unknown.link_down(worker);
+        self.attend_no_more(worker);
         let Some(mut record) = self.cluster.worker(worker).cloned() else { return };
         self.went_down(turn.now, worker);
         match record.health {

@@ -157,6 +157,41 @@ fn a_manager_that_restarts_in_the_middle_keeps_the_room_for_the_same_task() {
 }
 
 #[test]
+fn a_clean_end_that_nobody_saw_is_that_of_the_stop_and_one_that_was_seen_is_its_own() {
+    for (is_seen, expected) in [(true, State::Completed), (false, State::Pending)] {
+        let mut desk = desk_with(&[("a", 2.0)]);
+        let low = desk.holds("a", of(2.0, 0));
+        desk.submit(preempting(2.0, 5));
+        if !is_seen {
+            desk.give(Input::LinkDown { worker: id("a"), reason: "killed".into() });
+            desk.give(up_with("a", 2.0));
+        }
+        let ends = |task: &mut Task| {
+            (task.status.state, task.status.exit_code) = (State::Completed, Some(0));
+            task.status.reason = "exit code 0".into();
+        };
+        desk.report_with("a", low, ends);
+        assert_eq!(desk.state(low), expected, "seen: {is_seen}");
+    }
+}
+
+#[test]
+fn of_those_that_fit_nowhere_the_first_in_turn_is_given_room_whatever_its_id() {
+    for _ in 0..8 {
+        let mut desk = desk_with(&[("a", 2.0)]);
+        desk.holds("a", of(2.0, 0));
+        let tasks = [(1.5, 5), (1.6, 9), (1.7, 9)].map(|(cpu, priority)| {
+            let spec = preempting(cpu, priority);
+            Task { id: TaskId::random(), spec: spec.into(), ..Task::default() }
+        });
+        let events = tasks.iter().map(|task| TaskEvent::start(task.clone(), Timestamp::UNIX_EPOCH)).collect();
+        desk.give(Input::Submit { request: 1, cause: Cause::Command, events });
+        let by = desk.manager.cluster().rows().find_map(|row| row.preempted().map(|made| made.by));
+        assert_eq!(by, Some(tasks[1].id));
+    }
+}
+
+#[test]
 fn one_that_made_room_is_left_alone_for_as_long_as_one_that_moved() {
     let mut desk = desk_with(&[("a", 2.0)]);
     let low = desk.holds("a", of(2.0, 0));
