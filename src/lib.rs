@@ -55,6 +55,7 @@
 //! 5. `worker_task_map` and `task_worker_map` name the same pairs; what is Pending is in `pending`.
 //! 6. After the last fault the cluster reaches what is wanted by itself.
 //! 7. Containers of an Exclusive task never overlap (`src/manager/decide/lease.rs` says how, the README what it can't help).
+//! 8. What is reserved on a worker is never more than may be promised there.
 
 pub mod cli;
 pub mod client;

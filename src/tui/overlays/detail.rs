@@ -6,13 +6,12 @@ use crate::cluster::TaskRecord;
 use crate::task::{HealthCheck, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, moment, next_start, percent};
-use crate::tui::layout::centered;
 use crate::tui::model::{Detail, Model};
 use crate::tui::row::wrap;
 use crate::tui::theme::{Face, Tone};
 use crate::tui::told::{ports, tell};
 
-use super::{Line, scrolled, window};
+use super::{Line, scrolled, tall, window, within};
 
 const LABEL: usize = 11;
 
@@ -26,14 +25,12 @@ pub(super) fn draw(model: &Model, detail: &Detail, area: Rect, buffer: &mut Buff
 }
 
 fn outside(area: Rect) -> Rect {
-    let height = area.height.saturating_sub(2).max(5);
-    centered(area, area.width.saturating_sub(4).clamp(20, 100), height)
+    tall(area, 100)
 }
 
 /// The room for lines.
 pub(super) fn inside(area: Rect) -> Rect {
-    let outside = outside(area);
-    Rect { width: outside.width.saturating_sub(2), height: outside.height.saturating_sub(2), ..outside }
+    within(outside(area))
 }
 
 pub(super) fn lines(model: &Model, detail: &Detail, width: usize) -> Vec<Line> {

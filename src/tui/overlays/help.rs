@@ -7,7 +7,7 @@ use crate::tui::layout::centered;
 use crate::tui::model::Model;
 use crate::tui::theme::{Face, Tone};
 
-use super::{Line, scrolled, window};
+use super::{Line, scrolled, window, within};
 
 const WIDTH: u16 = 72;
 const LABEL: usize = 12;
@@ -24,8 +24,7 @@ fn outside(area: Rect) -> Rect {
 
 /// The room for lines.
 pub(super) fn inside(area: Rect) -> Rect {
-    let outside = outside(area);
-    Rect { width: outside.width.saturating_sub(2), height: outside.height.saturating_sub(2), ..outside }
+    within(outside(area))
 }
 
 pub(super) fn lines(model: &Model, _width: u16) -> Vec<Line> {

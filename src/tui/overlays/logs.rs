@@ -12,7 +12,7 @@ use crate::tui::row::{Row, cells_of};
 use crate::tui::sgr::pieces;
 use crate::tui::theme::Tone;
 
-use super::window;
+use super::{window, within};
 
 /// Names longer than this are cut: the line matters more.
 const LONGEST_NAME: usize = 16;
@@ -62,8 +62,7 @@ fn outside(area: Rect) -> Rect {
 
 /// The room for lines.
 pub(crate) fn inside(area: Rect) -> Rect {
-    let outside = outside(area);
-    Rect { width: outside.width.saturating_sub(2), height: outside.height.saturating_sub(2), ..outside }
+    within(outside(area))
 }
 
 fn title(model: &Model, logs: &Logs) -> String {

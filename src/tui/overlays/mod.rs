@@ -72,6 +72,17 @@ fn window(buffer: &mut Buffer, theme: Theme, area: Rect, title: &str, width: u16
     frame(buffer, theme, area, title, true)
 }
 
+/// A box in the middle that leaves a margin of the dashboard to be seen, and is no wider than lines are read well.
+fn tall(area: Rect, widest: u16) -> Rect {
+    let width = area.width.saturating_sub(4).clamp(20, widest);
+    centered(area, width, area.height.saturating_sub(2).max(5))
+}
+
+/// The size that the frame of a box leaves for lines.
+fn within(outside: Rect) -> Rect {
+    Rect { width: outside.width.saturating_sub(2), height: outside.height.saturating_sub(2), ..outside }
+}
+
 /// A line of an overlay that scrolls: a label and a text.
 #[derive(Debug)]
 struct Line {

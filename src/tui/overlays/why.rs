@@ -6,12 +6,11 @@ use crate::manager::why::{Marks, Table, Why};
 use crate::scheduler::Outcome;
 use crate::tui::clean::clean;
 use crate::tui::format::age;
-use crate::tui::layout::centered;
 use crate::tui::model::{Model, WhyView};
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::theme::Tone;
 
-use super::window;
+use super::{tall, window, within};
 
 const LABEL: usize = 11;
 
@@ -64,14 +63,12 @@ pub(super) fn draw(model: &Model, view: &WhyView, area: Rect, buffer: &mut Buffe
 }
 
 fn outside(area: Rect) -> Rect {
-    let height = area.height.saturating_sub(2).max(5);
-    centered(area, area.width.saturating_sub(4).clamp(20, 120), height)
+    tall(area, 120)
 }
 
 /// The room for lines.
 pub(super) fn inside(area: Rect) -> Rect {
-    let outside = outside(area);
-    Rect { width: outside.width.saturating_sub(2), height: outside.height.saturating_sub(2), ..outside }
+    within(outside(area))
 }
 
 pub(super) fn lines(model: &Model, view: &WhyView, width: usize) -> Vec<Line> {

@@ -7,12 +7,8 @@ use super::*;
 use crate::cluster::{Sample, SchedulerName};
 use crate::manager::plan::{Fate, Plan};
 use crate::manager::request::AvailabilityWish;
+use crate::scheduler::properties::cases;
 use crate::task::Constraint;
-
-/// `CUBE_CASES` says how many.
-fn cases() -> u32 {
-    std::env::var("CUBE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256)
-}
 
 fn any_spec() -> impl Strategy<Value = TaskSpec> {
     let constraint = prop_oneof![
@@ -146,7 +142,7 @@ impl Desk {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn a_plan_is_what_happens_when_the_same_is_submitted(
