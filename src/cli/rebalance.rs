@@ -44,6 +44,7 @@ fn load(load: &Load, measure: Measure) -> String {
     let Some(fullest) = &load.fullest else { return "there is no worker".to_owned() };
     let (most, deviation) = (amount(load.most, measure), amount(load.deviation, measure));
     let unit = match measure {
+        Measure::Tasks if load.most.to_bits() == 1.0_f64.to_bits() => " task",
         Measure::Tasks => " tasks",
         Measure::Share => " reserved",
     };

@@ -236,6 +236,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_more_read_the_further_apart_pages_come_but_the_first_comes_at_once() {
+        for (readers, expected) in [(1, 20), (200, 200)] {
+            let feed = FeedSender::new();
+            let mut pages = Pages::default();
+            let mut streams = Vec::new();
+            for _ in 0..readers {
+                streams.push(Box::pin(pages.read(&feed)));
+            }
+            let began = tokio::time::Instant::now();
+            feed.changes(&[change(1)]);
+            streams[0].next().await.unwrap();
+            assert_eq!(began.elapsed(), Duration::ZERO);
+            feed.changes(&[change(2)]);
+            streams[0].next().await.unwrap();
+            // The timer's wheel has steps of a millisecond.
+            let took = began.elapsed().as_millis();
+            assert!((expected..=expected + 1).contains(&took), "{readers} readers: {took} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn when_nobody_reads_no_page_is_written_and_who_comes_later_reads_again() {
         let feed = FeedSender::new();
         let mut pages = Pages::default();

@@ -192,7 +192,10 @@ impl End {
         if !self.restarted.is_empty() {
             // What follows tells this very end once more.
             let again = self.restarted.split(':').next().unwrap_or_default();
-            words = format!("{words} → {}", again.strip_suffix(" after").unwrap_or(again));
+            let again = again.strip_suffix(" after").unwrap_or(again);
+            if again != self.reason {
+                words = format!("{words} → {again}");
+            }
         }
         words
     }
