@@ -169,7 +169,7 @@ fn a_drained_task_that_nobody_else_can_start_is_served_by_its_old_run() {
 
 #[test]
 fn nothing_is_waited_for_once_the_old_run_of_a_drained_task_is_gone_too() {
-    for how in ["ended", "not listed"] {
+    for how in ["ended", "not listed", "lost"] {
         let mut desk = desk_with(&[("a", 4.0), ("b", 4.0)]);
         let task = desk.runs("a", TaskSpec::default());
         desk.wish("a", DRAIN);
@@ -179,10 +179,12 @@ fn nothing_is_waited_for_once_the_old_run_of_a_drained_task_is_gone_too() {
             let mut old = desk.task(task).task.clone();
             (old.status.generation, old.status.state) = (0, State::Failed);
             desk.give(Input::WorkerTask { worker: id("a"), task: old });
-        } else {
+        } else if how == "not listed" {
             desk.give(Input::WorkerTasks { worker: id("a"), tasks: vec![] });
+        } else {
+            desk.pass(&["b"], 10);
         }
-        desk.pass(&["a", "b"], 2);
+        desk.pass(if how == "lost" { &["b"] } else { &["a", "b"] }, 2);
         assert_eq!(desk.state(task), State::Failed, "{how}: {}", desk.reason(task));
     }
 }

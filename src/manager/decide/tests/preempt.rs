@@ -2,6 +2,7 @@
 
 use super::placing::{desk_with, up_with};
 use super::*;
+use crate::manager::request::AvailabilityWish;
 
 fn of(cpu: f64, priority: i32) -> TaskSpec {
     TaskSpec { cpu, priority, ..TaskSpec::default() }
@@ -173,6 +174,18 @@ fn a_clean_end_that_nobody_saw_is_that_of_the_stop_and_one_that_was_seen_is_its_
         desk.report_with("a", low, ends);
         assert_eq!(desk.state(low), expected, "seen: {is_seen}");
     }
+}
+
+#[test]
+fn one_that_waited_for_a_worker_to_take_work_again_is_given_room_there_once_it_does() {
+    let mut desk = desk_with(&[("a", 2.0)]);
+    desk.holds("a", of(2.0, 0));
+    let wish = |wish| Input::SetAvailability { request: 1, cause: Cause::Command, worker: id("a"), wish };
+    desk.give(wish(AvailabilityWish::Cordon));
+    let (high, effects) = desk.submit(preempting(2.0, 5));
+    assert_eq!((desk.reason(high), stops(&effects)), ("waiting: a is cordoned", vec![]));
+    let effects = desk.give(wish(AvailabilityWish::Uncordon)).effects;
+    assert_eq!(stops(&[effects, desk.beats(&["a"], 3)].concat()), [("a", 0)]);
 }
 
 #[test]
