@@ -182,6 +182,10 @@ fn one_that_waited_for_a_worker_to_take_work_again_is_given_room_there_once_it_d
     desk.holds("a", of(2.0, 0));
     let wish = |wish| Input::SetAvailability { request: 1, cause: Cause::Command, worker: id("a"), wish };
     desk.give(wish(AvailabilityWish::Cordon));
+    for tenths in 11..19 {
+        // More of other sizes than are told at once how things stand.
+        desk.submit(of(f64::from(tenths) / 10.0, 9));
+    }
     let (high, effects) = desk.submit(preempting(2.0, 5));
     assert_eq!((desk.reason(high), stops(&effects)), ("waiting: a is cordoned", vec![]));
     let effects = desk.give(wish(AvailabilityWish::Uncordon)).effects;
