@@ -74,6 +74,7 @@ pub struct WorkerVerdict {
 
 /// One filter's verdict, with its numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FilterVerdict)] // A health check's verdict has this name in the API, too.
 pub struct Verdict {
     pub filter: String,
     pub passes: bool,
