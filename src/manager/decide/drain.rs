@@ -255,7 +255,8 @@ impl Manager {
         self.send(turn, worker, Wish::Stop, task_to_stop);
     }
 
-    /// Whether the worker stopped this task for its drain and not because somebody wants it to end.
+    /// Whether the worker stopped this task although nobody wants it to end: for its drain, which may be over or forgotten
+    /// by now (a restart of the manager, another wish about the worker). It is wanted as before.
     pub(super) fn was_stopped_to_move(
         &self,
         worker: &WorkerId,
@@ -263,12 +264,10 @@ impl Manager {
         report: &TaskStatus,
     ) -> bool {
         let is_asked = self.drains.get(worker).is_some_and(|drain| drain.stopping.contains(&record.task.id));
-        let is_drained = self.cluster.worker(worker).is_some_and(|worker| {
-            matches!(worker.availability, Availability::Draining { .. } | Availability::DrainGaveUp)
-        });
         record.desired == State::Running
             && report.state.has_ended()
-            && (is_asked || (is_drained && report.reason.starts_with(crate::worker::STOPPED)))
+            && !report.is_interrupted
+            && (is_asked || report.reason.starts_with(crate::worker::STOPPED))
     }
 
     /// Whether it was started elsewhere for a drain and its old run still serves, on a worker that is not lost: then

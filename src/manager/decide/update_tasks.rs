@@ -143,7 +143,7 @@ impl Manager {
         }
         if self.was_stopped_to_move(worker, &record, &status) {
             status.is_interrupted = true;
-            status.reason = format!("{worker} is drained");
+            status.reason = format!("stopped by {worker} to be moved");
         }
         if let Some(status) = news(&record, status, turn.now.wall) {
             if status.never_ran && record.state() == State::Scheduled && record.preempted.is_none() {

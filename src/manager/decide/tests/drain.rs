@@ -106,6 +106,26 @@ fn an_exclusive_task_stops_here_before_it_starts_elsewhere_also_over_a_restart()
 }
 
 #[test]
+fn what_was_stopped_for_a_drain_that_nobody_remembers_is_wanted_as_before() {
+    let mut desk = desk_with(&[("a", 2.0)]);
+    let task = desk.runs("a", TaskSpec { exclusive: true, ..TaskSpec::default() });
+    desk.start(&["a", "b"]);
+    desk.give(up_with("a", 2.0));
+    desk.give(up_with("b", 2.0));
+    assert_eq!(stops(&desk.wish("a", DRAIN).effects), [("a", 0)]);
+    desk.wish("a", AvailabilityWish::Uncordon);
+    desk.manager = Manager::new(desk.manager.cluster().clone());
+    desk.start(&["a", "b"]);
+    desk.give(up_with("a", 2.0));
+    desk.give(up_with("b", 2.0));
+    desk.report_with("a", task, |task| {
+        task.status.state = State::Completed;
+        task.status.reason = "stopped".into();
+    });
+    assert_eq!((desk.state(task), desk.task(task).status().restart_count), (State::Scheduled, 0));
+}
+
+#[test]
 fn a_drain_moves_a_few_at_a_time_until_all_are_off() {
     let mut desk = desk_with(&[("a", 8.0)]);
     let tasks: Vec<_> = (0..10).map(|_| desk.runs("a", TaskSpec::default())).collect();
