@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,25 +34,23 @@ const DEEPEST: usize = 100;
 /// All listeners of a process share their memory.
 static LARGE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(LARGE_BODIES)));
 
-pub(super) async fn read_first(request: Request, next: Next) -> Response {
+/// A large body's place among those that are held at once.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
+
+/// `request` with its body in memory.
+pub(super) async fn read_first(request: Request, caller: &Caller) -> Result<(Request, Turn), Refusal> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return Ok((request, None));
     }
     // Who may do no more than join has not much to say.
-    let is_known = matches!(request.extensions().get(), Some(Caller::Local | Caller::Known { .. }));
+    let is_known = matches!(caller, Caller::Local | Caller::Known { .. });
     if !is_known && request.body().size_hint().upper().is_none_or(|most| most > SMALL_BODY as u64) {
-        return Refusal::new(401, "a stranger's request is short, and says how long it is").into_response();
+        return Err(Refusal::new(401, "a stranger's request is short, and says how long it is"));
     }
     let (parts, body) = request.into_parts();
-    // The turn lasts until there is an answer.
-    let (body, _turn) = match read(body, &LARGE).await {
-        Ok(read) => read,
-        Err(refusal) => return refusal.into_response(),
-    };
-    next.run(Request::from_parts(parts, Body::from(body))).await
+    let (body, turn) = read(body, &LARGE).await?;
+    Ok((Request::from_parts(parts, Body::from(body)), turn))
 }
-
-type Turn = Option<OwnedSemaphorePermit>;
 
 async fn read(body: Body, large: &Arc<Semaphore>) -> Result<(Bytes, Turn), Refusal> {
     let announced = body.size_hint().lower();

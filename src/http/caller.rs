@@ -2,10 +2,6 @@
 
 use std::net::IpAddr;
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-
 use super::{Access, Refusal};
 use crate::tls::{Identity, Role};
 
@@ -61,15 +57,6 @@ impl Access {
             Self::Admin => "admins",
             Self::Worker => "workers",
         }
-    }
-}
-
-/// In front of every route. A request of which nobody knows where it came from is nobody's.
-pub(super) async fn judge(access: Access, request: Request, next: Next) -> Response {
-    let caller = request.extensions().get::<Caller>().unwrap_or(&Caller::Nobody);
-    match access.admits(caller) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
     }
 }
 

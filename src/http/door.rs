@@ -5,21 +5,13 @@ use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::Refusal;
 
-pub(super) async fn keep_browsers_out(request: Request, next: Next) -> Response {
-    let why = {
-        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-        let host = header(HOST).or_else(|| request.uri().authority().map(axum::http::uri::Authority::as_str));
-        refusal(host, header(ORIGIN))
-    };
-    match why {
-        Some(why) => Refusal::new(403, why).into_response(),
-        None => next.run(request).await,
-    }
+pub(super) fn keep_browsers_out(request: &Request) -> Option<Refusal> {
+    let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let host = header(HOST).or_else(|| request.uri().authority().map(axum::http::uri::Authority::as_str));
+    refusal(host, header(ORIGIN)).map(|why| Refusal::new(403, why))
 }
 
 /// Why a request with these headers is not let in.

@@ -6,6 +6,7 @@ mod caller;
 mod client;
 mod cut;
 mod door;
+mod front;
 mod json_lines;
 mod patience;
 mod read_array;
@@ -15,10 +16,6 @@ mod routes;
 mod serve;
 mod tls;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use tower_http::catch_panic::CatchPanicLayer;
-
 pub use body::LARGEST_BODY;
 pub use caller::Caller;
 pub use client::{CONNECT_WITHIN, ClientError, checked, http_client, https_client};
@@ -26,23 +23,6 @@ pub use json_lines::json_lines;
 pub use read_array::read_array;
 pub use read_lines::read_lines;
 pub use refusal::Refusal;
-pub use routes::{Access, Route, Routes};
-pub use serve::{serve, serve_connection};
+pub use routes::{Access, Answered, Route, Routes};
+pub use serve::serve;
 pub use tls::{Guests, TlsDoor, serve_tls};
-
-/// `router` with what every listener needs: bounds on bodies, an answer to what no route takes, and one where a route
-/// panics. Who calls has to be said outside of it.
-fn guarded(router: Router) -> Router {
-    router
-        .method_not_allowed_fallback(|| async { Refusal::new(405, "this route does not take that method") })
-        .fallback(|| async { Refusal::new(404, "there is no such route") })
-        // The bounds are those of `body`.
-        .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn(body::read_first))
-        .layer(CatchPanicLayer::custom(|_| {
-            axum::response::IntoResponse::into_response(Refusal::new(
-                500,
-                "a fault of cube-tui's own; its log says more",
-            ))
-        }))
-}

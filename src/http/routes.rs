@@ -1,9 +1,13 @@
 //! A router whose every route says who may use it: there is no way to add one without a rule. Knows no route itself.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::from_fn;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
+use futures_util::future::BoxFuture;
+
+use super::Caller;
 
 /// Who may use a route, where its listener asks for a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,11 @@ pub struct Route {
     pub access: Access,
 }
 
+/// What routes share, and what is told of each answer.
+pub trait Answered: Clone + Send + Sync + 'static {
+    fn answered(&self, _route: Route, _status: u16) {}
+}
+
 /// Routes on their way into a [`Router`].
 #[derive(Debug)]
 pub struct Routes<S> {
@@ -35,13 +44,13 @@ pub struct Routes<S> {
     list: Vec<Route>,
 }
 
-impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+impl<S: Answered> Default for Routes<S> {
     fn default() -> Self {
         Self { router: Router::new(), list: Vec::new() }
     }
 }
 
-impl<S: Clone + Send + Sync + 'static> Routes<S> {
+impl<S: Answered> Routes<S> {
     #[must_use]
     pub fn get<T: 'static>(self, access: Access, path: &'static str, handler: impl Handler<T, S>) -> Self {
         self.add("GET", MethodFilter::GET, access, path, handler)
@@ -65,9 +74,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         path: &'static str,
         handler: impl Handler<T, S>,
     ) -> Self {
-        self.list.push(Route { method, path, access });
-        let judge = from_fn(move |request, next| super::caller::judge(access, request, next));
-        self.router = self.router.route(path, on(filter, handler).route_layer(judge));
+        let route = Route { method, path, access };
+        self.list.push(route);
+        self.router = self.router.route(path, on(filter, Judged { route, handler }));
         self
     }
 
@@ -78,5 +87,30 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     pub fn into_router(self, state: S) -> Router {
         self.router.with_state(state)
+    }
+}
+
+/// A handler for those alone that its route is for.
+#[derive(Clone)]
+struct Judged<H> {
+    route: Route,
+    handler: H,
+}
+
+impl<T: 'static, S: Answered, H: Handler<T, S>> Handler<T, S> for Judged<H> {
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, request: Request, state: S) -> Self::Future {
+        let Self { route, handler } = self;
+        Box::pin(async move {
+            // A request of which nobody knows where it came from is nobody's.
+            let caller = request.extensions().get().unwrap_or(&Caller::Nobody);
+            let answer = match route.access.admits(caller) {
+                Ok(()) => handler.call(request, state.clone()).await,
+                Err(refusal) => refusal.into_response(),
+            };
+            state.answered(route, answer.status().as_u16());
+            answer
+        })
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Caller;
+use super::door::keep_browsers_out;
+use super::front::{CallersFront, Front};
 use super::patience::Patient;
 
 /// Connections at a time, where the process may have that many files; whoever comes then waits for one to end. Some
@@ -37,10 +38,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves `router` on a loopback `listener` until `cancel`.
 pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
-    let router = super::guarded(router)
-        .layer(axum::middleware::from_fn(super::door::keep_browsers_out))
-        .layer(axum::Extension(Caller::Local));
-    let connection = |stream| serve_connection(stream, router.clone(), cancel.clone());
+    let front = Front::new(router, keep_browsers_out).of(Caller::Local);
+    let connection = |stream| serve_connection(stream, front.clone(), cancel.clone());
     serve_each(listener, connection, &cancel).await;
 }
 
@@ -100,16 +99,15 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 /// Serves the requests of one connection, one after the other, until it or `cancel` ends it. An upgrade takes the
 /// connection over and goes on after this.
-pub async fn serve_connection<I>(io: I, router: Router, cancel: CancellationToken)
+pub(super) async fn serve_connection<I>(io: I, front: CallersFront, cancel: CancellationToken)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(READ_AHEAD)
-        .serve_connection(TokioIo::new(Patient::new(io)), service)
+        .serve_connection(TokioIo::new(Patient::new(io)), front)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {

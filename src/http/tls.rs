@@ -7,8 +7,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::ORIGIN;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -16,8 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::cut::Cuttable;
+use super::front::Front;
 use super::serve::{serve_connection, serve_each};
-use super::{Caller, Refusal, guarded};
+use super::{Caller, Refusal};
 use crate::tls::{Identity, Members, Role};
 
 /// A handshake takes two round trips.
@@ -60,12 +59,12 @@ impl Guests {
 
 /// Serves `router` on `listener` to `door`'s guests until `cancel`.
 pub async fn serve_tls(listener: TcpListener, door: TlsDoor, router: Router, cancel: CancellationToken) {
-    let router = guarded(router).layer(from_fn(keep_pages_out));
-    let connection = |stream| connection(stream, door.clone(), router.clone(), cancel.clone());
+    let front = Front::new(router, keep_pages_out);
+    let connection = |stream| connection(stream, door.clone(), front.clone(), cancel.clone());
     serve_each(listener, connection, &cancel).await;
 }
 
-async fn connection(stream: TcpStream, door: TlsDoor, router: Router, cancel: CancellationToken) {
+async fn connection(stream: TcpStream, door: TlsDoor, front: Front, cancel: CancellationToken) {
     let Ok(from) = stream.peer_addr() else { return };
     let handshake = TlsAcceptor::from(door.config).accept(stream);
     let stream = match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
@@ -87,7 +86,7 @@ async fn connection(stream: TcpStream, door: TlsDoor, router: Router, cancel: Ca
         tokio::spawn(cut_off(identity.clone(), door.guests, cut.clone(), closed.clone()));
     }
     let stream = Cuttable::new(stream, cut, closed.drop_guard());
-    serve_connection(stream, router.layer(axum::Extension(caller)), cancel).await;
+    serve_connection(stream, front.of(caller), cancel).await;
 }
 
 /// Cuts a connection when who is at its other end is not welcome any more, or their certificate's time is over.
@@ -102,9 +101,7 @@ async fn cut_off(identity: Identity, mut guests: Guests, cut: CancellationToken,
 }
 
 /// A page in a browser that holds a certificate would send it along.
-async fn keep_pages_out(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(ORIGIN) {
-        return Refusal::new(403, "requests from pages are not taken").into_response();
-    }
-    next.run(request).await
+fn keep_pages_out(request: &Request) -> Option<Refusal> {
+    let refusal = || Refusal::new(403, "requests from pages are not taken");
+    request.headers().contains_key(ORIGIN).then(refusal)
 }

@@ -47,8 +47,8 @@ struct SendLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
-    route: String,
+    method: &'static str,
+    route: &'static str,
     status: u16,
 }
 
@@ -113,8 +113,8 @@ impl Metrics {
         }
     }
 
-    /// A request was answered.
-    pub(super) fn answered(&self, method: String, route: String, status: u16) {
+    /// A request that found a route was answered. By the route, not by what was asked of it: that may be endless.
+    pub(super) fn answered(&self, method: &'static str, route: &'static str, status: u16) {
         self.0.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.committed(3, Duration::from_millis(3), true);
         metrics.committed(1, Duration::from_millis(3), false);
-        metrics.answered("GET".into(), "/v1/tasks/{id}".into(), 404);
+        metrics.answered("GET", "/v1/tasks/{id}", 404);
         let sample = Sample { cpu_percent: Some(50.0), memory_used_bytes: 7, ..Sample::default() };
         metrics.load(&WorkerId::from("a:1"), &sample);
         let text = metrics.text(&Standing::from(&Cluster::default()));

@@ -29,7 +29,7 @@ use super::{
     stats,
 };
 use crate::{
-    http::{Access, Refusal, Route, Routes, read_array},
+    http::{Access, Answered, Refusal, Route, Routes, read_array},
     task::{State, TaskEvent, TaskId, parse_task_event},
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Api {
     pub execs: TaskTracker,
     pub token: CancellationToken,
 }
+
+impl Answered for Api {}
 
 /// Every route of the worker.
 pub(super) fn router(api: Api) -> Router {

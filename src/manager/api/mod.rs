@@ -19,14 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::trust::{Trust, TrustError};
 use super::{Handle, Workers};
 use crate::cluster::FindError;
-use crate::http::{Access, Refusal, Route, Routes};
+use crate::http::{Access, Answered, Refusal, Route, Routes};
 use crate::manager::request::RequestError;
 
 pub use door::{Door, DoorOrders};
@@ -47,6 +46,12 @@ struct Api {
     whole: Arc<Semaphore>,
 }
 
+impl Answered for Api {
+    fn answered(&self, route: Route, status: u16) {
+        self.handle.metrics.answered(route.method, route.path, status);
+    }
+}
+
 /// How others get in.
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -56,11 +61,8 @@ pub struct Gate {
 
 /// Every route of the manager. Without a gate nobody can join.
 pub fn router(handle: Handle, workers: Workers, gate: Option<Gate>, cancel: CancellationToken) -> Router {
-    let counting = handle.metrics.clone();
     let whole = Arc::new(Semaphore::new(1));
-    routes()
-        .into_router(Api { handle, workers, gate, cancel, whole })
-        .layer(from_fn_with_state(counting, metrics::count))
+    routes().into_router(Api { handle, workers, gate, cancel, whole })
 }
 
 /// Every route, for whoever wants to knock at each.
