@@ -57,7 +57,7 @@ fn main() {
         let (mut pings, mut accepted, mut running, mut single, mut many, mut cpu) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
-            pings.push(ping_pong.rate().await);
+            pings.push(ping_pong.rate(CLIENTS).await);
             let dispatched = dispatch(TASKS).await;
             accepted.push(per_second(TASKS, dispatched.accepted));
             running.push(per_second(TASKS, dispatched.running));
@@ -114,9 +114,9 @@ impl PingPong {
         assert_eq!(answer.status(), 201);
     }
 
-    async fn rate(&self) -> f64 {
+    async fn rate(&self, clients: usize) -> f64 {
         let start = Instant::now();
-        stream::iter(0..PINGS).for_each_concurrent(CLIENTS, |_| self.ping()).await;
+        stream::iter(0..PINGS).for_each_concurrent(clients, |_| self.ping()).await;
         per_second(PINGS, start.elapsed())
     }
 }
@@ -185,7 +185,7 @@ async fn dispatch(count: usize) -> Dispatched {
 async fn without_a_pause(ping_pong: &PingPong) {
     let (mut pings, mut accepted, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        pings.push(ping_pong.rate().await);
+        pings.push(ping_pong.rate(CLIENTS).await);
         let dispatched = dispatch(MANY_TASKS).await;
         accepted.push(per_second(MANY_TASKS, dispatched.accepted));
         cpu.push(ms(dispatched.cpu) * 1000.0 / per_second(MANY_TASKS, Duration::from_secs(1)));
@@ -200,7 +200,7 @@ async fn without_a_pause(ping_pong: &PingPong) {
 async fn acks(ping_pong: &PingPong) {
     let (mut pings, mut acks, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPETITIONS {
-        pings.push(ping_pong.rate().await);
+        pings.push(ping_pong.rate(MANY_CLIENTS).await);
         let before = cpu_time(std::process::id());
         acks.push(single_submits(&[], MANY_CLIENTS).await);
         let used = cpu_time(std::process::id()).saturating_sub(before);
