@@ -56,6 +56,11 @@ impl Preemption {
         is_kept_away.then_some(Rejection::HeldBack { task: room.task })
     }
 
+    /// Where room is being made for `task`.
+    pub(super) fn worker_for(&self, task: TaskId) -> Option<&WorkerId> {
+        self.workers.get(&task)
+    }
+
     /// It fits nowhere.
     pub(super) fn want(&mut self, row: &TaskRow) {
         if let Some(queued) = row.queued() {
