@@ -28,7 +28,7 @@ pub struct Stopping {
 }
 
 /// What somebody wants of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "wish")]
 pub enum AvailabilityWish {
     /// New work again.
@@ -38,17 +38,52 @@ pub enum AvailabilityWish {
     /// No new work, and what runs there moves off.
     Drain {
         /// Gives up after so many seconds; without it, never.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         within_s: Option<u64>,
     },
 }
 
 /// A wish about one worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WorkerWishOnWire")]
 pub struct WorkerWish {
     pub worker: WorkerId,
     #[serde(flatten)]
     pub wish: AvailabilityWish,
+}
+
+/// The same as it is read: with `flatten` a mistyped `within_s` would make a drain without an end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerWish)]
+pub struct WorkerWishOnWire {
+    worker: WorkerId,
+    wish: WishName,
+    /// Only of a drain: gives up after so many seconds; without it, never.
+    within_s: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum WishName {
+    Uncordon,
+    Cordon,
+    Drain,
+}
+
+impl TryFrom<WorkerWishOnWire> for WorkerWish {
+    type Error = &'static str;
+
+    fn try_from(wire: WorkerWishOnWire) -> Result<Self, Self::Error> {
+        let WorkerWishOnWire { worker, wish, within_s } = wire;
+        let wish = match (wish, within_s) {
+            (WishName::Drain, within_s) => AvailabilityWish::Drain { within_s },
+            (_, Some(_)) => return Err("within_s: only a drain has it"),
+            (WishName::Cordon, None) => AvailabilityWish::Cordon,
+            (WishName::Uncordon, None) => AvailabilityWish::Uncordon,
+        };
+        Ok(Self { worker, wish })
+    }
 }
 
 /// The wish is noted.
@@ -122,6 +157,7 @@ pub struct PlannedMove {
 
 /// How workers are to be selected; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Scheduling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerName>,
