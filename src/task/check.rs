@@ -17,6 +17,8 @@ const CPUS: f64 = 65_536.0;
 const LEAST_CPUS: f64 = 0.001;
 /// 1 EiB, and still within the engine's signed numbers.
 const BYTES: u64 = 1 << 60;
+/// Docker starts no container with less.
+const LEAST_MEMORY: u64 = 6 << 20;
 /// A day.
 const STOP_TIMEOUT_S: u32 = 86_400;
 /// A day.
@@ -96,6 +98,13 @@ impl TaskSpec {
                     format!("expected bytes, at most {BYTES}, found {bytes}"),
                 ));
             }
+        }
+        if (1..LEAST_MEMORY).contains(&self.memory_bytes) {
+            let problem = format!(
+                "expected bytes, at least {LEAST_MEMORY} (6 MiB; engines start nothing with less), or 0 for no limit, found {}",
+                self.memory_bytes
+            );
+            return Err(FieldError::new("Memory", problem));
         }
         if self.stop_timeout_s.is_some_and(|seconds| seconds > STOP_TIMEOUT_S) {
             let problem = format!("expected seconds, at most {STOP_TIMEOUT_S}");
@@ -341,6 +350,10 @@ mod tests {
         accepted(|spec| spec.cpu = 0.5);
         refused("Memory", |spec| spec.memory_bytes = u64::MAX);
         refused("Disk", |spec| spec.disk_bytes = u64::MAX);
+        refused("Memory", |spec| spec.memory_bytes = 64);
+        refused("Memory", |spec| spec.memory_bytes = (6 << 20) - 1);
+        accepted(|spec| spec.memory_bytes = 6 << 20);
+        accepted(|spec| spec.disk_bytes = 1);
         refused("StopTimeout", |spec| spec.stop_timeout_s = Some(u32::MAX));
     }
 
