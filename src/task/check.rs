@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::constraint::check_constraints;
 use super::{
     FieldError, HealthCheck, MOST_SECRETS, Mount, NetworkMode, Privileges, Probe, SecretForm, TaskSpec,
 };
@@ -200,7 +201,7 @@ impl TaskSpec {
                 format!("expected a number from -{PRIORITY} to {PRIORITY}, found {}", self.priority);
             return Err(FieldError::new("Priority", problem));
         }
-        Ok(())
+        check_constraints(&self.constraints).map_err(|problem| FieldError::new("Constraints", problem))
     }
 }
 
@@ -260,6 +261,9 @@ fn check_privileges(Privileges { cap_add, devices, .. }: &Privileges) -> Result<
         if count > PRIVILEGES {
             return Err(FieldError::new(field, format!("expected at most {PRIVILEGES}")));
         }
+    }
+    for capability in cap_add {
+        capability.check_known().map_err(|problem| FieldError::new("CapAdd", problem))?;
     }
     let mut places = BTreeSet::new();
     match devices.iter().find(|device| !places.insert(&device.inside)) {
@@ -397,6 +401,9 @@ mod tests {
         };
         accepted(|spec| spec.privileges = devices(&["/dev/a", "/dev/b"]));
         refused("Devices", |spec| spec.privileges = devices(&["/dev/a", "/dev/b:/dev/a"]));
+        let adds = |name: &str| Privileges { cap_add: vec![name.parse().unwrap()], ..Privileges::default() };
+        accepted(|spec| spec.privileges = adds("cap_sys_admin").boxed());
+        refused("CapAdd", |spec| spec.privileges = adds("NET_ADMINN").boxed());
         refused("CapAdd", |spec| {
             let cap_add = vec!["NET_ADMIN".parse().unwrap(); 65];
             spec.privileges = Privileges { cap_add, ..Privileges::default() }.boxed();
@@ -479,6 +486,11 @@ mod tests {
     #[test]
     fn what_nobody_would_keep_is_refused() {
         refused("Constraints", |spec| spec.constraints = vec!["ssd".parse().unwrap(); 65]);
+        for impossible in [&["zone=a", "zone=b"][..], &["engine>=-1"], &["os>=3"]] {
+            refused("Constraints", |spec| {
+                spec.constraints = impossible.iter().map(|text| text.parse().unwrap()).collect();
+            });
+        }
         refused("Priority", |spec| spec.priority = 1001);
         refused("Labels", |spec| drop(spec.labels.insert("cube.task".into(), "x".into())));
         refused("Cmd", |spec| spec.cmd = vec!["a\0".into()]);
