@@ -169,10 +169,15 @@ impl<'a> TaskFile<'a> {
     fn not_json(&self, error: &serde_json::Error) -> TaskFileError {
         let text = error.to_string();
         let problem = text.split(" at line ").next().unwrap_or(&text);
+        // An end that comes too early may be where a line begins: there is no column to look at.
+        let column = match error.column() {
+            0 => String::new(),
+            column => format!(" (column {column})"),
+        };
         TaskFileError {
             file: self.name.to_owned(),
             line: error.line().max(1),
-            problem: format!("not JSON: {problem} (column {})", error.column()),
+            problem: format!("not JSON: {problem}{column}"),
         }
     }
 }
@@ -272,6 +277,8 @@ mod tests {
         refused("{bad", "1: not JSON: key must be a string (column 2)");
         refused("{\"Image\":\"i\"}\n{\"Image\":\"i\",}\n", "2: not JSON: key must be a string");
         refused("{\"Image\":\"i\"", "1: not JSON: EOF");
+        let error = parse("{\"Image\":\"i\",\n").unwrap_err().to_string();
+        assert_eq!(error, "tasks.json, line 2: not JSON: EOF while parsing an object");
         refused("5", "1: expected a TaskEvent or a Task, found 5");
         refused("[{\"Image\":\"i\"},\n 5]", "2: expected a TaskEvent or a Task, found 5");
         refused("{\"Task\":\nnull}", "2: expected Task: a Task, found null");
