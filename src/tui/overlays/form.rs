@@ -108,6 +108,12 @@ fn told(plan: &Plan) -> Option<(String, Tone)> {
             let shares = load.map(shares).unwrap_or_default();
             (format!("{} {worker}{shares}", Face::Scheduled.glyph()), Tone::Good)
         }
+        Fate::MakesRoom(room) if room.stopping.is_empty() => {
+            (format!("{}, as soon as what ends there has gone", room.worker), Tone::Wait)
+        }
+        Fate::MakesRoom(room) => {
+            (format!("{}, where {} would be stopped", room.worker, room.who()), Tone::Wait)
+        }
         Fate::Waiting { reason, .. } => (reason.clone(), Tone::Wait),
         Fate::NeverFits { reason, .. } => (reason.clone(), Tone::Bad),
         Fate::Known { .. } | Fate::Stop => return None,
