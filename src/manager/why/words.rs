@@ -42,6 +42,10 @@ impl Why {
         }
         if let Some(waits) = &self.waits {
             waits.lines(now, &age, &mut lines);
+            if self.room.is_some() {
+                // That is under way.
+                lines.retain(|(label, _)| *label != "nearest");
+            }
         }
         match &self.placed {
             Some(placed) => placed.lines(
