@@ -133,7 +133,8 @@ fn told(plan: &Plan) -> (String, Tone) {
         return told_of(planned, plan);
     }
     let mut text = count(plan.tasks.len(), "task");
-    for (number, what) in [(waiting, "would wait"), (never, "never fit"), (known, "are there already")] {
+    for (number, what) in [(waiting, "would wait"), (never, "would never fit"), (known, "are there already")]
+    {
         if number > 0 {
             text = format!("{text}, {number} {what}");
         }
