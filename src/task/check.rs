@@ -265,6 +265,10 @@ fn check_privileges(Privileges { cap_add, devices, .. }: &Privileges) -> Result<
     for capability in cap_add {
         capability.check_known().map_err(|problem| FieldError::new("CapAdd", problem))?;
     }
+    if let Some(device) = devices.iter().find(|device| !device.host.starts_with("/dev/")) {
+        let problem = format!("expected a device, /dev/NAME, found {:?}", shown(&device.host));
+        return Err(FieldError::new("Devices", problem));
+    }
     let mut places = BTreeSet::new();
     match devices.iter().find(|device| !places.insert(&device.inside)) {
         None => Ok(()),
@@ -401,6 +405,8 @@ mod tests {
         };
         accepted(|spec| spec.privileges = devices(&["/dev/a", "/dev/b"]));
         refused("Devices", |spec| spec.privileges = devices(&["/dev/a", "/dev/b:/dev/a"]));
+        refused("Devices", |spec| spec.privileges = devices(&["/etc:/dev/a"]));
+        accepted(|spec| spec.privileges = devices(&["/dev/a:/srv/a"]));
         let adds = |name: &str| Privileges { cap_add: vec![name.parse().unwrap()], ..Privileges::default() };
         accepted(|spec| spec.privileges = adds("cap_sys_admin").boxed());
         refused("CapAdd", |spec| spec.privileges = adds("NET_ADMINN").boxed());
