@@ -1,7 +1,8 @@
 //! What can be asked of a manager, embedded or over HTTP, and what it answers. Knows no HTTP.
 
 use futures_util::stream::BoxStream;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::cluster::{Cluster, FeedItem, Overcommit, SchedulerName};
@@ -161,8 +162,14 @@ pub struct PlannedMove {
 pub struct Scheduling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerName>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "checked")]
     pub overcommit: Option<Overcommit>,
+}
+
+fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Overcommit>, D::Error> {
+    let overcommit: Option<Overcommit> = Deserialize::deserialize(deserializer)?;
+    overcommit.map_or(Ok(()), |overcommit| overcommit.check()).map_err(D::Error::custom)?;
+    Ok(overcommit)
 }
 
 /// What became of a restart by hand.
@@ -294,6 +301,22 @@ impl RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn factors_that_nobody_can_mean_are_refused() {
+        let read = |cpu: &str| {
+            serde_json::from_str::<Scheduling>(&format!(
+                r#"{{"overcommit":{{"cpu":{cpu},"memory":1,"disk":1}}}}"#
+            ))
+        };
+        assert!(read("2").is_ok());
+        for cpu in ["0", "-1", "1e9"] {
+            assert!(
+                read(cpu).unwrap_err().to_string().contains("expected factors from 0.01 to 100"),
+                "{cpu}"
+            );
+        }
+    }
 
     #[test]
     fn a_store_error_says_so_once_also_from_a_manager_elsewhere() {
