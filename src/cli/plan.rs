@@ -21,7 +21,11 @@ pub async fn plan(args: &PlanArgs, manager: &ManagerHandle) -> Result<Exit, CliE
         for task in &plan.tasks {
             let state = match task.fate {
                 Fate::Known { state } => Some(state),
-                Fate::Placed { .. } | Fate::Waiting { .. } | Fate::NeverFits { .. } | Fate::Stop => None,
+                Fate::Placed { .. }
+                | Fate::MakesRoom(_)
+                | Fate::Waiting { .. }
+                | Fate::NeverFits { .. }
+                | Fate::Stop => None,
             };
             printer.json(&line("plan", task, state))?;
         }
@@ -38,25 +42,26 @@ pub async fn plan(args: &PlanArgs, manager: &ManagerHandle) -> Result<Exit, CliE
 
 fn texts(plan: &Plan, width: Option<u16>) -> Vec<String> {
     let mut table = table_of(["TASK", "WORKER", "NOTE"], width);
-    let mut why_not = Vec::new();
+    // Those of one kind have one reason: told once, below the table.
+    let mut why_not: Vec<(&Fate, Vec<String>)> = Vec::new();
     for planned in &plan.tasks {
         let (worker, note) = told(planned, plan);
         add_row(&mut table, [printable(&called(planned)), printable(&worker), printable(&note)]);
-        if let Fate::Waiting { reason, nearest_change } | Fate::NeverFits { reason, nearest_change } =
-            &planned.fate
-        {
-            let nearest = nearest_change.as_ref().map(|change| format!("\n  nearest: {}", printable(change)));
-            let text = format!("{}{}", printable(reason), nearest.unwrap_or_default());
-            // Those of one kind have one reason.
-            if !why_not.contains(&text) && why_not.len() < REASONS {
-                why_not.push(text);
-            }
+        if !matches!(planned.fate, Fate::Waiting { .. } | Fate::NeverFits { .. }) {
+            continue;
+        }
+        match why_not.iter_mut().find(|(fate, _)| *fate == &planned.fate) {
+            Some((_, names)) => names.push(called(planned)),
+            None => why_not.push((&planned.fate, vec![called(planned)])),
         }
     }
     let mut texts = vec![text_of(&table, width)];
     if !why_not.is_empty() {
         texts.push(String::new());
-        texts.append(&mut why_not);
+    }
+    texts.extend(why_not.iter().take(REASONS).map(|(fate, names)| reason_of(fate, names)));
+    if why_not.len() > REASONS {
+        texts.push(format!("… and {} more reasons: --output json has them", why_not.len() - REASONS));
     }
     if !plan.workers.is_empty() {
         let mut table = table_of(["WORKER", "NEW", "TASKS", "CPU", "MEMORY", "DISK"], width);
@@ -68,8 +73,23 @@ fn texts(plan: &Plan, width: Option<u16>) -> Vec<String> {
     texts
 }
 
-/// Reasons that are told in full below the table.
+/// Reasons that are told below the table.
 const REASONS: usize = 20;
+
+/// Why these don't find a place, and what would help.
+fn reason_of(fate: &Fate, names: &[String]) -> String {
+    const NAMED: usize = 3;
+    let (Fate::Waiting { reason, nearest_change } | Fate::NeverFits { reason, nearest_change }) = fate else {
+        return String::new();
+    };
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = names.iter().take(NAMED).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
+    let nearest = nearest_change.as_ref().map(|change| format!("\n  nearest: {}", printable(change)));
+    format!("{names}{more}: {}{}", printable(reason), nearest.unwrap_or_default())
+}
 
 fn called(planned: &Planned) -> String {
     if planned.name.is_empty() { planned.task.short() } else { planned.name.clone() }
@@ -81,7 +101,12 @@ fn told(planned: &Planned, plan: &Plan) -> (String, String) {
             (worker.to_string(), format!("{} score {score}", plan.scheduler))
         }
         Fate::Placed { worker, score: None } => (worker.to_string(), String::new()),
-        Fate::Waiting { reason, .. } | Fate::NeverFits { reason, .. } => ("-".to_owned(), reason.clone()),
+        Fate::MakesRoom(room) if room.stopping.is_empty() => {
+            (room.worker.to_string(), "as soon as what ends there has gone".to_owned())
+        }
+        Fate::MakesRoom(room) => (room.worker.to_string(), format!("{} stopped for it", room.who())),
+        Fate::Waiting { .. } => ("-".to_owned(), "waits".to_owned()),
+        Fate::NeverFits { .. } => ("-".to_owned(), "never fits".to_owned()),
         Fate::Known { state } => ("-".to_owned(), format!("is there already, {state}: nothing would happen")),
         Fate::Stop => ("-".to_owned(), "is stopped".to_owned()),
     }
@@ -117,6 +142,7 @@ fn load_cells(load: &PlannedLoad) -> [String; 6] {
 mod tests {
     use super::*;
     use crate::cluster::{Resources, SchedulerName};
+    use crate::manager::why::{Neighbour, RoomMade};
     use crate::task::{State, TaskId};
 
     fn planned(name: &str, fate: Fate) -> Planned {
@@ -133,6 +159,8 @@ mod tests {
             reason: "never fits: a has 8 GiB of memory, 16 GiB wanted".into(),
             nearest_change: Some("ask for at most 8 GiB of memory (for a)".into()),
         };
+        let batch = Neighbour { task: TaskId::random(), name: "batch".into(), priority: -1 };
+        let room = RoomMade { worker: "a".into(), stopping: vec![batch] };
         Plan {
             revision: 7,
             scheduler: SchedulerName::Epvm,
@@ -141,6 +169,7 @@ mod tests {
                 planned("big", never.clone()),
                 planned("big-too", never),
                 planned("known", Fate::Known { state: State::Running }),
+                planned("urgent", Fate::MakesRoom(room)),
             ],
             workers: vec![PlannedLoad {
                 worker: "a".into(),
@@ -161,7 +190,13 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(text.matches("nearest: ask for at most 8 GiB").count(), 1, "{text}");
+        assert_eq!(text.matches("16 GiB wanted").count(), 1, "{text}");
+        assert!(text.contains("\nbig, big-too: never fits: a has 8 GiB of memory"), "{text}");
+        assert!(text.contains("batch (") && text.contains(", priority -1) stopped for it"), "{text}");
         assert!(!plan().fits());
+        let mut fits = plan();
+        fits.tasks.retain(|task| !matches!(task.fate, Fate::NeverFits { .. }));
+        assert!(fits.fits(), "who has room made for it will run");
         for width in [40, 80] {
             let texts = texts(&plan(), Some(width));
             assert!(texts[0].lines().all(|line| line.chars().count() <= width.into()), "{texts:?}");

@@ -58,9 +58,32 @@ impl FromStr for SchedulerName {
 /// How many times a worker's capacity may be promised to its tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Overcommit {
+    #[schema(minimum = 0.01, maximum = 100)]
     pub cpu: f64,
+    #[schema(minimum = 0.01, maximum = 100)]
     pub memory: f64,
+    #[schema(minimum = 0.01, maximum = 100)]
     pub disk: f64,
+}
+
+impl Overcommit {
+    const LEAST: f64 = 0.01;
+    /// More is no plan any more but a typo.
+    const MOST: f64 = 100.0;
+
+    /// Whether these are factors that anybody could mean.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { cpu, memory, disk } = *self;
+        let wrong = [cpu, memory, disk].into_iter().find(|factor| !Self::is_factor(*factor));
+        let expected = |wrong| {
+            format!("overcommit: expected factors from {} to {}, found {wrong}", Self::LEAST, Self::MOST)
+        };
+        wrong.map_or(Ok(()), |wrong| Err(expected(wrong)))
+    }
+
+    fn is_factor(factor: f64) -> bool {
+        (Self::LEAST..=Self::MOST).contains(&factor)
+    }
 }
 
 impl Default for Overcommit {
@@ -74,17 +97,17 @@ impl FromStr for Overcommit {
 
     /// `cpu=2,memory=1.5`; what is not named is promised once.
     fn from_str(text: &str) -> Result<Self, String> {
-        /// More is no plan any more but a typo.
-        const MOST: f64 = 100.0;
         let mut overcommit = Self::default();
         for part in text.split(',') {
             let expected = || {
                 format!(
-                    "expected cpu=FACTOR,memory=FACTOR,disk=FACTOR with factors from 0.01 to {MOST}, found {part:?}"
+                    "expected cpu=FACTOR,memory=FACTOR,disk=FACTOR with factors from {} to {}, found {part:?}",
+                    Self::LEAST,
+                    Self::MOST
                 )
             };
             let (name, factor) = part.split_once('=').ok_or_else(expected)?;
-            let factor = factor.trim().parse().ok().filter(|factor| (0.01..=MOST).contains(factor));
+            let factor = factor.trim().parse().ok().filter(|factor| Self::is_factor(*factor));
             let factor = factor.ok_or_else(expected)?;
             match name.trim() {
                 "cpu" => overcommit.cpu = factor,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::why::RoomMade;
 use crate::cluster::{Resources, Revision, SchedulerName};
 use crate::task::{State, TaskId, WorkerId};
 
@@ -20,10 +21,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether each of the tasks finds a place.
+    /// Whether each of the tasks finds a place, if others have to make room for it too.
     pub fn fits(&self) -> bool {
         self.tasks.iter().all(|task| match task.fate {
-            Fate::Placed { .. } | Fate::Known { .. } | Fate::Stop => true,
+            Fate::Placed { .. } | Fate::MakesRoom(_) | Fate::Known { .. } | Fate::Stop => true,
             Fate::Waiting { .. } | Fate::NeverFits { .. } => false,
         })
     }
@@ -48,6 +49,8 @@ pub enum Fate {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         score: Option<f64>,
     },
+    /// Others would be stopped to make room for it, and it would start then.
+    MakesRoom(RoomMade),
     /// It would wait.
     Waiting {
         reason: String,

@@ -1,7 +1,8 @@
 //! What can be asked of a manager, embedded or over HTTP, and what it answers. Knows no HTTP.
 
 use futures_util::stream::BoxStream;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::cluster::{Cluster, FeedItem, Overcommit, SchedulerName};
@@ -28,7 +29,7 @@ pub struct Stopping {
 }
 
 /// What somebody wants of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "wish")]
 pub enum AvailabilityWish {
     /// New work again.
@@ -38,17 +39,52 @@ pub enum AvailabilityWish {
     /// No new work, and what runs there moves off.
     Drain {
         /// Gives up after so many seconds; without it, never.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         within_s: Option<u64>,
     },
 }
 
 /// A wish about one worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WorkerWishOnWire")]
 pub struct WorkerWish {
     pub worker: WorkerId,
     #[serde(flatten)]
     pub wish: AvailabilityWish,
+}
+
+/// The same as it is read: with `flatten` a mistyped `within_s` would make a drain without an end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WorkerWish)]
+pub struct WorkerWishOnWire {
+    worker: WorkerId,
+    wish: WishName,
+    /// Only of a drain: gives up after so many seconds; without it, never.
+    within_s: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum WishName {
+    Uncordon,
+    Cordon,
+    Drain,
+}
+
+impl TryFrom<WorkerWishOnWire> for WorkerWish {
+    type Error = &'static str;
+
+    fn try_from(wire: WorkerWishOnWire) -> Result<Self, Self::Error> {
+        let WorkerWishOnWire { worker, wish, within_s } = wire;
+        let wish = match (wish, within_s) {
+            (WishName::Drain, within_s) => AvailabilityWish::Drain { within_s },
+            (_, Some(_)) => return Err("within_s: only a drain has it"),
+            (WishName::Cordon, None) => AvailabilityWish::Cordon,
+            (WishName::Uncordon, None) => AvailabilityWish::Uncordon,
+        };
+        Ok(Self { worker, wish })
+    }
 }
 
 /// The wish is noted.
@@ -122,11 +158,18 @@ pub struct PlannedMove {
 
 /// How workers are to be selected; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Scheduling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerName>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "checked")]
     pub overcommit: Option<Overcommit>,
+}
+
+fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Overcommit>, D::Error> {
+    let overcommit: Option<Overcommit> = Deserialize::deserialize(deserializer)?;
+    overcommit.map_or(Ok(()), |overcommit| overcommit.check()).map_err(D::Error::custom)?;
+    Ok(overcommit)
 }
 
 /// What became of a restart by hand.
@@ -258,6 +301,22 @@ impl RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn factors_that_nobody_can_mean_are_refused() {
+        let read = |cpu: &str| {
+            serde_json::from_str::<Scheduling>(&format!(
+                r#"{{"overcommit":{{"cpu":{cpu},"memory":1,"disk":1}}}}"#
+            ))
+        };
+        assert!(read("2").is_ok());
+        for cpu in ["0", "-1", "1e9"] {
+            assert!(
+                read(cpu).unwrap_err().to_string().contains("expected factors from 0.01 to 100"),
+                "{cpu}"
+            );
+        }
+    }
 
     #[test]
     fn a_store_error_says_so_once_also_from_a_manager_elsewhere() {

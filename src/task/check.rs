@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::constraint::check_constraints;
 use super::{
     FieldError, HealthCheck, MOST_SECRETS, Mount, NetworkMode, Privileges, Probe, SecretForm, TaskSpec,
 };
@@ -17,6 +18,8 @@ const CPUS: f64 = 65_536.0;
 const LEAST_CPUS: f64 = 0.001;
 /// 1 EiB, and still within the engine's signed numbers.
 const BYTES: u64 = 1 << 60;
+/// Docker starts no container with less.
+const LEAST_MEMORY: u64 = 6 << 20;
 /// A day.
 const STOP_TIMEOUT_S: u32 = 86_400;
 /// A day.
@@ -96,6 +99,13 @@ impl TaskSpec {
                     format!("expected bytes, at most {BYTES}, found {bytes}"),
                 ));
             }
+        }
+        if (1..LEAST_MEMORY).contains(&self.memory_bytes) {
+            let problem = format!(
+                "expected bytes, at least {LEAST_MEMORY} (6 MiB; engines start nothing with less), or 0 for no limit, found {}",
+                self.memory_bytes
+            );
+            return Err(FieldError::new("Memory", problem));
         }
         if self.stop_timeout_s.is_some_and(|seconds| seconds > STOP_TIMEOUT_S) {
             let problem = format!("expected seconds, at most {STOP_TIMEOUT_S}");
@@ -191,7 +201,7 @@ impl TaskSpec {
                 format!("expected a number from -{PRIORITY} to {PRIORITY}, found {}", self.priority);
             return Err(FieldError::new("Priority", problem));
         }
-        Ok(())
+        check_constraints(&self.constraints).map_err(|problem| FieldError::new("Constraints", problem))
     }
 }
 
@@ -251,6 +261,13 @@ fn check_privileges(Privileges { cap_add, devices, .. }: &Privileges) -> Result<
         if count > PRIVILEGES {
             return Err(FieldError::new(field, format!("expected at most {PRIVILEGES}")));
         }
+    }
+    for capability in cap_add {
+        capability.check_known().map_err(|problem| FieldError::new("CapAdd", problem))?;
+    }
+    if let Some(device) = devices.iter().find(|device| !device.host.starts_with("/dev/")) {
+        let problem = format!("expected a device, /dev/NAME, found {:?}", shown(&device.host));
+        return Err(FieldError::new("Devices", problem));
     }
     let mut places = BTreeSet::new();
     match devices.iter().find(|device| !places.insert(&device.inside)) {
@@ -341,6 +358,10 @@ mod tests {
         accepted(|spec| spec.cpu = 0.5);
         refused("Memory", |spec| spec.memory_bytes = u64::MAX);
         refused("Disk", |spec| spec.disk_bytes = u64::MAX);
+        refused("Memory", |spec| spec.memory_bytes = 64);
+        refused("Memory", |spec| spec.memory_bytes = (6 << 20) - 1);
+        accepted(|spec| spec.memory_bytes = 6 << 20);
+        accepted(|spec| spec.disk_bytes = 1);
         refused("StopTimeout", |spec| spec.stop_timeout_s = Some(u32::MAX));
     }
 
@@ -384,6 +405,11 @@ mod tests {
         };
         accepted(|spec| spec.privileges = devices(&["/dev/a", "/dev/b"]));
         refused("Devices", |spec| spec.privileges = devices(&["/dev/a", "/dev/b:/dev/a"]));
+        refused("Devices", |spec| spec.privileges = devices(&["/etc:/dev/a"]));
+        accepted(|spec| spec.privileges = devices(&["/dev/a:/srv/a"]));
+        let adds = |name: &str| Privileges { cap_add: vec![name.parse().unwrap()], ..Privileges::default() };
+        accepted(|spec| spec.privileges = adds("cap_sys_admin").boxed());
+        refused("CapAdd", |spec| spec.privileges = adds("NET_ADMINN").boxed());
         refused("CapAdd", |spec| {
             let cap_add = vec!["NET_ADMIN".parse().unwrap(); 65];
             spec.privileges = Privileges { cap_add, ..Privileges::default() }.boxed();
@@ -466,6 +492,11 @@ mod tests {
     #[test]
     fn what_nobody_would_keep_is_refused() {
         refused("Constraints", |spec| spec.constraints = vec!["ssd".parse().unwrap(); 65]);
+        for impossible in [&["zone=a", "zone=b"][..], &["engine>=-1"], &["os>=3"]] {
+            refused("Constraints", |spec| {
+                spec.constraints = impossible.iter().map(|text| text.parse().unwrap()).collect();
+            });
+        }
         refused("Priority", |spec| spec.priority = 1001);
         refused("Labels", |spec| drop(spec.labels.insert("cube.task".into(), "x".into())));
         refused("Cmd", |spec| spec.cmd = vec!["a\0".into()]);

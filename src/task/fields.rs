@@ -72,6 +72,23 @@ pub(super) fn fold(name: &str, known: &[&'static str]) -> Option<&'static str> {
     exact.or_else(|| known.iter().find(|known| known.eq_ignore_ascii_case(name))).copied()
 }
 
+/// What to say of a field that is not among the `known`. `also` are names that would be known elsewhere and may be what
+/// was meant.
+pub(super) fn unknown_field(name: &str, known: &[&'static str], also: &[&'static str]) -> FieldError {
+    let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
+    let all = [known, also].concat();
+    if let Some(right) = fold(name, &all) {
+        return FieldError::new(shown, format!("unknown field; its name is {right}"));
+    }
+    let distance = |field: &&str| strsim::osa_distance(&name.to_lowercase(), &field.to_lowercase());
+    let nearest = all.iter().min_by_key(|field| distance(field)).copied().unwrap_or_default();
+    if distance(&nearest) <= 1 + nearest.len() / 3 {
+        FieldError::new(shown, format!("unknown field; did you mean {nearest}?"))
+    } else {
+        FieldError::new(shown, format!("unknown field; the known ones are {}", known.join(", ")))
+    }
+}
+
 /// One value that waits to be read, and the field it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Raw<'a> {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::fields::{FieldError, Fields, Raw, excerpt, fold};
-use super::flat::{FlatTask, TASK_EVENT_FIELDS, TASK_FIELDS, UnknownWord};
+use super::fields::{FieldError, Fields, Raw, excerpt, unknown_field};
+use super::flat::{FlatTask, TASK_EVENT_FIELDS, TASK_FIELDS, UnknownWord, unknown_event_field};
 use super::{EventId, State, Task, TaskEvent, TaskId, TaskStatus};
 
 /// Why a task file can't be used, and where.
@@ -87,14 +87,8 @@ impl<'a> TaskFile<'a> {
         }
         let (mut id, mut timestamp, mut task) = (EventId::default(), self.now, None);
         for (key, value) in fields.0 {
-            let field = known(&key, &TASK_EVENT_FIELDS, &[]).map_err(|problem| {
-                let problem = if TASK_FIELDS.contains(&key.as_str()) {
-                    format!("{key}: belongs inside Task")
-                } else {
-                    problem
-                };
-                self.error(value.get(), problem)
-            })?;
+            let field = known(&key, &TASK_EVENT_FIELDS)
+                .ok_or_else(|| self.error(value.get(), unknown_event_field(&key).to_string()))?;
             let raw = Raw { field, value };
             let wrong = |error: FieldError| self.error(value.get(), error.to_string());
             match field {
@@ -123,8 +117,10 @@ impl<'a> TaskFile<'a> {
         let mut values = HashMap::new();
         let outer: &[&str] = if prefix.is_empty() { &["Task", "Timestamp"] } else { &[] };
         for (key, value) in fields.0 {
-            let field = known(&key, &TASK_FIELDS, outer)
-                .map_err(|problem| self.error(value.get(), format!("{prefix}{problem}")))?;
+            let field = known(&key, &TASK_FIELDS).ok_or_else(|| {
+                let unknown = unknown_field(&key, &TASK_FIELDS, outer);
+                self.error(value.get(), format!("{prefix}{unknown}"))
+            })?;
             values.insert(field, value);
             flat.set(field, value).map_err(|error| self.error(value.get(), format!("{prefix}{error}")))?;
         }
@@ -173,32 +169,22 @@ impl<'a> TaskFile<'a> {
     fn not_json(&self, error: &serde_json::Error) -> TaskFileError {
         let text = error.to_string();
         let problem = text.split(" at line ").next().unwrap_or(&text);
+        // An end that comes too early may be where a line begins: there is no column to look at.
+        let column = match error.column() {
+            0 => String::new(),
+            column => format!(" (column {column})"),
+        };
         TaskFileError {
             file: self.name.to_owned(),
             line: error.line().max(1),
-            problem: format!("not JSON: {problem} (column {})", error.column()),
+            problem: format!("not JSON: {problem}{column}"),
         }
     }
 }
 
-/// The field with exactly this name, or what to say of one that is not known. `also` are names that would
-/// be known elsewhere and may be what was meant.
-fn known(name: &str, known: &[&'static str], also: &[&'static str]) -> Result<&'static str, String> {
-    if let Some(field) = known.iter().find(|known| **known == name) {
-        return Ok(field);
-    }
-    let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
-    let all = [known, also].concat();
-    if let Some(right) = fold(name, &all) {
-        return Err(format!("{shown}: unknown field; its name is {right}"));
-    }
-    let distance = |field: &&str| strsim::osa_distance(&name.to_lowercase(), &field.to_lowercase());
-    let nearest = all.iter().min_by_key(|field| distance(field)).copied().unwrap_or_default();
-    if distance(&nearest) <= 1 + nearest.len() / 3 {
-        Err(format!("{shown}: unknown field; did you mean {nearest}?"))
-    } else {
-        Err(format!("{shown}: unknown field; the known ones are {}", known.join(", ")))
-    }
+/// The field with exactly this name.
+fn known(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    known.iter().find(|known| **known == name).copied()
 }
 
 #[cfg(test)]
@@ -291,6 +277,8 @@ mod tests {
         refused("{bad", "1: not JSON: key must be a string (column 2)");
         refused("{\"Image\":\"i\"}\n{\"Image\":\"i\",}\n", "2: not JSON: key must be a string");
         refused("{\"Image\":\"i\"", "1: not JSON: EOF");
+        let error = parse("{\"Image\":\"i\",\n").unwrap_err().to_string();
+        assert_eq!(error, "tasks.json, line 2: not JSON: EOF while parsing an object");
         refused("5", "1: expected a TaskEvent or a Task, found 5");
         refused("[{\"Image\":\"i\"},\n 5]", "2: expected a TaskEvent or a Task, found 5");
         refused("{\"Task\":\nnull}", "2: expected Task: a Task, found null");

@@ -11,7 +11,7 @@ use serde::{
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::fields::{EmptyObject, FieldError, Raw};
+use super::fields::{EmptyObject, FieldError, Raw, unknown_field};
 use super::{
     EventId, Health, HealthCheck, HostPort, Privileges, Probe, State, Task, TaskEvent, TaskId, TaskSpec,
     TaskStatus, spec,
@@ -168,10 +168,10 @@ impl Default for FlatTaskEvent {
     }
 }
 
-/// Whether there were fields of other names: unknown ones, or known ones in another case.
+/// The first field of another name, if there was one: unknown, or known in another case.
 #[derive(Default)]
 struct Rest {
-    is_there: bool,
+    first: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Rest {
@@ -186,11 +186,9 @@ impl<'de> Deserialize<'de> for Rest {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rest, A::Error> {
-                let mut is_there = false;
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                    is_there = true;
-                }
-                Ok(Rest { is_there })
+                let first = map.next_entry::<String, IgnoredAny>()?.map(|(name, _)| name);
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Rest { first })
             }
         }
 
@@ -222,7 +220,7 @@ pub(super) enum UnknownWord {
 impl FlatTask {
     /// Whether every field was known and written as the peers write it.
     pub(super) fn is_exact(&self) -> bool {
-        !self.rest.is_there
+        self.rest.first.is_none()
     }
 
     /// Reads one field (of [`TASK_FIELDS`]) over what is there, as Go does it: maps merge, `null` empties
@@ -435,6 +433,14 @@ impl FlatTask {
     }
 }
 
+/// What to say of a field that a TaskEvent does not have.
+pub(super) fn unknown_event_field(name: &str) -> FieldError {
+    if TASK_FIELDS.contains(&name) {
+        return FieldError::new(name, "belongs inside Task");
+    }
+    unknown_field(name, &TASK_EVENT_FIELDS, &[])
+}
+
 /// Typed from here on; of somebody else's task, those that this program does not know are passed over.
 fn listed<T: FromStr<Err = String>>(
     field: &str,
@@ -468,7 +474,16 @@ fn word_or_default<T: FromStr<Err = String> + Default>(
 
 impl FlatTaskEvent {
     pub(super) fn is_exact(&self) -> bool {
-        !self.rest.is_there && self.task.is_exact()
+        self.rest.first.is_none() && self.task.is_exact()
+    }
+
+    /// The first field that nobody knows.
+    pub(super) fn check_known(&self) -> Result<(), FieldError> {
+        if let Some(name) = &self.rest.first {
+            return Err(unknown_event_field(name));
+        }
+        let unknown = self.task.rest.first.as_ref().map(|name| unknown_field(name, &TASK_FIELDS, &[]));
+        unknown.map_or(Ok(()), |error| Err(error.inside("Task")))
     }
 
     pub(super) fn into_event(self) -> Result<TaskEvent, FieldError> {

@@ -36,7 +36,7 @@ pub use secret::{
 pub use spec::{NetworkMode, PullPolicy, RestartPolicy, TaskSpec, port_list, port_name};
 pub use state::State;
 pub use stats::{CpuStats, DiskStats, LoadStats, MemStats, Node, Stats};
-pub use wire::{BookTaskEvent, ErrorBody, WireError, parse_task_event, parse_tasks};
+pub use wire::{BookTaskEvent, ErrorBody, OwnTaskEvent, WireError, parse_task_event, parse_tasks};
 
 /// A task: what was asked for and how it stands. JSON: the book's flat Task (`wire`).
 #[derive(Clone, Debug, PartialEq, Default)]

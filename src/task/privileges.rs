@@ -28,6 +28,51 @@ impl Privileges {
     }
 }
 
+/// Those of Linux up to 6.x (`linux/capability.h`).
+const CAPABILITIES: [&str; 41] = [
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
 /// A capability in its one form, `NET_ADMIN`; `ALL` are all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Capability(String);
@@ -35,6 +80,23 @@ pub struct Capability(String);
 impl Capability {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether Linux has it. (What is stored may have been taken in when nobody asked.)
+    pub fn check_known(&self) -> Result<(), String> {
+        if self.0 == "ALL" || CAPABILITIES.contains(&self.as_str()) {
+            return Ok(());
+        }
+        let distance = |known: &&str| strsim::osa_distance(&self.0, known);
+        let nearest = CAPABILITIES.into_iter().min_by_key(distance).unwrap_or_default();
+        if distance(&nearest) <= 1 + nearest.len() / 4 {
+            Err(format!("Linux has no capability {self}; did you mean {nearest}?"))
+        } else {
+            Err(format!(
+                "Linux has no capability {self}; the known ones are ALL, {}",
+                CAPABILITIES.join(", ")
+            ))
+        }
     }
 }
 
@@ -132,6 +194,19 @@ mod tests {
         for text in ["", "CAP_", "_A", "NET ADMIN", "NET-ADMIN", "A\u{1b}", &"A".repeat(33)] {
             assert!(text.parse::<Capability>().unwrap_err().contains("NET_ADMIN"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_capability_is_one_that_linux_has() {
+        let known = |text: &str| text.parse::<Capability>().unwrap().check_known();
+        for name in CAPABILITIES.into_iter().chain(["ALL", "cap_bpf"]) {
+            assert_eq!(known(name), Ok(()));
+        }
+        assert_eq!(
+            known("NET_ADMNI").unwrap_err(),
+            "Linux has no capability NET_ADMNI; did you mean NET_ADMIN?"
+        );
+        assert!(known("FROBNICATE").unwrap_err().contains("the known ones are ALL, AUDIT_CONTROL"));
     }
 
     #[test]

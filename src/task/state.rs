@@ -1,6 +1,7 @@
 //! The five states of a task and the moves between them. Knows no one who asks.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A task's state; the numbers are the book's wire form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -65,6 +66,21 @@ impl State {
     }
 }
 
+impl FromStr for State {
+    type Err = String;
+
+    /// A name, in any case, or a number.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_it = |state: &Self| {
+            state.name().eq_ignore_ascii_case(text) || text.parse() == Ok(u64::from(state.number()))
+        };
+        Self::ALL.into_iter().find(is_it).ok_or_else(|| {
+            let all = Self::ALL.map(|state| format!("{} ({})", state.name(), state.number()));
+            format!("expected one of {}, found {:?}", all.join(", "), super::check::shown(text))
+        })
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -74,6 +90,20 @@ impl fmt::Display for State {
 #[cfg(test)]
 mod tests {
     use super::State::{self, Completed, Failed, Pending, Running, Scheduled};
+
+    #[test]
+    fn a_state_is_read_by_its_name_in_any_case_or_its_number() {
+        for state in State::ALL {
+            let name = state.name();
+            for text in [name, &name.to_lowercase(), &name.to_uppercase(), &state.number().to_string()] {
+                assert_eq!(text.parse(), Ok(state));
+            }
+        }
+        for text in ["", "7", "gone", "-1", "run"] {
+            let error = text.parse::<State>().unwrap_err();
+            assert!(error.contains("Running (2)") && error.ends_with(&format!("{text:?}")), "{error}");
+        }
+    }
 
     #[test]
     fn all_25_pairs_of_the_transition_table() {

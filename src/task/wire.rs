@@ -112,6 +112,18 @@ impl<'de> Deserialize<'de> for TaskEvent {
     }
 }
 
+/// A TaskEvent on a route of ours. To the book's peers a field that they don't know is one of somebody else's; here it
+/// is a mistyped one, and what it says would be missed.
+#[derive(Debug)]
+pub struct OwnTaskEvent(pub TaskEvent);
+
+impl<'de> Deserialize<'de> for OwnTaskEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let flat = FlatTaskEvent::deserialize(deserializer)?;
+        flat.check_known().and_then(|()| flat.into_event()).map(Self).map_err(D::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for State {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u64::deserialize(deserializer)?;
@@ -357,6 +369,27 @@ mod tests {
     fn refused(body: &str, part: &str) {
         let error = parse_task_event(body.as_bytes()).expect_err(body).to_string();
         assert!(error.contains(part), "{body}: {error}");
+    }
+
+    #[test]
+    fn an_event_on_a_route_of_ours_has_known_fields_only() {
+        let own = |text: &str| serde_json::from_str::<super::OwnTaskEvent>(text).map(|own| own.0);
+        for (text, expected) in [
+            (r#"{"Task":{"Image":"i","Memry":1}}"#, "Task.Memry: unknown field; did you mean Memory?"),
+            (r#"{"Task":{"image":"i"}}"#, "Task.image: unknown field; its name is Image"),
+            (r#"{"Stat":2,"Task":{}}"#, "Stat: unknown field; did you mean State?"),
+            (r#"{"Image":"i"}"#, "Image: belongs inside Task"),
+        ] {
+            let error = own(text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(serde_json::from_str::<TaskEvent>(text).is_ok(), "the book's peers may say more");
+        }
+        let event = TaskEvent::start(full_task(), jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            own(&serde_json::to_string(&event).unwrap()).unwrap(),
+            event,
+            "all that we write is known"
+        );
     }
 
     #[test]

@@ -63,12 +63,20 @@ pub enum Event {
     /// The text of the task file that `ReadTaskFile` named, or why it can't be read.
     TaskFile {
         name: String,
+        purpose: Purpose,
         text: Result<String, String>,
     },
     /// Something outside went wrong that somebody at the screen should know.
     Notice(String),
     /// Somebody outside (a signal) wants the dashboard to end.
     Terminate,
+}
+
+/// What a task file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Preview,
+    Submit,
 }
 
 /// What the model asks the runner for.
@@ -78,7 +86,7 @@ pub enum Action {
     Stop(Vec<TaskId>),
     SetAvailability(WorkerWish),
     Restart(Vec<TaskId>),
-    ReadTaskFile(String),
+    ReadTaskFile(String, Purpose),
     /// Ask why this task is where it is.
     Why(TaskId),
     /// Ask where these would go.

@@ -11,7 +11,7 @@ use crate::cluster::{
 };
 use crate::task::{EventId, HostPort, State, Task, TaskId, TaskSpec, TaskStatus, WorkerId};
 
-use super::event::{Action, Event};
+use super::event::{Action, Event, Purpose};
 use super::model::{Model, Title};
 use super::picture::{Format, render_once};
 use super::theme::Theme;
@@ -349,7 +349,9 @@ pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Action> {
         };
         actions.extend(update(model, Event::Key(KeyEvent::new(code, modifiers))));
     }
-    actions.retain(|action| !matches!(action, Action::Plan(_)));
+    let is_asked =
+        |action: &Action| matches!(action, Action::Plan(_) | Action::ReadTaskFile(_, Purpose::Preview));
+    actions.retain(|action| !is_asked(action));
     actions
 }
 

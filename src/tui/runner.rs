@@ -23,7 +23,7 @@ use crate::task::{TaskEvent, TaskId};
 use crate::worker::runtime::{Exec, LogsQuery};
 
 use super::attach::{Ended, attach, terminal_size};
-use super::event::{Action, Event};
+use super::event::{Action, Event, Purpose};
 use super::feed::pump;
 use super::model::{Model, Title};
 use super::screen::Screen;
@@ -322,7 +322,7 @@ impl Runner {
                 Action::Stop(tasks) => self.stop(tasks),
                 Action::SetAvailability(wish) => self.set_availability(wish),
                 Action::Restart(tasks) => self.restart(tasks),
-                Action::ReadTaskFile(path) => self.read_task_file(path),
+                Action::ReadTaskFile(path, purpose) => self.read_task_file(path, purpose),
                 Action::Why(task) => self.why(task),
                 Action::Plan(events) => self.plan(events),
                 Action::ReadLogs { request, tasks, query } => self.read_logs(request, tasks, query),
@@ -402,14 +402,14 @@ impl Runner {
         });
     }
 
-    fn read_task_file(&mut self, name: String) {
+    fn read_task_file(&mut self, name: String, purpose: Purpose) {
         let path = match (name.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => PathBuf::from(&name),
         };
         self.requests.spawn(async move {
             let text = read_text(&path).await.map_err(|error| format!("cannot read {name}: {error}"));
-            Event::TaskFile { name, text }
+            Event::TaskFile { name, purpose, text }
         });
     }
 

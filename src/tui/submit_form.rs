@@ -77,6 +77,8 @@ impl Field {
     }
 }
 
+const FILE_OR_FIELDS: &str = "either a file or the fields above: clear one of them";
+
 /// What a form asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Wish {
@@ -84,15 +86,30 @@ pub(super) enum Wish {
     File(String),
 }
 
-/// Where the task would go that is being typed, as the manager says.
+/// What of a wish a preview depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Question {
+    Task(Option<Shape>),
+    File(String),
+}
+
+impl Wish {
+    pub(super) fn question(&self) -> Question {
+        match self {
+            Self::Task(spec) => Question::Task(Shape::of(spec)),
+            Self::File(path) => Question::File(path.clone()),
+        }
+    }
+}
+
+/// Where it would go what is being typed, as the manager says.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Preview {
     /// The last answer, if it is one to what is typed now; or why there is none.
     pub(super) answer: Option<Result<Plan, String>>,
     pub(super) is_asking: bool,
-    pub(super) has_asked: bool,
     /// What was asked last, and the mirror's revision then.
-    pub(super) shape: Option<Shape>,
+    pub(super) asked: Option<Question>,
     pub(super) asked_at: Revision,
 }
 
@@ -185,36 +202,50 @@ impl SubmitForm {
         }
     }
 
-    /// What the fields say so far; `None` as long as something is missing or wrong. Says nothing about that.
-    pub(super) fn draft(&self) -> Option<TaskSpec> {
-        if !self.input(Field::File).value().trim().is_empty() {
-            return None;
+    fn text(&self, field: Field) -> &str {
+        self.input(field).value().trim()
+    }
+
+    fn has_file_and_fields(&self) -> bool {
+        !self.text(Field::File).is_empty()
+            && Field::ALL.iter().any(|field| *field != Field::File && !self.text(*field).is_empty())
+    }
+
+    /// What the fields say so far, or the first of those with something in it that is wrong, and what; neither as long
+    /// as something is missing.
+    pub(super) fn draft(&self) -> Result<Wish, Option<(Field, String)>> {
+        if self.has_file_and_fields() {
+            return Err(Some((Field::File, FILE_OR_FIELDS.to_owned())));
         }
-        let mut errors = Vec::new();
-        let spec = self.read_spec(&mut errors);
-        (errors.is_empty() && spec.check().is_ok()).then_some(spec)
+        let file = self.text(Field::File);
+        if !file.is_empty() {
+            return Ok(Wish::File(file.to_owned()));
+        }
+        let (spec, errors) = self.read_spec();
+        if errors.is_empty() {
+            return Ok(Wish::Task(Box::new(spec)));
+        }
+        Err(errors.into_iter().find(|(field, _)| !self.text(*field).is_empty()))
+    }
+
+    /// Whether the last question of the preview is one about what is typed now.
+    pub(super) fn was_asked(&self) -> bool {
+        self.draft().is_ok_and(|wish| self.preview.asked == Some(wish.question()))
     }
 
     /// Reads the fields. What is wrong is said at its field, and the first such field has the keys then.
     pub(super) fn read(&mut self) -> Option<Wish> {
         self.errors = Default::default();
         self.problem = None;
-        let text = |field: Field| self.inputs[field.index()].value().trim();
-        let file = text(Field::File);
+        if self.has_file_and_fields() {
+            self.set_error(Field::File, FILE_OR_FIELDS);
+            return None;
+        }
+        let file = self.text(Field::File);
         if !file.is_empty() {
-            if Field::ALL.iter().any(|field| *field != Field::File && !text(*field).is_empty()) {
-                self.set_error(Field::File, "either a file or the fields above: clear one of them");
-                return None;
-            }
             return Some(Wish::File(file.to_owned()));
         }
-        let mut errors = Vec::new();
-        let spec = self.read_spec(&mut errors);
-        if errors.is_empty()
-            && let Err(error) = spec.check()
-        {
-            errors.push((field_of(&error.field), error.problem));
-        }
+        let (spec, errors) = self.read_spec();
         let first = errors.first().map(|(field, _)| *field);
         for (field, error) in errors {
             self.set_error(field, error);
@@ -228,8 +259,10 @@ impl SubmitForm {
         }
     }
 
-    fn read_spec(&self, errors: &mut Vec<(Field, String)>) -> TaskSpec {
-        let text = |field: Field| self.inputs[field.index()].value().trim();
+    /// What the fields say, and what is wrong with them.
+    fn read_spec(&self) -> (TaskSpec, Vec<(Field, String)>) {
+        let mut errors = Vec::new();
+        let text = |field: Field| self.text(field);
         let mut at = |field: Field, error: String| errors.push((field, error));
         let image = text(Field::Image);
         if image.is_empty() {
@@ -270,7 +303,7 @@ impl SubmitForm {
             "" => None,
             probe => probe.parse().map(HealthCheck::new).map_err(|error| ok(Field::Health, error)).ok(),
         };
-        TaskSpec {
+        let spec = TaskSpec {
             name,
             image: image.to_owned(),
             cmd,
@@ -282,7 +315,13 @@ impl SubmitForm {
             restart_policy,
             health_check,
             ..TaskSpec::default()
+        };
+        if errors.is_empty()
+            && let Err(error) = spec.check()
+        {
+            errors.push((field_of(&error.field), error.problem));
         }
+        (spec, errors)
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::event::{Action, Event};
+use super::event::{Action, Event, Purpose};
 use super::fixture::{
     Log, answer_why, at, busy, busy_log, crash_looping, crowded, empty, feed, loading, many, press, say,
     screen, start, task_id,
@@ -496,13 +496,19 @@ fn escape_keeps_the_draft() {
 #[test]
 fn a_task_file_is_read_and_submitted_or_its_error_shown() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "n<Up>~/a.json<F2>"), [Action::ReadTaskFile("~/a.json".into())]);
+    let reads = |purpose| Action::ReadTaskFile("~/a.json".into(), purpose);
+    press(&mut model, "n<Up>");
+    assert_eq!(update(&mut model, Event::Paste("~/a.json".into())), [reads(Purpose::Preview)]);
+    assert_eq!(press(&mut model, "<F2>"), [reads(Purpose::Submit)]);
+    let read = |purpose, text| Event::TaskFile { name: "~/a.json".into(), purpose, text };
     let text = Err("cannot read ~/a.json: no such file".to_owned());
-    update(&mut model, Event::TaskFile { name: "~/a.json".into(), text });
+    update(&mut model, read(Purpose::Submit, text));
     assert!(screen(&model).contains("! cannot read ~/a.json: no such file"));
     press(&mut model, "<F2>");
-    let text = Ok(r#"{"Name":"web","Image":"nginx"}"#.to_owned());
-    let actions = update(&mut model, Event::TaskFile { name: "~/a.json".into(), text });
+    let text = || Ok(r#"{"Name":"web","Image":"nginx"}"#.to_owned());
+    let actions = update(&mut model, read(Purpose::Preview, text()));
+    assert!(matches!(actions[..], [Action::Plan(_)]), "a look at it submits nothing: {actions:?}");
+    let actions = update(&mut model, read(Purpose::Submit, text()));
     let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(events[0].task.spec.name, "web");
 }
@@ -806,6 +812,58 @@ fn w_asks_why_one_question_at_a_time_and_again_when_the_cluster_has_moved_on() {
 }
 
 #[test]
+fn the_preview_tells_of_a_file_where_its_tasks_would_go_or_what_is_wrong_with_it() {
+    let read = |text: &str| Event::TaskFile {
+        name: "a.json".into(),
+        purpose: Purpose::Preview,
+        text: Ok(text.to_owned()),
+    };
+    let mut model = empty(80, 24);
+    press(&mut model, "n<Up>");
+    let paste = |text: &str| Event::Paste(text.into());
+    assert_eq!(update(&mut model, paste("a.j")), [Action::ReadTaskFile("a.j".into(), Purpose::Preview)]);
+    assert_eq!(update(&mut model, paste("son")), [], "one at a time");
+    let error = Err("cannot read a.j: no such file".to_owned());
+    let actions =
+        update(&mut model, Event::TaskFile { name: "a.j".into(), purpose: Purpose::Preview, text: error });
+    assert_eq!(actions, [Action::ReadTaskFile("a.json".into(), Purpose::Preview)], "the newest wins");
+    assert!(!screen(&model).contains("no such file"));
+    assert_eq!(update(&mut model, read("{\"Image\":\"i\",\n\"Cpuu\":1}")), []);
+    assert!(
+        screen(&model).contains("a.json, line 2: Cpuu: unknown field; did you mean Cpu?"),
+        "{}",
+        screen(&model)
+    );
+    press(&mut model, "<Backspace>");
+    update(&mut model, paste("n"));
+    let actions = update(&mut model, read("{\"Image\":\"i\"}{\"Image\":\"i\",\"Name\":\"big\"}"));
+    assert!(matches!(&actions[..], [Action::ReadTaskFile(path, _)] if path == "a.json"), "{actions:?}");
+    let actions = update(&mut model, read("{\"Image\":\"i\"}{\"Image\":\"i\",\"Name\":\"big\"}"));
+    let [Action::Plan(events)] = &actions[..] else { panic!("{actions:?}") };
+    let fates = [
+        Fate::Placed { worker: "a".into(), score: None },
+        Fate::NeverFits { reason: "never fits: a has 2 CPUs, 9 wanted".into(), nearest_change: None },
+    ];
+    let tasks = events.iter().zip(fates).map(|(event, fate)| Planned {
+        task: event.task.id,
+        name: event.task.spec.name.clone(),
+        fate,
+    });
+    let (tasks, scheduler) = (tasks.collect(), SchedulerName::Epvm);
+    update(&mut model, Event::Planned(Ok(Plan { revision: 1, scheduler, tasks, workers: Vec::new() })));
+    let text = screen(&model);
+    assert!(text.contains("preview    2 tasks, 1 would never fit; big: never fits: a has 2 "), "{text}");
+    assert!(text.contains("CPUs, 9 wanted "), "on the next line: {text}");
+    press(&mut model, "<Down>");
+    update(&mut model, paste("x"));
+    assert!(
+        screen(&model).contains("preview    or a file: either a file or the fields above"),
+        "{}",
+        screen(&model)
+    );
+}
+
+#[test]
 fn the_preview_asks_one_question_at_a_time_and_the_newest_wins() {
     let plan = |worker: &str| {
         let fate = Fate::Placed { worker: worker.into(), score: None };
@@ -838,6 +896,8 @@ fn the_preview_asks_one_question_at_a_time_and_the_newest_wins() {
     press(&mut model, "<Down><Down><Down><Down><Down>");
     assert_eq!(asked(&typed(&mut model, "x")), None, "that is no amount of memory");
     assert!(!screen(&model).contains("◔ b"), "{}", screen(&model));
+    let named = "preview    memory: expected a size like 512M or 2G, not \"2Gx\"";
+    assert!(screen(&model).contains(named), "{}", screen(&model));
     press(&mut model, "<Esc>");
     assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("c"))))), None, "it was closed");
 }

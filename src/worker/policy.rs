@@ -30,7 +30,7 @@ struct PolicyFile {
     host_pid: bool,
     host_ipc: bool,
     host_paths: Vec<HostPath>,
-    devices: Vec<HostPath>,
+    devices: Vec<DevicePath>,
     capabilities: Vec<CapabilityName>,
 }
 
@@ -49,6 +49,23 @@ impl TryFrom<String> for HostPath {
     }
 }
 
+/// A device, a folder of them, or `/`: all there are.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct DevicePath(String);
+
+impl TryFrom<String> for DevicePath {
+    type Error = String;
+
+    fn try_from(path: String) -> Result<Self, String> {
+        let is_device = path == "/" || path == "/dev" || path.starts_with("/dev/");
+        if is_device && is_plain_path(&path) {
+            return Ok(Self(path));
+        }
+        Err(format!("expected a device or a folder of them, /dev/NAME, or / for all of them, found {path:?}"))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct CapabilityName(Capability);
@@ -57,20 +74,21 @@ impl TryFrom<String> for CapabilityName {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        name.parse().map(Self)
+        let capability: Capability = name.parse()?;
+        capability.check_known()?;
+        Ok(Self(capability))
     }
 }
 
 impl From<PolicyFile> for Allows {
     fn from(file: PolicyFile) -> Self {
-        let paths = |paths: Vec<HostPath>| paths.into_iter().map(|path| path.0).collect();
         Self {
             host_network: file.host_network,
             privileged: file.privileged,
             host_pid: file.host_pid,
             host_ipc: file.host_ipc,
-            host_paths: paths(file.host_paths),
-            devices: paths(file.devices),
+            host_paths: file.host_paths.into_iter().map(|path| path.0).collect(),
+            devices: file.devices.into_iter().map(|path| path.0).collect(),
             capabilities: file.capabilities.iter().map(|name| name.0.to_string()).collect(),
         }
     }
@@ -108,6 +126,10 @@ mod tests {
             "host_paths = [\"/srv/../etc\"]",
             "host_paths = [\"/srv/\"]",
             "devices = [\"fuse\"]",
+            "devices = [\"/etc\"]",
+            "devices = [\"/dev/../etc\"]",
+            "devices = [\"/device\"]",
+            "capabilities = [\"NET_ADMINN\"]",
             "capabilities = [\"net admin\"]",
         ] {
             fs::write(&path, format!("# mine\n{wrong}\n")).unwrap();

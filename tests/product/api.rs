@@ -27,6 +27,7 @@ pub fn tests() -> Vec<Trial> {
         trial("an_event_stream_has_revisions_for_ids_and_resumes_after_the_last", event_stream),
         trial("a_history_that_is_another_one_is_not_resumed", another_history),
         trial("views_page_filter_and_find", views),
+        trial("a_mistyped_field_is_refused_by_name_but_on_the_books_routes", mistyped_fields),
         promtool_trial(),
     ]
 }
@@ -59,7 +60,8 @@ async fn cutting_proxy(manager: u16, seed: u64) -> u16 {
         let mut random = fastrand::Rng::with_seed(seed);
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(("127.0.0.1", manager)).await.unwrap();
-            let bytes = random.u64(1..12_000);
+            // What passes is compressed: a few changes each time.
+            let bytes = random.u64(1..4_000);
             tokio::spawn(async move {
                 let (mut from_client, mut to_client) = client.into_split();
                 let (from_server, mut to_server) = server.into_split();
@@ -215,7 +217,14 @@ async fn views() {
     assert_eq!(second["next"], Value::Null);
     assert_eq!(get("/v1/tasks?name=web&state=0").await.1["tasks"].as_array().unwrap().len(), 2);
     assert_eq!(get("/v1/tasks?state=2").await.1["tasks"].as_array().unwrap().len(), 0);
-    for wrong in ["state=7", "limit=0", "limit=1001", "limit=x", "after=-1"] {
+    for pending in ["0", "Pending", "pending"] {
+        let (status, page) = get(&format!("/v1/tasks?state={pending}")).await;
+        assert_eq!((status, page["tasks"].as_array().map(Vec::len)), (200, Some(3)), "{pending}");
+    }
+    let (_, wrong) = get("/v1/tasks?state=gone").await;
+    let names = "state: expected one of Pending (0), Scheduled (1), Running (2)";
+    assert!(wrong["Message"].as_str().unwrap().starts_with(names), "{wrong}");
+    for wrong in ["state=7", "state=", "state=gone", "limit=0", "limit=1001", "limit=x", "after=-1"] {
         assert_eq!(get(&format!("/v1/tasks?{wrong}")).await.0, 400, "{wrong}");
     }
 
@@ -233,6 +242,42 @@ async fn views() {
     let (_, newest) = get("/v1/events?limit=1").await;
     assert_eq!((&newest["events"][0]["revision"], &newest["has_more"]), (&newest["revision"], &json!(true)));
     assert_eq!(get("/v1/workers").await.1["workers"], json!([]));
+}
+
+async fn mistyped_fields() {
+    let home = Home::without_engine();
+    let mut process = home.start(ALONE);
+    let manager = process.manager().await;
+    let post = async |path: &str, body: &Value| {
+        let answer = manager.http.post(manager.url(path)).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let event = json!({"State": 2, "Task": {"Image": "i", "Memry": 1}});
+    for (path, body) in [
+        ("/v1/availability", json!({"worker": "a", "wish": "drain", "withn_s": 5})),
+        ("/v1/scheduler", json!({"sheduler": "epvm"})),
+        ("/v1/rebalance", json!({"pln": true})),
+        ("/v1/invites", json!({"role": "worker", "ttl_s": 60, "lisen": "0.0.0.0:1"})),
+        ("/v1/listen", json!({"lisen": "0.0.0.0:1"})),
+        ("/v1/tokens/revoke", json!({"who": "x", "whom": "y"})),
+        ("/v1/secrets", json!({"name": "A", "value": "YQ==", "vlaue": ""})),
+        ("/v1/secrets/remove", json!({"name": "A", "froce": true})),
+        ("/v1/tasks", event.clone()),
+        ("/v1/tasks", json!([{"Stat": 2, "Task": {"Image": "i"}}])),
+        ("/v1/plan", json!([event])),
+    ] {
+        let (status, text) = post(path, &body).await;
+        assert_eq!(status, 400, "{path}: {text}");
+        let names = ["withn_s", "sheduler", "pln", "lisen", "whom", "vlaue", "froce", "Memry", "Stat"];
+        assert!(names.iter().any(|name| text.contains(name)), "{path}: {text}");
+    }
+    let (_, text) = post("/v1/plan", &event).await;
+    assert!(text.contains("Task.Memry: unknown field; did you mean Memory?"), "{text}");
+    let (status, text) =
+        post("/v1/availability", &json!({"worker": "a", "wish": "cordon", "within_s": 1})).await;
+    assert!(status == 400 && text.contains("only a drain has it"), "{text}");
+    // A peer of the book may know more than this program.
+    assert_eq!(post("/tasks", &event).await.0, 201);
 }
 
 /// With Prometheus' own checker, where it is installed.

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -83,9 +84,9 @@ pub(super) struct TaskList {
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    /// Only tasks in this state, as its number.
-    #[param(minimum = 0, maximum = 4)]
-    state: Option<u8>,
+    /// Only tasks in this state: its name, in any case, or its number.
+    #[param(schema_with = state_by_name, required = false)]
+    state: Option<String>,
     /// Only tasks of exactly this name.
     name: Option<String>,
     /// Only tasks that were sent to this worker.
@@ -97,6 +98,12 @@ pub(super) struct Wanted {
     /// 100 if it is left out.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+}
+
+fn state_by_name() -> Object {
+    let names = State::ALL.map(|state| state.name().to_owned());
+    let numbers = State::ALL.map(|state| state.number().to_string());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names.into_iter().chain(numbers))).build()
 }
 
 /// Tasks, a page at a time
@@ -111,11 +118,8 @@ pub(super) async fn tasks(
 ) -> Result<Json<TaskList>, Refusal> {
     let Query(wanted) = wanted?;
     let limit = limit(wanted.limit)?;
-    let state = wanted.state.map(|number| {
-        let none = || Refusal::new(400, format!("state: expected a number of 0 to 4, found {number}"));
-        State::from_number(number.into()).ok_or_else(none)
-    });
-    let state = state.transpose()?;
+    let state = wanted.state.as_ref().map(|state| state.parse()).transpose();
+    let state = state.map_err(|error: String| Refusal::new(400, format!("state: {error}")))?;
     let _turn = api.whole.acquire().await;
     Ok(Json(api.handle.read(move |cluster| page(cluster, &wanted, state, limit)).await?))
 }

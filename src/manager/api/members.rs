@@ -24,6 +24,7 @@ const LONGEST: Duration = Duration::from_hours(24 * 7);
 
 /// A wish for an invite.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Invitation {
     pub role: Role,
     /// Seconds that it is open.
@@ -46,6 +47,7 @@ pub struct Invited {
 
 /// Where the TLS listener is to listen: nowhere without an address.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Listening {
     pub listen: Option<String>,
 }
@@ -71,6 +73,7 @@ pub struct Rotated {
 
 /// Who is to be let go, by name or id.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Revocation {
     pub who: String,
 }

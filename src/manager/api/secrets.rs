@@ -17,6 +17,7 @@ use crate::task::{ErrorBody, SecretName, SecretOnWire};
 
 /// A secret that is to be set.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewSecret {
     pub name: SecretName,
     /// Base64.
@@ -33,6 +34,7 @@ pub struct SecretSet {
 
 /// A secret that is to be forgotten.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SecretRemoval {
     pub name: SecretName,
     /// Also if tasks that have not ended name it.

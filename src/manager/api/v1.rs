@@ -16,9 +16,9 @@ use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
 use crate::manager::request::{
     Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, Restarted, Scheduling, Stopping, Submitted,
-    WorkerWish,
+    WorkerWish, WorkerWishOnWire,
 };
-use crate::task::{ErrorBody, TaskEvent, TaskId, WorkerId};
+use crate::task::{ErrorBody, OwnTaskEvent, TaskEvent, TaskId, WorkerId};
 
 /// Events in a request: some ten megabytes of tasks, and a second of work.
 const MOST_AT_ONCE: usize = 20_000;
@@ -48,7 +48,8 @@ pub(super) enum OneOrMany {
 /// Submits one TaskEvent or an array of them: all or none
 ///
 /// An event with State 2 (or anything but an end) wants its task to run, one with State 3 wants it stopped. A task
-/// without an ID gets one; the same ID again is the same task. Answered once all of it is in the store.
+/// without an ID gets one; the same ID again is the same task. A field that is not known is refused here. Answered once
+/// all of it is in the store.
 #[utoipa::path(
     post, path = "/v1/tasks", tag = "tasks",
     params(Asking),
@@ -74,8 +75,9 @@ pub(super) async fn submit(
 
 /// One event or an array of them, each fit to be taken in.
 pub(super) fn read_events(body: &[u8]) -> Result<Vec<TaskEvent>, Refusal> {
-    let mut events: Vec<TaskEvent> =
+    let events: Vec<OwnTaskEvent> =
         if first_of(body) == Some(b'[') { read_array(body, MOST_AT_ONCE)? } else { vec![read_object(body)?] };
+    let mut events: Vec<TaskEvent> = events.into_iter().map(|event| event.0).collect();
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
         if !event.is_stop() {
@@ -171,7 +173,7 @@ pub(super) async fn recover(
 #[utoipa::path(
     post, path = "/v1/availability", tag = "cluster",
     params(Asking),
-    request_body(content = WorkerWish, content_type = "application/json"),
+    request_body(content = WorkerWishOnWire, content_type = "application/json"),
     responses(
         (status = 200, description = "The wish is noted", body = Drained),
         (status = 404, description = "There is no such worker", body = ErrorBody),

@@ -54,6 +54,7 @@ impl Manager {
         self.watches.remove(worker);
         self.in_flight.remove(worker);
         self.retell();
+        self.note_news(turn.now);
         Forgotten { worker: worker.clone(), moved }
     }
 }

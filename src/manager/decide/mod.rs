@@ -306,6 +306,8 @@ enum Timer {
     Fairness,
     /// Room that others were to make may be there, or not come.
     Preempt,
+    /// Reasons of waiting tasks may be out of date.
+    Retell,
 }
 
 /// A waiting task, as of one stay in `pending`: a place that was left is passed over when its turn comes.
@@ -458,6 +460,7 @@ impl Manager {
                 Timer::Drain(worker) => self.drain_round(turn, &worker),
                 Timer::Fairness => self.fairness(turn),
                 Timer::Preempt => self.look_for_room(turn),
+                Timer::Retell => self.retell_in_turn(turn.now),
             }
         }
     }

@@ -173,7 +173,7 @@ impl Manager {
     }
 
     /// Opens the lines that a worker that changed could take: only those workers are looked at.
-    pub(super) fn open_lines(&mut self) {
+    pub(super) fn open_lines(&mut self, now: Now) {
         let (freed, joined) = (std::mem::take(&mut self.freed), std::mem::take(&mut self.joined));
         if !freed.is_empty() {
             self.leaving.retell(STUCK);
@@ -181,6 +181,7 @@ impl Manager {
         if !self.queue.has_closed() || (freed.is_empty() && joined.is_empty()) {
             return;
         }
+        self.note_news(now);
         let opened: Vec<Head> = self
             .queue
             .closed()

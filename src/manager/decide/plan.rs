@@ -124,25 +124,11 @@ impl Planner {
         scored.collect()
     }
 
-    /// Who would be stopped for it, if somebody would.
-    fn makes_room(&self, task: TaskId) -> Option<String> {
-        let changes = self.turn.decision.changes.iter();
-        let stopped = changes.filter_map(|change| match &change.what {
-            What::Preempted { task: victim, by, .. } if *by == task => Some(*victim),
-            _ => None,
-        });
-        let stopped: Vec<TaskId> = stopped.collect();
-        let worker = self.copy.cluster.worker_of(*stopped.first()?)?;
-        let told: Vec<_> = stopped.iter().take(3).map(TaskId::short).collect();
-        let more = if stopped.len() > told.len() { " and others" } else { "" };
-        Some(format!("waiting: {}{more} would be stopped to make room on {worker}", told.join(", ")))
-    }
-
     /// Why it has no place. Those of one kind wait for the same.
     fn waits(&self, task: TaskId, explained: &mut HashMap<Key, Fate>) -> Fate {
         let Some(row) = self.copy.cluster.row(task) else { return undecided() };
-        if let Some(reason) = self.makes_room(task) {
-            return Fate::Waiting { reason, nearest_change: None };
+        if let Some(room) = self.copy.room_made_for(task) {
+            return Fate::MakesRoom(room);
         }
         let key = Key::of(row);
         if let Some(fate) = explained.get(&key) {

@@ -56,6 +56,11 @@ impl Preemption {
         is_kept_away.then_some(Rejection::HeldBack { task: room.task })
     }
 
+    /// Where room is being made for `task`.
+    pub(super) fn worker_for(&self, task: TaskId) -> Option<&WorkerId> {
+        self.workers.get(&task)
+    }
+
     /// It fits nowhere.
     pub(super) fn want(&mut self, row: &TaskRow) {
         if let Some(queued) = row.queued() {
@@ -76,16 +81,32 @@ impl Preemption {
 }
 
 impl Manager {
-    /// After a start: whose room was being made when the one before ended.
+    /// After a start, and when a worker takes work again: `row` may be making room there yet.
     pub(super) fn resume_preemption(&mut self, turn: &Turn, row: &TaskRow) {
         let (Some(preempted), Some(worker)) = (row.preempted(), self.cluster.worker_of(row.id())) else {
             return;
         };
         let Some(by) = self.cluster.row(preempted.by).filter(|by| by.queued().is_some()) else { return };
+        let (task, priority) = (by.id(), by.spec().priority);
         let until = turn.now.since_start + STOPS_WITHIN + row.spec().stop_timeout();
-        let (worker, room) = (worker.clone(), Room { task: by.id(), priority: by.spec().priority, until });
-        self.preemption.keep(worker, room);
+        match self.preemption.rooms.get_mut(worker) {
+            Some(room) if room.task == task => room.until = room.until.max(until),
+            Some(room) if room.priority >= priority => {}
+            // Meanwhile it was sought, and found, elsewhere.
+            _ if self.preemption.workers.contains_key(&task) => {}
+            _ => self.preemption.keep(worker.clone(), Room { task, priority, until }),
+        }
         self.wake_once_after(turn.now, LOOK_AGAIN, Timer::Preempt);
+    }
+
+    /// A worker takes work again: what is being stopped there yet makes room for the same task, and not for who comes
+    /// first.
+    pub(super) fn resume_rooms_on(&mut self, turn: &Turn, worker: &WorkerId) {
+        let rows = self.assigned(worker).into_iter().filter_map(|task| self.cluster.row(task));
+        let rows: Vec<TaskRow> = rows.filter(|row| row.preempted().is_some()).cloned().collect();
+        for row in &rows {
+            self.resume_preemption(turn, row);
+        }
     }
 
     /// Seeks room for those that fit nowhere, a few a turn.

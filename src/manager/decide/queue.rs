@@ -38,6 +38,8 @@ struct Line {
     head_waits_since: Option<Duration>,
     /// Those that were told why they wait are to be told again.
     tell_again: bool,
+    /// [`Queue::news`] when it was closed last.
+    told: u64,
 }
 
 /// No worker can take what stands in this line.
@@ -55,6 +57,8 @@ pub(super) struct Queue {
     /// By the turn of their first task: the lines to be tried, and the closed ones.
     open: BTreeMap<Turn, Arc<Key>>,
     closed: BTreeMap<Turn, Arc<Key>>,
+    /// Counts what may have made the reasons of closed lines untrue.
+    news: u64,
 }
 
 /// The first task of a line.
@@ -120,6 +124,7 @@ impl Queue {
         let Some(line) = self.lines.get_mut(&head.key) else { return (Vec::new(), false) };
         self.closed.insert(head.turn, Arc::clone(&head.key));
         line.closed = Some(closed);
+        line.told = self.news;
         line.head_waits_since.get_or_insert(now);
         let again = std::mem::take(&mut line.tell_again);
         (line.waiting.values().take(most).copied().collect(), again)
@@ -142,6 +147,31 @@ impl Queue {
             let head = Head { key: Arc::clone(key), turn: *turn, task: *line.waiting.get(turn)? };
             Some((head, line.closed.as_ref()?, line.head_waits_since?))
         })
+    }
+
+    /// Something changed that closed lines were told of.
+    pub(super) fn note_news(&mut self) {
+        self.news += 1;
+    }
+
+    /// Opens the closed lines that were told something before the last news, to be told again: those first that were told
+    /// longest ago, and one at least, but no more than have `most` tasks between them. Gives how many tasks those are.
+    pub(super) fn open_untold(&mut self, most: usize) -> usize {
+        let untold = self.closed().filter_map(|(head, _, _)| {
+            let line = self.lines.get(&head.key).filter(|line| line.told < self.news)?;
+            Some((line.told, head, line.waiting.len().min(most)))
+        });
+        let mut untold: Vec<_> = untold.collect();
+        untold.sort_unstable_by_key(|(told, head, _)| (*told, head.turn));
+        let mut opened = 0;
+        for (_, head, tasks) in &untold {
+            if opened > 0 && opened + tasks > most {
+                break;
+            }
+            self.open(head, true);
+            opened += tasks;
+        }
+        opened
     }
 
     pub(super) fn has_closed(&self) -> bool {

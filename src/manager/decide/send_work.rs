@@ -7,7 +7,7 @@ use super::place::Chosen;
 use super::queue::{Closed, Head};
 use super::restart_policy::LONGEST_BACKOFF;
 use super::stop_task::STOP_AGAIN;
-use super::{Manager, Place, SendOutcome, Timer, Turn, Wish};
+use super::{Manager, Now, Place, SendOutcome, Timer, Turn, Wish};
 use crate::cluster::{Cause, TaskRecord, TaskRow, What};
 use crate::scheduler::{NEVER_FITS, NoWorker};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
@@ -26,6 +26,11 @@ const TOLD: usize = 1_000;
 /// So many of those that were told before are told again when a worker got better or worse.
 const RETOLD: usize = 64;
 
+/// When something has changed, those that wait are told their reasons anew after so long, and only so many a second: what
+/// is told is history, and must not push everything else out of that.
+const RETELL_AFTER: Duration = Duration::from_secs(5);
+const RETELL_ONE: Duration = Duration::from_millis(500);
+
 /// Whether the next dispatch is a new generation even to the same worker: an earlier one of an Exclusive task, refused
 /// or lost, must not be taken for it if it arrives yet.
 pub fn must_be_new(record: &TaskRecord) -> bool {
@@ -36,7 +41,7 @@ impl Manager {
     /// Tries every task that is due, by priority and then in order. A task that no worker can take stays in `pending`
     /// and says why, and with it all of its shape; the others go on.
     pub(super) fn send_work(&mut self, turn: &mut Turn) {
-        self.open_lines();
+        self.open_lines(turn.now);
         while let Some(head) = self.queue.first() {
             let task = head.task;
             let is_there = |row: &TaskRow| row.queued().is_some_and(|queued| queued.position == head.turn.1);
@@ -159,6 +164,21 @@ impl Manager {
             self.queue.open(head, true);
         }
         self.leaving.retell(RETOLD);
+    }
+
+    /// What closed lines were told may be no longer so, though none of them can go anywhere.
+    pub(super) fn note_news(&mut self, now: Now) {
+        self.queue.note_news();
+        self.wake_once_after(now, RETELL_AFTER, Timer::Retell);
+    }
+
+    /// Some closed lines are told again how things stand, each in its turn.
+    pub(super) fn retell_in_turn(&mut self, now: Now) {
+        let told = self.queue.open_untold(RETOLD);
+        if told > 0 {
+            let wait = RETELL_ONE.saturating_mul(u32::try_from(told).unwrap_or(u32::MAX));
+            self.wake_once_after(now, wait.max(RETELL_AFTER), Timer::Retell);
+        }
     }
 
     /// Lines a waiting task up: now, or after its backoff.

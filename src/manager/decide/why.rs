@@ -3,7 +3,7 @@
 
 use super::{Manager, Now};
 use crate::cluster::{TaskRecord, WorkerHealth, WorkerRecord};
-use crate::manager::why::Why;
+use crate::manager::why::{Neighbour, RoomMade, Why};
 use crate::scheduler::{Explanation, Outcome, Rejection, Request, explain};
 use crate::task::{State, TaskId, TaskSpec};
 
@@ -14,7 +14,15 @@ impl Manager {
         let explanation = self
             .looks_for_a_worker(&record)
             .then(|| self.explain(now, &record.task.spec, Some(&record), most));
-        Some(Why::new(&self.cluster, record, explanation))
+        Some(Why { room: self.room_made_for(task), ..Why::new(&self.cluster, record, explanation) })
+    }
+
+    /// The room that others are making for it, and who they are.
+    pub(super) fn room_made_for(&self, task: TaskId) -> Option<RoomMade> {
+        let worker = self.preemption.worker_for(task)?.clone();
+        let rows = self.assigned(&worker).into_iter().filter_map(|task| self.cluster.row(task));
+        let makes_room = rows.filter(|row| row.preempted().is_some_and(|made| made.by == task));
+        Some(RoomMade { stopping: makes_room.map(Neighbour::of).collect(), worker })
     }
 
     /// Whether somebody wants it to be on another worker than it is, or on one at all.

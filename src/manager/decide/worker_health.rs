@@ -236,9 +236,14 @@ impl Manager {
         if before == Some(&record) {
             return;
         }
+        let took_work = before.is_some_and(WorkerRecord::takes_work);
         let takes_work = record.takes_work();
+        let worker = record.id.clone();
         self.change(turn, cause, What::Worker { worker: record });
         if takes_work {
+            if !took_work {
+                self.resume_rooms_on(turn, &worker);
+            }
             self.unblock();
         } else {
             self.retell();

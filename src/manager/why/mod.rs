@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::cluster::{Cause, Change, Cluster, Crashes, Placement, Refusal, Revision, TaskRecord, What};
+use crate::cluster::{
+    Cause, Change, Cluster, Crashes, Placement, Refusal, Revision, TaskRecord, TaskRow, What,
+};
 use crate::scheduler::Explanation;
 use crate::task::{State, TaskId, WorkerId};
 
@@ -37,6 +39,12 @@ pub struct Why {
     /// Only while it waits for a worker, or for another one than its own, which is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<Waits>,
+    /// The room that others are making for it, while they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomMade>,
+    /// Whom it makes room for: it is being stopped for that, and waits for a worker again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub makes_room_for: Option<Neighbour>,
     /// How it came to the worker where it is, or was last. Empty if it never was on one, or that is no longer kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Placed>,
@@ -62,6 +70,28 @@ pub struct Waits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start: Option<Timestamp>,
     pub explanation: Explanation,
+}
+
+/// Room that is made for a task, and kept for it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoomMade {
+    pub worker: WorkerId,
+    /// What is being stopped there for it. Nothing, where it only waits for what ends there anyway.
+    pub stopping: Vec<Neighbour>,
+}
+
+/// The other side of a preemption.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Neighbour {
+    pub task: TaskId,
+    pub name: String,
+    pub priority: i32,
+}
+
+impl Neighbour {
+    pub fn of(row: &TaskRow) -> Self {
+        Self { task: row.id(), name: row.name().to_owned(), priority: row.spec().priority }
+    }
 }
 
 /// How a task came to a worker.
@@ -109,7 +139,7 @@ pub struct End {
 }
 
 impl Why {
-    /// What `cluster` keeps of it, with what its placing says now.
+    /// What `cluster` keeps of it, with what its placing says now. The room that others make is yet to be told.
     pub fn new(cluster: &Cluster, record: TaskRecord, explanation: Option<Explanation>) -> Self {
         let task = record.task.id;
         let History { placed, mut ends } = History::of(cluster, task);
@@ -131,6 +161,12 @@ impl Why {
                 next_start: queued.and_then(|queued| queued.retry_at),
                 explanation,
             }),
+            room: None,
+            makes_room_for: record
+                .preempted
+                .as_ref()
+                .and_then(|preempted| cluster.row(preempted.by))
+                .map(Neighbour::of),
             placed,
             restarts: record.status().restart_count,
             crashes: record.crashes,

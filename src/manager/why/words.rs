@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{End, How, Placed, Waits, Why};
+use super::{End, How, Neighbour, Placed, RoomMade, Waits, Why};
 use crate::cluster::{EventDb, Placement, RejectedBy};
 use crate::scheduler::{Explanation, NEVER_FITS, Outcome};
 use crate::task::State;
@@ -31,11 +31,21 @@ impl Why {
             !matches!(waits.explanation.outcome, Outcome::Placed { .. })
                 && (self.reason.starts_with("waiting: ") || self.reason.starts_with(NEVER_FITS))
         });
-        if !self.reason.is_empty() && !says_itself {
+        if let Some(by) = &self.makes_room_for {
+            let text = format!("it is being stopped for {}, and waits for a worker again then", by.words());
+            lines.push(("makes room", text));
+        } else if !self.reason.is_empty() && !says_itself {
             lines.push(("reason", self.reason.clone()));
+        }
+        if let Some(room) = &self.room {
+            lines.push(("room", room.words()));
         }
         if let Some(waits) = &self.waits {
             waits.lines(now, &age, &mut lines);
+            if self.room.is_some() {
+                // That is under way.
+                lines.retain(|(label, _)| *label != "nearest");
+            }
         }
         match &self.placed {
             Some(placed) => placed.lines(
@@ -86,6 +96,35 @@ impl Why {
         if self.is_cut && !is_known {
             lines.push(("ended", "what came before is no longer kept".to_owned()));
         }
+    }
+}
+
+impl RoomMade {
+    fn words(&self) -> String {
+        let Self { worker, stopping } = self;
+        match stopping.len() {
+            0 => format!("kept for it on {worker}, until what ends there has gone"),
+            1 => format!("kept for it on {worker}, where {} is being stopped for it", self.who()),
+            _ => format!("kept for it on {worker}, where {} are being stopped for it", self.who()),
+        }
+    }
+
+    /// Who makes it, the first few by name.
+    pub fn who(&self) -> String {
+        const TOLD: usize = 3;
+        let mut told: Vec<_> = self.stopping.iter().take(TOLD).map(Neighbour::words).collect();
+        let more = self.stopping.len().saturating_sub(TOLD);
+        if more > 0 {
+            told.push(format!("and {more} more"));
+        }
+        told.join(", ")
+    }
+}
+
+impl Neighbour {
+    fn words(&self) -> String {
+        let name = if self.name.is_empty() { String::new() } else { format!("{} ", self.name) };
+        format!("{name}({}, priority {})", self.task.short(), self.priority)
     }
 }
 

@@ -3,9 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use crate::manager::plan::{Fate, Plan, PlannedLoad};
+use crate::manager::plan::{Fate, Plan, Planned, PlannedLoad};
 use crate::tui::clean::{clean, clip};
-use crate::tui::format::{percent, share};
+use crate::tui::format::{count, percent, share};
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::submit_form::{Field, SubmitForm};
@@ -15,6 +15,9 @@ use super::window;
 
 const WIDTH: u16 = 72;
 const LABEL: usize = 10;
+
+/// Lines for what the preview says: as many as three workers' reasons take.
+const PREVIEW: usize = 3;
 
 /// A line of the form.
 enum Line {
@@ -77,9 +80,8 @@ fn lines(form: &SubmitForm, width: usize, height: u16) -> (Vec<Line>, usize) {
         }
     }
     // No room for it where not all fields have some.
-    if usize::from(height) > Field::ALL.len() + 4 {
-        lines.extend(preview(form, width));
-    }
+    let room = usize::from(height).saturating_sub(Field::ALL.len() + 4).min(PREVIEW);
+    lines.extend(preview(form, width, room));
     if let Some(problem) = &form.problem {
         let text = format!("! not submitted: {problem}");
         lines.extend(wrap(&text, width).into_iter().map(|line| Line::Says(line, Tone::Bad)));
@@ -87,31 +89,85 @@ fn lines(form: &SubmitForm, width: usize, height: u16) -> (Vec<Line>, usize) {
     (lines, focused)
 }
 
-/// Where it would go, in one line: its height stays the same while it is typed.
-fn preview(form: &SubmitForm, width: usize) -> Option<Line> {
-    let told = match &form.preview.answer {
-        Some(Ok(plan)) => told(plan)?,
+/// Where it would go, always in `height` lines: the form must not jump while it is typed.
+fn preview(form: &SubmitForm, width: usize, height: usize) -> impl Iterator<Item = Line> {
+    let (text, tone) = match &form.preview.answer {
+        Some(Ok(plan)) => told(plan),
         Some(Err(error)) => (error.clone(), Tone::Dim),
         None if form.preview.is_asking => ("…".to_owned(), Tone::Dim),
-        None => ("as soon as there is an image and nothing is wrong".to_owned(), Tone::Dim),
+        None => match form.draft() {
+            Err(Some((field, error))) => (format!("{}: {error}", field.label()), Tone::Dim),
+            _ => ("as soon as there is an image, or a file".to_owned(), Tone::Dim),
+        },
     };
-    let (text, tone) = told;
-    let text = clean(&format!("{:<LABEL$} {text}", "preview")).into_owned();
-    Some(Line::Says(clip(&text, width).to_owned(), tone))
+    let room = width.saturating_sub(LABEL + 1);
+    let mut text = wrap(&text, room);
+    let is_cut = text.len() > height;
+    text.resize(height, String::new());
+    if let Some(last) = text.last_mut().filter(|_| is_cut) {
+        *last = format!("{}…", clip(last, room.saturating_sub(1)));
+    }
+    text.into_iter().enumerate().map(move |(index, line)| {
+        let label = if index == 0 { "preview" } else { "" };
+        Line::Says(format!("{label:<LABEL$} {line}"), tone)
+    })
 }
 
-/// `◔ worker-2  mem 61% → 79%`, or why it would wait.
-fn told(plan: &Plan) -> Option<(String, Tone)> {
-    Some(match &plan.tasks.first()?.fate {
+/// `◔ worker-2  mem 61% → 79%`, or why it would wait. Of several tasks how many, and the first that has no place.
+fn told(plan: &Plan) -> (String, Tone) {
+    let (mut waiting, mut never, mut known) = (0, 0, 0);
+    let mut first = None;
+    for planned in &plan.tasks {
+        match planned.fate {
+            Fate::Placed { .. } | Fate::MakesRoom(_) => continue,
+            Fate::Waiting { .. } => waiting += 1,
+            Fate::NeverFits { .. } => never += 1,
+            Fate::Known { .. } | Fate::Stop => {
+                known += 1;
+                continue;
+            }
+        }
+        first.get_or_insert(planned);
+    }
+    if let [planned] = &plan.tasks[..] {
+        return told_of(planned, plan);
+    }
+    let mut text = count(plan.tasks.len(), "task");
+    for (number, what) in [(waiting, "would wait"), (never, "would never fit"), (known, "are there already")]
+    {
+        if number > 0 {
+            text = format!("{text}, {number} {what}");
+        }
+    }
+    let tone = match (waiting, never) {
+        (0, 0) => Tone::Good,
+        (_, 0) => Tone::Wait,
+        _ => Tone::Bad,
+    };
+    match first {
+        None => (format!("{text}: each finds a place"), tone),
+        Some(planned) => (format!("{text}; {}: {}", planned.name, told_of(planned, plan).0), tone),
+    }
+}
+
+fn told_of(planned: &Planned, plan: &Plan) -> (String, Tone) {
+    match &planned.fate {
         Fate::Placed { worker, .. } => {
             let load = plan.workers.iter().find(|load| load.worker == *worker);
             let shares = load.map(shares).unwrap_or_default();
             (format!("{} {worker}{shares}", Face::Scheduled.glyph()), Tone::Good)
         }
+        Fate::MakesRoom(room) if room.stopping.is_empty() => {
+            (format!("{}, as soon as what ends there has gone", room.worker), Tone::Wait)
+        }
+        Fate::MakesRoom(room) => {
+            (format!("{}, where {} would be stopped", room.worker, room.who()), Tone::Wait)
+        }
         Fate::Waiting { reason, .. } => (reason.clone(), Tone::Wait),
         Fate::NeverFits { reason, .. } => (reason.clone(), Tone::Bad),
-        Fate::Known { .. } | Fate::Stop => return None,
-    })
+        Fate::Known { state } => (format!("is there already, {state}"), Tone::Dim),
+        Fate::Stop => ("is stopped".to_owned(), Tone::Dim),
+    }
 }
 
 /// What of the worker is promised before and after, where the task takes some of it.

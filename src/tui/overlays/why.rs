@@ -115,7 +115,7 @@ fn of_answer(model: &Model, why: &Why, width: usize, lines: &mut Vec<Line>) {
     for (label, text) in why.lines(now, span) {
         let tone = match label {
             "verdict" if is_never => Tone::Bad,
-            "verdict" | "next start" | "moved" => Tone::Wait,
+            "verdict" | "next start" | "moved" | "room" | "makes room" => Tone::Wait,
             "nearest" => Tone::Good,
             "crash loop" | "refused by" => Tone::Bad,
             _ => Tone::Plain,

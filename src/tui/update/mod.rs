@@ -17,7 +17,7 @@ mod why;
 pub(super) use keys::contexts;
 pub(super) use stop::NAMED;
 
-use super::event::{Action, Event};
+use super::event::{Action, Event, Purpose};
 use super::layout::Pane;
 use super::model::{Link, Model, Overlay};
 use super::submit_form::paste;
@@ -71,7 +71,13 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
         Event::Logs { request, items } => logs::came(model, request, items),
         Event::LogsCut { request, reason } => logs::cut(model, request, reason),
         Event::ShellEnded(ended) => logs::shell_ended(model, ended),
-        Event::TaskFile { name, text } => submit::task_file(model, &name, text, &mut actions),
+        Event::TaskFile { name, purpose, text } => {
+            let events = submit::read_events(&name, text, model.now);
+            match purpose {
+                Purpose::Preview => preview::task_file(model, events, &mut actions),
+                Purpose::Submit => submit::task_file(model, events, &mut actions),
+            }
+        }
         Event::Notice(text) => {
             model.say_error(text);
             model.needs_draw = true;

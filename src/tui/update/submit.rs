@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::manager::request::{RequestError, Submitted};
 use crate::task::{Task, TaskEvent, parse_task_file};
-use crate::tui::event::Action;
+use crate::tui::event::{Action, Purpose};
 use crate::tui::format::count;
 use crate::tui::model::{Model, Overlay};
 use crate::tui::submit_form::{Field, Preview, SubmitForm, Wish};
@@ -45,7 +47,7 @@ pub(super) fn submit(model: &mut Model, actions: &mut Vec<Action>) {
         None => {}
         Some(Wish::File(path)) => {
             form.is_sending = true;
-            actions.push(Action::ReadTaskFile(path));
+            actions.push(Action::ReadTaskFile(path, Purpose::Submit));
         }
         Some(Wish::Task(spec)) => {
             form.is_sending = true;
@@ -56,22 +58,24 @@ pub(super) fn submit(model: &mut Model, actions: &mut Vec<Action>) {
     }
 }
 
+/// What a task file says, if it could be read.
+pub(super) fn read_events(
+    name: &str,
+    text: Result<String, String>,
+    now: Timestamp,
+) -> Result<Vec<TaskEvent>, String> {
+    text.and_then(|text| parse_task_file(name, &text, now).map_err(|error| error.to_string()))
+}
+
 /// The task file was read, or could not be.
 pub(super) fn task_file(
     model: &mut Model,
-    name: &str,
-    text: Result<String, String>,
+    events: Result<Vec<TaskEvent>, String>,
     actions: &mut Vec<Action>,
 ) {
     model.needs_draw = true;
-    let now = model.now;
-    let events = text.and_then(|text| parse_task_file(name, &text, now).map_err(|error| error.to_string()));
     let Some(Overlay::Form(form)) = &mut model.overlay else { return };
     match events {
-        Ok(events) if events.is_empty() => {
-            form.is_sending = false;
-            form.set_error(Field::File, format!("{name} has no task in it"));
-        }
         Ok(events) => actions.push(Action::Submit(events)),
         Err(error) => {
             form.is_sending = false;

@@ -64,6 +64,8 @@ pub type LogLines = BoxStream<'static, Result<LogLine, RuntimeError>>;
 
 /// A command to run in a container that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+// A mistyped `user` must not be the container's own.
+#[serde(deny_unknown_fields)]
 pub struct Exec {
     /// The program and its arguments.
     pub cmd: Vec<String>,
@@ -152,7 +154,7 @@ impl LineCutter {
 mod tests {
     use jiff::Timestamp;
 
-    use super::{LONGEST_LOG_LINE, LineCutter};
+    use super::{Exec, LONGEST_LOG_LINE, LineCutter};
 
     fn cut(pieces: &[&[u8]]) -> (Vec<String>, Option<String>) {
         let mut cutter = LineCutter::default();
@@ -164,6 +166,12 @@ mod tests {
         }
         let rest = cutter.finish().map(|(_, rest)| String::from_utf8_lossy(&rest).into_owned());
         (lines, rest)
+    }
+
+    #[test]
+    fn a_mistyped_user_of_a_command_is_refused_by_its_name() {
+        let error = serde_json::from_str::<Exec>(r#"{"cmd":["id"],"usr":"nobody"}"#).unwrap_err().to_string();
+        assert!(error.contains("`usr`") && error.contains("`user`"), "{error}");
     }
 
     #[test]

@@ -62,6 +62,26 @@ fn a_preempting_task_runs_within_seconds_and_who_made_room_waits_until_there_is_
 }
 
 #[test]
+fn room_on_a_worker_that_was_away_is_kept_for_who_asked_and_nobody_is_stopped_twice_for_it() {
+    let mut world = World::calm(1);
+    let cpus = world.manager_cluster().workers()[0].capacity.cpus;
+    let low: Vec<TaskId> = (0..2).map(|_| world.submit_of(cpus / 2.0, 0, false)).collect();
+    world.until("all run", 3 * SECOND, |world| world.all_run(&low));
+    let high = world.submit_of(cpus, 5, true);
+    let waiting = |world: &World| low.iter().filter(|task| world.state(**task) == State::Pending).count();
+    world.until("one has made room", 3 * SECOND, |world| waiting(world) == 1);
+    world.partition(0, Direction::Both);
+    world.until("it is lost", LOST_WITHIN, |world| world.health(0) == WorkerHealth::Lost);
+    world.end_partition(0, Direction::Both);
+    world.until("it runs", RUNNING_WITHIN, |world| world.state(high) == State::Running);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(waiting(&world), 2);
+    let stopped = world.changes().filter(|change| matches!(change.what, What::Preempted { .. })).count();
+    assert_eq!(stopped, 2, "each of them once");
+    world.heals();
+}
+
+#[test]
 fn after_a_worker_came_back_a_rebalance_evens_out_what_moved_off_it_and_a_second_one_does_nothing() {
     let (mut world, tasks) = World::with_tasks(3, 12);
     world.crash_host(0);

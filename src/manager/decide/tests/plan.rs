@@ -7,6 +7,7 @@ use super::*;
 use crate::cluster::{Sample, SchedulerName};
 use crate::manager::plan::{Fate, Plan};
 use crate::manager::request::AvailabilityWish;
+use crate::manager::why::{Neighbour, RoomMade};
 use crate::scheduler::properties::cases;
 use crate::task::Constraint;
 
@@ -169,6 +170,11 @@ proptest! {
             prop_assert_eq!(planned.task, task);
             match &planned.fate {
                 Fate::Placed { worker, .. } => prop_assert_eq!(cluster.worker_of(task), Some(worker)),
+                Fate::MakesRoom(room) => {
+                    let by = |victim: &Neighbour| desk.task(victim.task).preempted.map(|made| made.by);
+                    prop_assert!(room.stopping.iter().all(|victim| by(victim) == Some(task)), "{:?}", planned);
+                    prop_assert_eq!(state, State::Pending);
+                }
                 Fate::Waiting { .. } => {
                     prop_assert_eq!(state, State::Pending, "{:?}", planned);
                     prop_assert!(!reason.starts_with("never fits"), "{reason}, {planned:?}");
@@ -210,12 +216,13 @@ fn a_plan_says_what_a_submit_would_be_refused_for_and_what_is_known() {
 #[test]
 fn a_plan_says_who_would_be_stopped_to_make_room_and_stops_nobody() {
     let mut desk = desk_with(&[("a", 2.0)]);
-    let (victim, effects) = desk.submit(TaskSpec { cpu: 2.0, ..TaskSpec::default() });
+    let (victim, effects) = desk.submit(TaskSpec { cpu: 2.0, name: "batch".into(), ..TaskSpec::default() });
     desk.carry_out(effects);
     let urgent = event(TaskSpec { cpu: 1.0, priority: 9, preempt: true, ..TaskSpec::default() });
     let plan = desk.plan(&[urgent]);
-    let expected = format!("waiting: {} would be stopped to make room on a", victim.short());
-    assert_eq!(plan.tasks[0].fate, Fate::Waiting { reason: expected, nearest_change: None });
+    let stopping = vec![Neighbour { task: victim, name: "batch".into(), priority: 0 }];
+    assert_eq!(plan.tasks[0].fate, Fate::MakesRoom(RoomMade { worker: id("a"), stopping }));
+    assert!(plan.fits(), "it will run");
     assert_eq!(desk.state(victim), State::Running);
     assert!(desk.manager.cluster().row(victim).unwrap().preempted().is_none());
 }

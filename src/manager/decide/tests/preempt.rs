@@ -144,6 +144,37 @@ fn a_worker_that_is_lost_meanwhile_has_made_no_room_and_its_task_moves() {
 }
 
 #[test]
+fn room_on_a_worker_that_was_lost_and_came_back_is_kept_for_the_same_task() {
+    let mut desk = desk_with(&[("a", 2.0)]);
+    let low = [desk.holds("a", of(1.0, 0)), desk.holds("a", of(1.0, 0))];
+    let (high, _) = desk.submit(preempting(2.0, 5));
+    desk.is_stopped("a", low[0]);
+    desk.beats(&[], 15);
+    assert_eq!(desk.health("a"), WorkerHealth::Lost);
+    let effects = desk.give(up_with("a", 2.0)).effects;
+    assert_eq!(starts(&effects), [], "the room is for who asked");
+    let effects = [desk.beats(&["a"], 3), desk.is_stopped("a", low[1])].concat();
+    assert_eq!(starts(&effects), [("a", 0)]);
+    assert_eq!((desk.state(high), desk.state(low[0])), (State::Scheduled, State::Pending));
+}
+
+#[test]
+fn room_that_was_found_elsewhere_meanwhile_is_not_given_up_for_a_worker_that_is_back() {
+    let mut desk = desk_with(&[("a", 2.0), ("b", 2.0)]);
+    let on_a = desk.holds("a", of(2.0, 0));
+    let on_b = desk.holds("b", of(2.0, 1));
+    let (high, effects) = desk.submit(preempting(2.0, 5));
+    assert_eq!(stops(&effects), [("a", 0)]);
+    let effects = desk.beats(&["b"], 15);
+    assert_eq!(stops(&effects), [("b", 0)]);
+    desk.give(up_with("a", 2.0));
+    assert_eq!(starts(&desk.is_stopped("b", on_b)), [("b", 0)]);
+    desk.is_stopped("a", on_a);
+    assert_eq!(desk.manager.cluster().worker_of(high), Some(&id("b")));
+    assert_eq!(desk.manager.cluster().worker_of(on_b), Some(&id("a")), "it goes before the other");
+}
+
+#[test]
 fn a_manager_that_restarts_in_the_middle_keeps_the_room_for_the_same_task() {
     let mut desk = desk_with(&[("a", 2.0)]);
     let low = [desk.holds("a", of(1.0, 0)), desk.holds("a", of(1.0, 0))];

@@ -119,6 +119,35 @@ fn a_crash_loop_is_told_with_its_last_ends_and_the_next_start() {
 }
 
 #[test]
+fn a_preemption_that_is_under_way_is_told_of_both_sides() {
+    let mut desk = desk_with(&[("a", 2.0)]);
+    let (low, _) = desk.submit(TaskSpec { name: "batch".into(), priority: -3, ..cpus(2.0) });
+    desk.sent("a", low, SendOutcome::Accepted);
+    desk.report("a", low, State::Running);
+    let (high, _) = desk.submit(TaskSpec { name: "web".into(), priority: 5, preempt: true, ..cpus(2.0) });
+    let (asks, makes_room) = (desk.told(high), desk.told(low));
+    let victim =
+        format!("room: kept for it on a, where batch ({}, priority -3) is being stopped", low.short());
+    assert!(asks.contains(&victim) && !asks.contains("nearest"), "{asks}");
+    let by = format!("web ({}, priority 5)", high.short());
+    let told = format!("makes room: it is being stopped for {by}, and waits for a worker again then");
+    assert!(makes_room.starts_with("state: Stopping on a\n") && makes_room.contains(&told), "{makes_room}");
+    // What the worker reports meanwhile has a reason of its own, and changes nothing of that.
+    desk.report_with("a", low, |task| task.status.reason.clear());
+    assert!(desk.told(low).contains(&told), "{}", desk.told(low));
+    desk.report_with("a", low, |task| {
+        task.status.state = State::Completed;
+        task.status.reason = "stopped".into();
+    });
+    let (asks, makes_room) = (desk.told(high), desk.told(low));
+    assert!(!asks.contains("room"), "{asks}");
+    assert!(
+        makes_room.contains(&format!("ended: Completed on a, 0s ago: made room for web ({})", high.short())),
+        "{makes_room}"
+    );
+}
+
+#[test]
 fn what_a_worker_could_not_start_is_told_with_its_words() {
     let mut desk = desk_with(&[("a", 2.0), ("b", 2.0)]);
     let (task, _) = desk.submit(TaskSpec::default());
