@@ -6,11 +6,13 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::actions::Remap;
 use super::event::{Action, Event};
 use super::fixture::{
     Log, answer_why, at, busy, busy_log, crash_looping, crowded, empty, feed, loading, many, press, say,
     screen, start, task_id,
 };
+use super::keymap::Keymap;
 use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
@@ -67,6 +69,30 @@ fn digits_tab_and_arrows_change_the_pane() {
         press(&mut model, keys);
         assert_eq!(model.focus, expected, "{keys}");
     }
+}
+
+#[test]
+fn what_is_on_other_keys_is_done_by_them_and_shown_with_them() {
+    let keys = [("stop", "X"), ("undo", "F7"), ("help", "F1"), ("back", "Backspace"), ("tasks", "T")];
+    let wishes = keys.map(|(action, key)| Remap::of(action).unwrap().on(&[key.to_owned()]).unwrap());
+    let (keymap, clashes) = Keymap::remapped(&wishes);
+    assert_eq!(clashes, []);
+    let mut model = busy(80, 24).with_keymap(keymap);
+    press(&mut model, "S");
+    assert!(model.overlay.is_none());
+    press(&mut model, "X");
+    assert!(screen(&model).contains("then 5 s to press F7"), "{}", screen(&model));
+    press(&mut model, "y");
+    assert!(screen(&model).contains("F7 undo   Enter now"), "{}", screen(&model));
+    press(&mut model, "<F7>1 ");
+    assert!(model.countdown.is_none());
+    assert!(screen(&model).contains("T goes to their pane"), "{}", screen(&model));
+    assert!(screen(&model).contains("F1 help"), "{}", screen(&model));
+    press(&mut model, "<F1>");
+    let help = screen(&model);
+    assert!(help.contains("F1 help ─ Backspace back") && help.contains("X           stop the marked"), "{help}");
+    press(&mut model, "<F1>");
+    assert!(model.overlay.is_none());
 }
 
 #[test]
