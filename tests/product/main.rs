@@ -38,6 +38,7 @@ mod alone;
 mod api;
 mod attach;
 mod commands;
+mod complete;
 mod containers;
 mod demo;
 mod floods;
@@ -57,6 +58,7 @@ fn main() {
         floods::tests(),
         attach::tests(),
         commands::tests(),
+        complete::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),

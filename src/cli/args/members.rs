@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::super::address::Address;
+use super::super::complete;
 use super::OutputArgs;
 
 /// Who may come by an invite.
@@ -63,7 +64,7 @@ pub enum TokenCommand {
 #[derive(Args, Debug)]
 pub struct RevokeArgs {
     /// A member's name, or the id (or its unique start) of a member or an invite
-    #[arg(value_name = "NAME|ID")]
+    #[arg(value_name = "NAME|ID", add = complete::workers())]
     pub who: String,
     #[command(flatten)]
     pub output: OutputArgs,
