@@ -15,7 +15,7 @@ use crate::tui::theme::{Face, Tone};
 use super::window;
 
 const WIDTH: u16 = 72;
-const LABEL: usize = 10;
+const LABEL: usize = 11;
 
 /// A line of the form.
 enum Line {
