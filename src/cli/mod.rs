@@ -11,6 +11,7 @@ mod completions;
 mod config_file;
 mod dashboard;
 mod demo;
+mod drain_first;
 mod engine;
 mod environment;
 mod events;
