@@ -45,6 +45,7 @@ mod floods;
 mod kill;
 mod logs;
 mod moves;
+mod pull;
 mod secrets;
 mod stage;
 mod submit;
@@ -64,6 +65,7 @@ fn main() {
         kill::tests(),
         logs::tests(),
         moves::tests(),
+        pull::tests(),
         secrets::tests(),
         why::tests(),
         workers::tests(),
