@@ -101,13 +101,11 @@ fn no_manager_is_4_and_125_for_a_run_that_waits() {
 }
 
 #[test]
-fn completions_are_scripts_that_their_shells_take_and_know_every_command() {
+fn completions_are_scripts_that_their_shells_take() {
     let home = home();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = ends(home.path(), &format!("completions {shell}"), 0, &[]);
-        for word in ["restart", "insecure-worker", "inspect"] {
-            assert!(script.contains(word), "{shell}: {word}");
-        }
+        assert!(script.contains("CUBE_TUI_COMPLETE"), "{shell}: {script}");
         fs::write(home.path().join(shell), script).expect("it is ours");
     }
     let bash = std::process::Command::new("bash").arg("-n").arg(home.path().join("bash")).output();

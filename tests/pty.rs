@@ -38,6 +38,7 @@ fn main() {
         plain("a_closed_terminal_ends_the_dashboard", closed),
         plain("tiny_sizes_and_resize_storms_do_no_harm", sizes),
         plain("keys_of_all_kinds_do_no_harm", keys),
+        plain("actions_are_on_the_keys_of_the_config_file_and_a_clash_is_named", own_keys),
         plain("a_demo_without_an_engine_shows_its_tasks_and_leaves_no_process", demo_of_processes),
         plain("the_form_says_what_is_wrong_and_submits_a_file", form_and_file),
         plain("w_tells_why_and_the_form_where_a_task_would_go", why_and_preview),
@@ -91,6 +92,27 @@ fn ways_out() {
         // The store is free again.
         assert!(!terminal.contents().contains("panicked"), "{}", terminal.contents());
     }
+}
+
+fn own_keys() {
+    let home = Home::without_engine();
+    fs::create_dir_all(home.path(".config/cube-tui")).unwrap();
+    let keys = "[keys]\nquit = [\"Q\", \"^q\"]\nhelp = \"F1\"\nstop = \"Q\"\nwhy = \"Q\"\n";
+    fs::write(home.path(".config/cube-tui/config.toml"), keys).unwrap();
+    let mut terminal = Terminal::start(&home, ALONE, (80, 24));
+    terminal.shows(&[
+        "! config.toml, line 4: `Q` is `quit` already; `stop` stays on S; 1 more",
+        "F1 help",
+        "LIVE",
+    ]);
+    terminal.keys("?q\x1bOP");
+    terminal.shows(&["F1 help ─ Esc back", "Q ^q"]);
+    // It closes an overlay, and quits from there on.
+    terminal.keys("\x11");
+    terminal.until("the help is closed", |screen| !screen.contents().contains("Esc back"));
+    terminal.keys("\x11\r");
+    assert_eq!(terminal.ended(), 0);
+    terminal.is_given_back();
 }
 
 fn quit_at_once() {

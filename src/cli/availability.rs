@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::args::{DrainArgs, Output, WorkerNameArgs};
+use super::drain_first::tasks;
 use super::exit::{CliError, Exit};
 use super::print::Printer;
 use crate::client::ManagerHandle;
@@ -52,8 +53,4 @@ fn say(output: Output, drained: &Drained, text: &str) -> Result<Exit, CliError> 
         Output::Text => printer.result(text)?,
     }
     Ok(Exit::Done)
-}
-
-fn tasks(count: usize) -> String {
-    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }

@@ -1,6 +1,7 @@
 //! The config file: what the user settled once. Flags and environment win over it; it wins over the defaults. Knows no
 //! command.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::exit::CliError;
+use crate::tui::{Clash, Keymap, Remap};
 
 /// What may stand in it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,6 +28,9 @@ pub struct ConfigFile {
     pub data_dir: Option<PathBuf>,
     pub docker_host: Option<String>,
     pub color: Option<bool>,
+    /// Actions of the dashboard and what they are put on.
+    #[serde(default)]
+    keys: BTreeMap<Spanned<String>, Spanned<Keys>>,
     output: Option<Spanned<String>>,
     scheduler: Option<Spanned<String>>,
     /// For words about what is wrong with a value.
@@ -40,6 +45,14 @@ pub struct ConfigFile {
 pub struct Place {
     pub host: Option<String>,
     pub port: Option<u16>,
+}
+
+/// A key, or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a key or a list of keys, as text")]
+enum Keys {
+    One(String),
+    Some(Vec<String>),
 }
 
 impl ConfigFile {
@@ -86,6 +99,32 @@ impl ConfigFile {
         Ok(command)
     }
 
+    /// The dashboard's keys, and what is to be said about those that clash.
+    pub fn keymap(&self) -> Result<(Keymap, Vec<String>), CliError> {
+        let mut wishes = Vec::new();
+        for (action, keys) in &self.keys {
+            let remap = Remap::of(action.get_ref());
+            let remap = remap.map_err(|problem| at(&self.name, &self.text, &action.span(), &problem))?;
+            let remap = match keys.get_ref() {
+                Keys::One(key) => remap.on(std::slice::from_ref(key)),
+                Keys::Some(keys) => remap.on(keys),
+            };
+            let remap = remap.map_err(|problem| at(&self.name, &self.text, &keys.span(), &problem))?;
+            wishes.push((keys.span().start, remap));
+        }
+        // Of two that clash the first one in the file is met.
+        wishes.sort_by_key(|(start, _)| *start);
+        let (starts, wishes): (Vec<_>, Vec<_>) = wishes.into_iter().unzip();
+        let (keymap, clashes) = Keymap::remapped(&wishes);
+        let place = |clash: Clash| {
+            let line = line_of(&self.text, starts[clash.wish]);
+            // It has a line of the dashboard, which is short.
+            let name = Path::new(&self.name).file_name().unwrap_or_default().display();
+            format!("{name}, line {line}: {}", clash.why)
+        };
+        Ok((keymap, clashes.into_iter().map(place).collect()))
+    }
+
     fn check(&self, command: &Command, option: &str, value: &Spanned<String>) -> Result<(), CliError> {
         let argument = command.get_arguments().find(|argument| argument.get_id() == option);
         let known: Vec<String> = argument
@@ -114,10 +153,15 @@ fn with_default(mut command: Command, option: &str, value: &str) -> Command {
     command
 }
 
+/// The number of the line at `offset`.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.get(..offset).unwrap_or(text).matches('\n').count() + 1
+}
+
 /// An error with its line, and a caret under what is wrong.
 fn at(name: &str, text: &str, span: &Range<usize>, problem: &str) -> CliError {
     let start = text.get(..span.start).unwrap_or(text);
-    let number = start.matches('\n').count() + 1;
+    let number = line_of(text, span.start);
     let line = text.lines().nth(number - 1).unwrap_or_default();
     let column = start.rsplit('\n').next().unwrap_or_default().chars().count();
     let width =
@@ -134,7 +178,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ConfigFile, CliError> {
-        ConfigFile::parse("config.toml", text.to_owned())
+        ConfigFile::parse("/home/me/config.toml", text.to_owned())
     }
 
     /// What comes of `line` with a config file of `text`.
@@ -174,8 +218,32 @@ mod tests {
         }
         let config = parse("\nscheduler = \"fastest\"").unwrap();
         let error = config.as_defaults(Cli::command()).unwrap_err();
-        let expected = "config.toml, line 2: expected one of roundrobin";
+        let expected = "/home/me/config.toml, line 2: expected one of roundrobin";
         assert!(error.message.starts_with(expected) && error.message.contains("^^^^^^^^^"), "{error}");
+    }
+
+    #[test]
+    fn keys_that_are_none_are_named_and_those_that_clash_leave_the_others() {
+        for (text, parts) in [
+            ("[keys]\nstpo = \"X\"", ["line 2: there is no action `stpo`; did you mean `stop`?", "\n  ^^^^"]),
+            ("[keys]\nstop = \"F99\"", ["line 2: there is no key `F99`", "\n         ^^^^^"]),
+            ("keys.stop = []", ["line 1: `stop` needs a key at least", "^^"]),
+            ("keys.stop = 3", ["line 1: expected a key or a list of keys, as text", "^"]),
+        ] {
+            let error = parse(text).and_then(|config| config.keymap()).unwrap_err();
+            assert_eq!(error.exit.code(), 2);
+            for part in parts {
+                assert!(error.message.contains(part), "{part} is not in\n{error}");
+            }
+        }
+        let config = parse("[keys]\nzoom = [\"F5\", \"Z\"]\nstop = \"F5\"\nlogs = \"L\"").unwrap();
+        let (keymap, clashes) = config.keymap().unwrap();
+        assert_eq!(clashes, ["config.toml, line 3: `F5` is `zoom` already; `stop` stays on S"]);
+        let met = [
+            Remap::of("zoom").unwrap().on(&["F5".into(), "Z".into()]),
+            Remap::of("logs").unwrap().on(&["L".into()]),
+        ];
+        assert_eq!(keymap, Keymap::remapped(&met.map(Result::unwrap)).0);
     }
 
     #[test]

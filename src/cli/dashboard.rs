@@ -44,17 +44,21 @@ pub async fn dashboard<B: Behind>(
     let options = Options {
         theme: Theme { color: environment.color },
         title,
+        keymap: environment.keymap.clone(),
         home: environment.home.clone(),
         ..Options::opening(async move { manager.await.context("the manager did not start")? })
     };
     let notices = options.notices.0.clone();
+    if let Some(clashes) = environment.key_clashes() {
+        // Nobody has said anything yet: there is room.
+        let _ = notices.try_send(clashes);
+    }
     // Of its own, because it goes on when somebody quits before it is done: what it made has to be taken away again.
     let behind = tokio::spawn(async move {
         let behind = begin.await;
         let manager = match &behind {
             Ok(behind) => {
                 if let Some(notice) = behind.notice() {
-                    // The first of them: there is room.
                     let _ = notices.try_send(notice.to_owned());
                 }
                 Ok(Opened { manager: behind.manager().clone(), title: behind.title() })
@@ -89,7 +93,8 @@ pub async fn snapshot(
     manager: &ManagerHandle,
 ) -> Result<Exit, CliError> {
     let theme = Theme { color: environment.color };
-    let mut model = Model::new(theme, title, TimeZone::system(), Timestamp::now(), size.width, size.height);
+    let mut model = Model::new(theme, title, TimeZone::system(), Timestamp::now(), size.width, size.height)
+        .with_keymap(environment.keymap.clone());
     let watch = manager.watch().await?;
     let mut mirror = watch.cluster.clone();
     let mut items = watch.items;

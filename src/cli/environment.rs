@@ -7,6 +7,7 @@ use etcetera::BaseStrategy;
 use super::address::Address;
 use super::config_file::{ConfigFile, Place};
 use super::exit::CliError;
+use crate::tui::Keymap;
 use crate::worker::runtime::DEFAULT_DOCKER_HOST;
 
 /// The addresses by the environment; flags override them where there are any.
@@ -26,6 +27,10 @@ pub struct Environment {
     pub data_dir: Option<PathBuf>,
     /// What `~/` means.
     pub home: Option<PathBuf>,
+    /// The dashboard's keys, by the config file.
+    pub keymap: Keymap,
+    /// Which of its lines can't be met, and why.
+    key_clashes: Vec<String>,
 }
 
 impl Environment {
@@ -52,6 +57,7 @@ impl Environment {
             };
             text.parse().map_err(|_| CliError::usage(format!("{host}: expected a host name, found {name:?}")))
         };
+        let (keymap, key_clashes) = config.keymap()?;
         Ok(Self {
             worker: address("CUBE_HOST", "CUBE_PORT", &config.worker, 5555)?,
             manager: address("CUBE_MANAGER_HOST", "CUBE_MANAGER_PORT", &config.manager, 5556)?,
@@ -62,7 +68,18 @@ impl Environment {
             data_dir: config.data_dir.clone(),
             rust_log: set("RUST_LOG"),
             home: set("HOME").map(PathBuf::from),
+            keymap,
+            key_clashes,
         })
+    }
+
+    /// What is wrong with the keys in the config file: the first in words, the others counted.
+    pub fn key_clashes(&self) -> Option<String> {
+        match self.key_clashes.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            [first, others @ ..] => Some(format!("{first}; {} more", others.len())),
+        }
     }
 
     /// This program's part of the user's state folder.
@@ -113,6 +130,17 @@ mod tests {
         assert_eq!(of_file.docker_host, "unix:///podman");
         let of_both = read_with(config, &[("CUBE_MANAGER_PORT", "1"), ("DOCKER_HOST", "unix:///d")]).unwrap();
         assert_eq!((of_both.manager.to_string(), of_both.docker_host), ("box:1".into(), "unix:///d".into()));
+    }
+
+    #[test]
+    fn of_keys_that_clash_the_first_is_told_and_the_others_are_counted() {
+        let told = |keys: &str| read_with(&format!("[keys]\n{keys}"), &[]).unwrap().key_clashes();
+        assert_eq!(told("stop = \"X\""), None);
+        let clash = "`x` is `shell` already; `stop` stays on S";
+        assert!(told("stop = \"x\"").is_some_and(|told| told.ends_with(clash)));
+        assert!(
+            told("stop = \"x\"\nwhy = \"n\"").is_some_and(|told| told.ends_with(&format!("{clash}; 1 more")))
+        );
     }
 
     #[test]

@@ -6,10 +6,12 @@ mod answer;
 mod args;
 mod availability;
 mod background;
+mod complete;
 mod completions;
 mod config_file;
 mod dashboard;
 mod demo;
+mod drain_first;
 mod engine;
 mod environment;
 mod events;
@@ -67,6 +69,11 @@ use reach::manager;
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
+    match complete::answer() {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
     allow_many_files();
     let (cli, config) = match parse() {
         Ok(parsed) => parsed,

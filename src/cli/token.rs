@@ -1,9 +1,10 @@
 //! `token`: who has joined and who may; voids invites, and lets go of members.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::OutputArgs;
-use super::args::{RevokeArgs, TokenCommand};
+use super::args::{RevokeArgs, TokenCommand, Within};
+use super::drain_first::{drain_first, tasks as count_of};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::invite;
@@ -11,9 +12,10 @@ use super::line::printable;
 use super::print::Printer;
 use super::reach::client;
 use super::table::{add_row, table_of, terminal_width, text_of};
-use crate::client::ManagerClient;
-use crate::manager::api::{Invitation, Rotated};
+use crate::client::{ManagerClient, ManagerHandle};
+use crate::manager::api::{Invitation, Revoked, Rotated};
 use crate::manager::trust::Listed;
+use crate::task::WorkerId;
 use crate::tls::Role;
 
 /// How long the invite that `rotate` prints is open, in seconds.
@@ -24,7 +26,7 @@ pub async fn token(command: &TokenCommand, environment: &Environment) -> Result<
     match command {
         TokenCommand::List(args) => list(&manager, *args).await,
         TokenCommand::Rotate(args) => rotate(&manager, *args).await,
-        TokenCommand::Revoke(args) => revoke(&manager, args).await,
+        TokenCommand::Revoke(args) => revoke(manager, args).await,
     }?;
     Ok(Exit::Done)
 }
@@ -55,24 +57,61 @@ async fn rotate(manager: &ManagerClient, args: OutputArgs) -> Result<(), CliErro
     invite::print(&invited, &invitation, &mut printer)
 }
 
-async fn revoke(manager: &ManagerClient, args: &RevokeArgs) -> Result<(), CliError> {
-    let listed = manager.revoke_token(&args.who).await?;
+async fn revoke(manager: ManagerClient, args: &RevokeArgs) -> Result<(), CliError> {
     let mut printer = Printer::new(args.output.output);
+    let left = match args.drain {
+        None => None,
+        Some(Within(within)) => {
+            let all = manager.tokens().await?;
+            let worker = Listed::find(&all, &args.who).filter(|listed| listed.expires.is_none());
+            let Some(Listed { name, .. }) = worker.filter(|listed| listed.role == Role::Worker) else {
+                let why = format!(
+                    "{:?} is no worker that has joined; `cube-tui token list` has them all",
+                    args.who
+                );
+                return Err(CliError::usage(format!("--drain: {why}")));
+            };
+            let handle = ManagerHandle::Remote(manager.clone());
+            Some(drain_first(&handle, &WorkerId::from(&**name), within, &mut printer).await?)
+        }
+    };
+    let Revoked { listed, tasks } = manager.revoke_token(&args.who).await?;
     if printer.is_json() {
-        return printer.result(&json_of(&listed));
+        let mut object = object_of(&listed);
+        if listed.role == Role::Worker && !listed.name.is_empty() {
+            object["tasks"] = json!(tasks);
+        }
+        return printer.result(&object.to_string());
     }
-    let Listed { id, name, role, .. } = &listed;
-    match (&**name, role) {
-        ("", _) => printer.result(&format!("the invite {id} is void")),
-        (name, Role::Worker) => printer.result(&format!("{name} is let go; its tasks move to other workers")),
-        (name, _) => printer.result(&format!("{name} is let go")),
+    printer.result(&sentence(&listed, tasks, left.as_deref()))
+}
+
+/// What became of it; `left` is what a drain could not move.
+fn sentence(listed: &Listed, tasks: usize, left: Option<&[String]>) -> String {
+    let Listed { id, name, role, .. } = listed;
+    let name = printable(name);
+    match (&*name, role, left) {
+        ("", ..) => format!("the invite {id} is void"),
+        (name, Role::Worker, Some([])) => format!("{name} is let go; nothing was left there"),
+        (name, Role::Worker, Some(left)) => format!(
+            "{name} is let go; left there, and to start elsewhere as those of a lost worker: {}",
+            printable(&left.join(", "))
+        ),
+        (name, Role::Worker, None) if tasks == 0 => format!("{name} is let go; nothing ran there"),
+        (name, Role::Worker, None) => format!(
+            "{name} is let go; {} there move to other workers as those of a lost one (--drain moves them before)",
+            count_of(tasks)
+        ),
+        (name, _, _) => format!("{name} is let go"),
     }
 }
 
 fn json_of(listed: &Listed) -> String {
+    object_of(listed).to_string()
+}
+
+fn object_of(listed: &Listed) -> Value {
     let Listed { id, name, role, since, expires } = listed;
     let kind = if expires.is_some() { "invite" } else { "member" };
-    let object = json!({"v": 1, "type": kind, "id": id, "name": name, "role": role, "since": since,
-                        "expires": expires});
-    object.to_string()
+    json!({"v": 1, "type": kind, "id": id, "name": name, "role": role, "since": since, "expires": expires})
 }

@@ -2,7 +2,9 @@
 
 use super::ManagerClient;
 use crate::cluster::Cause;
-use crate::manager::api::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
+use crate::manager::api::{
+    Announcement, Invitation, Invited, Listening, Renewal, Revocation, Revoked, Rotated,
+};
 use crate::manager::request::RequestError;
 use crate::manager::trust::{Issued, JoinLine, JoinRequest, Listed};
 use crate::tls::{self, Credential, Current, Request, TlsError};
@@ -73,7 +75,7 @@ impl ManagerClient {
         self.post("tokens/rotate", Cause::Command, &()).await
     }
 
-    pub async fn revoke_token(&self, who: &str) -> Result<Listed, RequestError> {
+    pub async fn revoke_token(&self, who: &str) -> Result<Revoked, RequestError> {
         self.post("tokens/revoke", Cause::Command, &Revocation { who: who.to_owned() }).await
     }
 }

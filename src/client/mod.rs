@@ -4,6 +4,7 @@
 mod handle;
 mod manager;
 mod members;
+mod names;
 mod probe;
 mod secrets;
 mod watchdog;
@@ -12,6 +13,7 @@ mod why;
 pub use handle::{ExecConnection, ManagerHandle, Resume, Watch};
 pub use manager::ManagerClient;
 pub use members::join;
+pub use names::TaskName;
 
 pub use crate::http::{ClientError, http_client};
 pub use crate::worker::WorkerClient;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::task::SecretUse;
+
 /// `shop/web:1.9` is called `web`.
 pub(super) fn name_from(image: &str) -> String {
     let image = image.split('@').next().unwrap_or(image);
@@ -65,6 +67,19 @@ pub(super) fn read_ports(text: &str) -> Result<BTreeMap<String, String>, String>
         }
     }
     Ok(ports)
+}
+
+/// `NAME`, `NAME:/path`, `NAME:env` or `NAME:env:VARIABLE`, several between spaces or commas.
+pub(super) fn read_secrets(text: &str) -> Result<Vec<SecretUse>, String> {
+    text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::parse).collect()
+}
+
+pub(super) fn read_yes(text: &str) -> Result<bool, String> {
+    match text {
+        "" | "no" => Ok(false),
+        "yes" => Ok(true),
+        _ => Err(format!("expected yes or no, not \"{text}\"")),
+    }
 }
 
 pub(super) fn read_cpu(text: &str) -> Result<f64, String> {

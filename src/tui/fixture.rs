@@ -341,7 +341,9 @@ pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Action> {
             "Left" => (KeyCode::Left, KeyModifiers::NONE),
             "Right" => (KeyCode::Right, KeyModifiers::NONE),
             "Backspace" => (KeyCode::Backspace, KeyModifiers::NONE),
-            "F2" => (KeyCode::F(2), KeyModifiers::NONE),
+            name if name.len() > 1 && name.starts_with('F') => {
+                (KeyCode::F(name[1..].parse().unwrap()), KeyModifiers::NONE)
+            }
             name if name.starts_with("C-") => {
                 (KeyCode::Char(name.chars().last().unwrap()), KeyModifiers::CONTROL)
             }

@@ -1,7 +1,10 @@
 //! The keymap: one table of keys, commands and their words, for dispatch, footer and help. Does nothing.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::borrow::Cow;
 
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+
+use super::chord::{Chord, char, ctrl, key};
 use super::layout::Pane;
 
 /// What has the keys.
@@ -93,8 +96,20 @@ impl Command {
     }
 }
 
+impl Context {
+    /// Whether a character is text there; what holds everywhere holds there too.
+    pub(super) fn is_typing(self) -> bool {
+        matches!(self, Self::Form | Self::Filter | Self::LogSearch | Self::Everywhere)
+    }
+
+    /// A question, which shows its keys itself.
+    pub(super) fn is_dialog(self) -> bool {
+        matches!(self, Self::Confirm | Self::Cordon | Self::Quit)
+    }
+}
+
 /// A row of the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Binding {
     pub(super) context: Context,
     pub(super) command: Command,
@@ -105,19 +120,18 @@ pub(super) struct Binding {
     pub(super) help: (&'static str, &'static str),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chord(KeyModifiers, KeyCode);
-
-const fn char(char: char) -> Chord {
-    Chord(KeyModifiers::NONE, KeyCode::Char(char))
-}
-
-const fn ctrl(char: char) -> Chord {
-    Chord(KeyModifiers::CONTROL, KeyCode::Char(char))
-}
-
-const fn key(code: KeyCode) -> Chord {
-    Chord(KeyModifiers::NONE, code)
+impl Binding {
+    /// In an overlay, what opened it closes it, and so does what quits.
+    fn closes(&self) -> bool {
+        let opens = match self.context {
+            Context::Detail => self.command == Command::Open,
+            Context::Why => matches!(self.command, Command::Why | Command::Open),
+            Context::Help => matches!(self.command, Command::Help | Command::Open),
+            Context::Logs => self.command == Command::Logs,
+            _ => return false,
+        };
+        opens || self.command == Command::Quit
+    }
 }
 
 const fn row(
@@ -168,33 +182,47 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Panes, Command::Pane(Pane::Events), &[char('5')], NONE, NONE),
     row(Context::Countdown, Command::TakeBack, &[char('u')], ("u", "undo"), ("u", "within 5 s of a stop: take it back")),
     row(Context::Countdown, Command::SendNow, &[key(KeyCode::Enter)], ("Enter", "now"), ("Enter", "within 5 s of a stop: send it now")),
-    row(Context::Detail, Command::Back, &[key(KeyCode::Esc), char('q'), key(KeyCode::Enter), char('i')], ("Esc", "back"), NONE),
+    row(Context::Detail, Command::Back, &[key(KeyCode::Esc)], ("Esc", "back"), NONE),
+    row(Context::Detail, Command::Open, &[key(KeyCode::Enter), char('i')], NONE, NONE),
+    row(Context::Detail, Command::Quit, &[char('q')], NONE, NONE),
     row(Context::Detail, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
     row(Context::Detail, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
     row(Context::Detail, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
     row(Context::Detail, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
-    row(Context::Detail, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
-    row(Context::Detail, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::Detail, Command::HalfDown, &[ctrl('d')], NONE, NONE),
+    row(Context::Detail, Command::HalfUp, &[ctrl('u')], NONE, NONE),
+    row(Context::Detail, Command::PageDown, &[key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Detail, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
     row(Context::Detail, Command::Stop, &[char('S')], ("S", "stop"), NONE),
     row(Context::Detail, Command::Restart, &[char('R')], ("R", "restart"), NONE),
     row(Context::Detail, Command::Logs, &[char('l')], ("l", "logs"), NONE),
     row(Context::Detail, Command::Why, &[char('w')], ("w", "why"), NONE),
     row(Context::Detail, Command::Shell, &[char('x')], ("x", "shell"), NONE),
     row(Context::Detail, Command::Yank, &[char('y')], ("y", "yank id"), NONE),
-    row(Context::Why, Command::Back, &[key(KeyCode::Esc), char('q'), char('w'), key(KeyCode::Enter)], ("Esc", "back"), NONE),
+    row(Context::Why, Command::Back, &[key(KeyCode::Esc)], ("Esc", "back"), NONE),
+    row(Context::Why, Command::Why, &[char('w')], NONE, NONE),
+    row(Context::Why, Command::Open, &[key(KeyCode::Enter)], NONE, NONE),
+    row(Context::Why, Command::Quit, &[char('q')], NONE, NONE),
     row(Context::Why, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
     row(Context::Why, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
     row(Context::Why, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
     row(Context::Why, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
-    row(Context::Why, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
-    row(Context::Why, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
-    row(Context::Help, Command::Back, &[key(KeyCode::Esc), char('q'), char('?'), key(KeyCode::Enter)], ("Esc", "back"), NONE),
+    row(Context::Why, Command::HalfDown, &[ctrl('d')], NONE, NONE),
+    row(Context::Why, Command::HalfUp, &[ctrl('u')], NONE, NONE),
+    row(Context::Why, Command::PageDown, &[key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Why, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::Help, Command::Back, &[key(KeyCode::Esc)], ("Esc", "back"), NONE),
+    row(Context::Help, Command::Help, &[char('?')], NONE, NONE),
+    row(Context::Help, Command::Open, &[key(KeyCode::Enter)], NONE, NONE),
+    row(Context::Help, Command::Quit, &[char('q')], NONE, NONE),
     row(Context::Help, Command::Down, &[char('j'), key(KeyCode::Down)], ("j/k", "scroll"), NONE),
     row(Context::Help, Command::Up, &[char('k'), key(KeyCode::Up)], NONE, NONE),
     row(Context::Help, Command::Top, &[char('g'), key(KeyCode::Home)], NONE, NONE),
     row(Context::Help, Command::End, &[char('G'), key(KeyCode::End)], NONE, NONE),
-    row(Context::Help, Command::HalfDown, &[ctrl('d'), key(KeyCode::PageDown)], NONE, NONE),
-    row(Context::Help, Command::HalfUp, &[ctrl('u'), key(KeyCode::PageUp)], NONE, NONE),
+    row(Context::Help, Command::HalfDown, &[ctrl('d')], NONE, NONE),
+    row(Context::Help, Command::HalfUp, &[ctrl('u')], NONE, NONE),
+    row(Context::Help, Command::PageDown, &[key(KeyCode::PageDown)], NONE, NONE),
+    row(Context::Help, Command::PageUp, &[key(KeyCode::PageUp)], NONE, NONE),
     row(Context::Confirm, Command::Yes, &[char('y')], ("y", "yes"), NONE),
     row(Context::Confirm, Command::No, &[key(KeyCode::Esc), char('n'), char('q')], ("Esc/n", "cancel"), NONE),
     row(Context::Confirm, Command::Toggle, &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Left), key(KeyCode::Right)], ("Tab", "other button"), NONE),
@@ -215,8 +243,10 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Filter, Command::Back, &[key(KeyCode::Esc)], ("Esc", "as before"), NONE),
     row(Context::Filter, Command::Down, &[key(KeyCode::Down)], NONE, NONE),
     row(Context::Filter, Command::Up, &[key(KeyCode::Up)], NONE, NONE),
-    row(Context::Logs, Command::Back, &[key(KeyCode::Esc), char('q'), char('l')], ("Esc", "back"), NONE),
-    row(Context::Logs, Command::End, &[char('G'), key(KeyCode::End), char('f')], ("End", "follow"), ("End f", "in the logs: follow again")),
+    row(Context::Logs, Command::Back, &[key(KeyCode::Esc)], ("Esc", "back"), NONE),
+    row(Context::Logs, Command::Logs, &[char('l')], NONE, NONE),
+    row(Context::Logs, Command::Quit, &[char('q')], NONE, NONE),
+    row(Context::Logs, Command::End, &[key(KeyCode::End), char('G'), char('f')], ("End", "follow"), ("End f", "in the logs: follow again")),
     row(Context::Logs, Command::Filter, &[char('/')], ("/", "search"), ("/ n N", "in the logs: search, next and previous hit")),
     row(Context::Logs, Command::Next, &[char('n')], ("n/N", "hit"), NONE),
     row(Context::Logs, Command::Previous, &[char('N')], NONE, NONE),
@@ -241,43 +271,57 @@ pub(super) const KEYMAP: &[Binding] = &[
     row(Context::Everywhere, Command::Suspend, &[ctrl('z')], NONE, ("^Z", "suspend; `fg` brings it back")),
 ];
 
-/// What `key` means to the first of `contexts` that knows it.
-pub(super) fn command(contexts: &[Context], key: KeyEvent) -> Option<Command> {
-    let chord = Chord::from(key);
-    contexts.iter().find_map(|context| {
-        let mut rows = KEYMAP.iter().filter(|row| row.context == *context);
-        rows.find(|row| row.keys.contains(&chord)).map(|row| row.command)
-    })
+/// The table with what the user put on other keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keymap(pub(super) Vec<Row>);
+
+/// A row as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) binding: &'static Binding,
+    pub(super) keys: Cow<'static, [Chord]>,
+    pub(super) footer: Cow<'static, str>,
+    pub(super) help: Cow<'static, str>,
 }
 
-/// What the footer shows for a context, in order.
-pub(super) fn footer(context: Context) -> impl Iterator<Item = (&'static str, &'static str)> {
-    KEYMAP.iter().filter(move |row| row.context == context && !row.footer.0.is_empty()).map(|row| row.footer)
-}
-
-/// What the help shows.
-pub(super) fn help() -> impl Iterator<Item = (&'static str, &'static str)> {
-    KEYMAP.iter().filter(|row| !row.help.0.is_empty()).map(|row| row.help)
-}
-
-impl From<KeyEvent> for Chord {
-    /// Shift is in the character already; terminals differ in telling it again.
-    fn from(key: KeyEvent) -> Self {
-        let mut modifiers = key.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT);
-        let code = match key.code {
-            KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
-            KeyCode::Char(char) if modifiers.contains(KeyModifiers::CONTROL) => {
-                // Terminals send Alt as an Esc before the key: Esc and ^C that arrive together look like one
-                // chord, and ^C has to end the program all the same.
-                modifiers = KeyModifiers::CONTROL;
-                KeyCode::Char(char.to_ascii_lowercase())
-            }
-            code => code,
+impl Default for Keymap {
+    fn default() -> Self {
+        let row = |binding: &'static Binding| Row {
+            binding,
+            keys: binding.keys.into(),
+            footer: binding.footer.0.into(),
+            help: binding.help.0.into(),
         };
-        if code == KeyCode::BackTab {
-            modifiers = KeyModifiers::NONE;
-        }
-        Self(modifiers, code)
+        Self(KEYMAP.iter().map(row).collect())
+    }
+}
+
+impl Keymap {
+    /// What `key` means to the first of `contexts` that knows it.
+    pub(super) fn command(&self, contexts: &[Context], key: KeyEvent) -> Option<Command> {
+        let chord = Chord::from(key);
+        let row = contexts.iter().find_map(|context| {
+            self.0.iter().find(|row| row.binding.context == *context && row.keys.contains(&chord))
+        })?;
+        Some(if row.binding.closes() { Command::Back } else { row.binding.command })
+    }
+
+    /// What the footer shows for a context, in order.
+    pub(super) fn footer(&self, context: Context) -> impl Iterator<Item = (&str, &'static str)> {
+        let rows = self.0.iter().filter(move |row| row.binding.context == context);
+        rows.filter(|row| !row.footer.is_empty()).map(|row| (&*row.footer, row.binding.footer.1))
+    }
+
+    /// What the help shows.
+    pub(super) fn help(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let rows = self.0.iter().filter(|row| !row.help.is_empty());
+        rows.map(|row| (&*row.help, row.binding.help.1))
+    }
+
+    /// The first key of a command, to be named in a text.
+    pub(super) fn key(&self, context: Context, command: Command) -> String {
+        let row = self.0.iter().find(|row| row.binding.context == context && row.binding.command == command);
+        row.and_then(|row| row.keys.first()).map(ToString::to_string).unwrap_or_default()
     }
 }
 
@@ -285,7 +329,11 @@ impl From<KeyEvent> for Chord {
 mod tests {
     use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-    use super::{Command, Context, KEYMAP, command};
+    use super::{Command, Context, KEYMAP, Keymap};
+
+    fn command(contexts: &[Context], key: KeyEvent) -> Option<Command> {
+        Keymap::default().command(contexts, key)
+    }
 
     #[test]
     fn no_key_means_two_things_in_one_context() {

@@ -5,7 +5,9 @@
 //! into `update`; carries the Actions out; and draws at most one frame, of which the terminal gets the
 //! difference. Lists are windowed: a frame costs what is on the screen, whatever the size of the cluster.
 
+mod actions;
 mod attach;
+mod chord;
 mod clean;
 mod event;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod model;
 mod overlays;
 mod panes;
 mod picture;
+mod remap;
 mod row;
 mod runner;
 mod screen;
@@ -39,11 +42,14 @@ mod told;
 mod update;
 mod view;
 
+pub use actions::Remap;
 pub use attach::{Ended, attach, terminal_size};
 pub use event::{Action, Event};
 pub use format::bytes;
+pub use keymap::Keymap;
 pub use model::{Model, OwnManager, Title};
 pub use picture::{Format, Size, render_once};
+pub use remap::Clash;
 pub use runner::{Opened, Options, Outcome, run};
 pub use screen::Screen;
 pub use sgr::keep_colours;

@@ -11,6 +11,7 @@ use crate::cluster::{Change, Cluster, Revision};
 use crate::manager::why::Why;
 use crate::task::{TaskId, WorkerId};
 
+use super::keymap::{Command, Context, Keymap};
 use super::layout::{Layout, Pane, layout};
 use super::loads::Loads;
 use super::logs::Logs;
@@ -31,6 +32,7 @@ pub struct Model {
     pub(super) area: Rect,
     pub(super) theme: Theme,
     pub(super) title: Title,
+    pub(super) keymap: Keymap,
 
     /// The mirror.
     pub(super) cluster: Cluster,
@@ -209,6 +211,7 @@ impl Model {
             area: Rect::new(0, 0, width, height),
             theme,
             title,
+            keymap: Keymap::default(),
             cluster: Cluster::default(),
             link: Link::Connecting(None),
             loads: Loads::default(),
@@ -230,6 +233,12 @@ impl Model {
             looked_away_at: None,
             needs_draw: true,
         }
+    }
+
+    /// With what the user put on other keys.
+    #[must_use]
+    pub fn with_keymap(self, keymap: Keymap) -> Self {
+        Self { keymap, ..self }
     }
 
     /// The mirror, as far as it has been folded.
@@ -263,6 +272,11 @@ impl Model {
             Link::Connecting(Some(reason)) => format!("no manager yet ({reason})"),
         };
         Some(format!("{why}; nothing was sent, ask again once it says LIVE"))
+    }
+
+    /// The key to the tasks' pane, for texts.
+    pub(super) fn tasks_key(&self) -> String {
+        self.keymap.key(Context::Panes, Command::Pane(Pane::Tasks))
     }
 
     pub(super) fn layout(&self) -> Layout {

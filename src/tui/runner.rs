@@ -25,6 +25,7 @@ use crate::worker::runtime::{Exec, LogsQuery};
 use super::attach::{Ended, attach, terminal_size};
 use super::event::{Action, Event, Purpose};
 use super::feed::pump;
+use super::keymap::Keymap;
 use super::model::{Model, Title};
 use super::screen::Screen;
 use super::terminal::{InDashboard, TerminalGuard, clipboard, stop_process_group};
@@ -53,6 +54,7 @@ pub struct Options {
     pub manager: BoxFuture<'static, anyhow::Result<Opened>>,
     pub theme: Theme,
     pub title: Title,
+    pub keymap: Keymap,
     /// What `~/` means in the path of a task file.
     pub home: Option<PathBuf>,
     pub clock: fn() -> Timestamp,
@@ -91,6 +93,7 @@ impl Options {
             manager: manager.boxed(),
             theme: Theme { color: true },
             title: Title::default(),
+            keymap: Keymap::default(),
             home: None,
             clock: Timestamp::now,
             shutdown: CancellationToken::new(),
@@ -123,7 +126,8 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
     let guard = TerminalGuard::take(notice_sender).context("cannot take the terminal over")?;
     let (width, height) = terminal::size().unwrap_or((80, 24));
     let now = (options.clock)();
-    let model = Model::new(options.theme, options.title, TimeZone::system(), now, width, height);
+    let model = Model::new(options.theme, options.title, TimeZone::system(), now, width, height)
+        .with_keymap(options.keymap);
     let (sender, events) = mpsc::channel(WAITING);
     let mut runner = Runner {
         model,

@@ -7,9 +7,11 @@ use tui_input::{Input, InputRequest};
 use crate::cluster::Revision;
 use crate::manager::plan::Plan;
 use crate::scheduler::Shape;
-use crate::task::{HealthCheck, RestartPolicy, TaskId, TaskSpec};
+use crate::task::{HealthCheck, Probe, RestartPolicy, TaskId, TaskSpec};
 
-use super::fields::{name_from, read_cpu, read_env, read_memory, read_ports, split_words};
+use super::fields::{
+    name_from, read_cpu, read_env, read_memory, read_ports, read_secrets, read_yes, split_words,
+};
 
 /// A field of the form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +25,15 @@ pub(super) enum Field {
     Memory,
     Restart,
     Health,
+    HealthCmd,
+    Secrets,
+    Exclusive,
     /// A task file instead of all of the above.
     File,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Image,
         Self::Name,
         Self::Command,
@@ -38,6 +43,9 @@ impl Field {
         Self::Memory,
         Self::Restart,
         Self::Health,
+        Self::HealthCmd,
+        Self::Secrets,
+        Self::Exclusive,
         Self::File,
     ];
 
@@ -52,6 +60,9 @@ impl Field {
             Self::Memory => "memory",
             Self::Restart => "restart",
             Self::Health => "health",
+            Self::HealthCmd => "health cmd",
+            Self::Secrets => "secrets",
+            Self::Exclusive => "exclusive",
             Self::File => "or a file",
         }
     }
@@ -68,6 +79,9 @@ impl Field {
             Self::Memory => "no limit; 512M, 2G",
             Self::Restart => "no | on-failure[:N] | always | unless-stopped",
             Self::Health => "no check; /path | http:8080/path | tcp:5432 | tcp",
+            Self::HealthCmd => "or a program in the container; exit code 0 is healthy",
+            Self::Secrets => "DB_PASSWORD; NAME:/path, NAME:env, NAME:env:VARIABLE",
+            Self::Exclusive => "no | yes: never runs twice, not even for a moment",
             Self::File => "path of a task file (JSON)",
         }
     }
@@ -123,8 +137,8 @@ impl Preview {
 /// The form, with what was typed so far.
 #[derive(Clone, Debug)]
 pub(super) struct SubmitForm {
-    inputs: [Input; 10],
-    errors: [Option<String>; 10],
+    inputs: [Input; 13],
+    errors: [Option<String>; 13],
     focus: usize,
     /// What is wrong with the whole, as the manager said it.
     pub(super) problem: Option<String>,
@@ -299,10 +313,29 @@ impl SubmitForm {
             ok(Field::Restart, error);
             RestartPolicy::No
         });
-        let health_check = match text(Field::Health) {
-            "" => None,
-            probe => probe.parse().map(HealthCheck::new).map_err(|error| ok(Field::Health, error)).ok(),
+        let health_cmd = split_words(text(Field::HealthCmd)).unwrap_or_else(|error| {
+            ok(Field::HealthCmd, error);
+            Vec::new()
+        });
+        let health_check = match (text(Field::Health), health_cmd.is_empty()) {
+            ("", true) => None,
+            ("", false) => Some(HealthCheck::new(Probe::Command(health_cmd))),
+            (_, false) => {
+                ok(Field::HealthCmd, "either health or a program: clear one of them".to_owned());
+                None
+            }
+            (probe, true) => {
+                probe.parse().map(HealthCheck::new).map_err(|error| ok(Field::Health, error)).ok()
+            }
         };
+        let secrets = read_secrets(text(Field::Secrets)).unwrap_or_else(|error| {
+            ok(Field::Secrets, error);
+            Vec::new()
+        });
+        let exclusive = read_yes(text(Field::Exclusive)).unwrap_or_else(|error| {
+            ok(Field::Exclusive, error);
+            false
+        });
         let spec = TaskSpec {
             name,
             image: image.to_owned(),
@@ -314,6 +347,8 @@ impl SubmitForm {
             port_bindings: (!ports.is_empty()).then_some(ports),
             restart_policy,
             health_check,
+            secrets,
+            exclusive,
             ..TaskSpec::default()
         };
         if errors.is_empty()
@@ -336,6 +371,9 @@ fn field_of(name: &str) -> Field {
         "Memory" => Field::Memory,
         "RestartPolicy" => Field::Restart,
         "HealthCheck" => Field::Health,
+        "HealthCmd" => Field::HealthCmd,
+        "Secrets" => Field::Secrets,
+        "Exclusive" => Field::Exclusive,
         _ => Field::Image,
     }
 }
@@ -357,7 +395,7 @@ pub(super) fn paste(input: &mut Input, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::{Field, SubmitForm, Wish, paste};
-    use crate::task::RestartPolicy;
+    use crate::task::{Probe, RestartPolicy};
 
     fn filled(fields: &[(Field, &str)]) -> SubmitForm {
         let mut form = SubmitForm::new();
@@ -379,6 +417,8 @@ mod tests {
             (Field::Memory, "1.5G"),
             (Field::Restart, "on-failure:3"),
             (Field::Health, "http:80/up"),
+            (Field::Secrets, "DB_PASSWORD, TOKEN:env:API_TOKEN"),
+            (Field::Exclusive, "yes"),
         ]);
         let Some(Wish::Task(spec)) = form.read() else { panic!("{form:?}") };
         assert_eq!(spec.name, "web");
@@ -393,6 +433,25 @@ mod tests {
         assert_eq!(spec.memory_bytes, 3 << 29);
         assert_eq!(spec.restart_policy, RestartPolicy::OnFailure(Some(3)));
         assert_eq!(spec.health_check.map(|check| check.probe.wire()).as_deref(), Some("http:80/up"));
+        let secrets: Vec<_> = spec.secrets.iter().map(ToString::to_string).collect();
+        assert_eq!(secrets, ["DB_PASSWORD", "TOKEN:env:API_TOKEN"]);
+        assert!(spec.exclusive);
+    }
+
+    #[test]
+    fn a_task_is_healthy_by_a_port_or_by_a_program_of_its_own() {
+        let with = |health: &str| {
+            let fields = [(Field::Image, "x"), (Field::HealthCmd, "ask 'a b'"), (Field::Health, health)];
+            let mut form = filled(&fields);
+            (form.read(), form.error(Field::HealthCmd).is_some())
+        };
+        let (Some(Wish::Task(spec)), false) = with("") else { panic!("not read") };
+        let words = vec!["ask".to_owned(), "a b".to_owned()];
+        assert_eq!(spec.health_check.map(|check| check.probe), Some(Probe::Command(words)));
+        assert_eq!(with("tcp"), (None, true));
+        let form = filled(&[(Field::Image, "x"), (Field::Exclusive, "no")]);
+        let Ok(Wish::Task(spec)) = form.draft() else { panic!("not read") };
+        assert!(!spec.exclusive);
     }
 
     #[test]
@@ -405,6 +464,9 @@ mod tests {
             (Field::Memory, "lots"),
             (Field::Restart, "sometimes"),
             (Field::Health, "often"),
+            (Field::HealthCmd, "'open"),
+            (Field::Secrets, "A:b"),
+            (Field::Exclusive, "maybe"),
         ]);
         assert_eq!(form.read(), None);
         for field in Field::ALL {

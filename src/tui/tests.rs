@@ -6,11 +6,13 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::actions::Remap;
 use super::event::{Action, Event, Purpose};
 use super::fixture::{
     Log, answer_why, at, busy, busy_log, crash_looping, crowded, empty, feed, loading, many, press, say,
     screen, start, task_id,
 };
+use super::keymap::Keymap;
 use super::layout::Pane;
 use super::model::{Model, Overlay};
 use super::update::update;
@@ -67,6 +69,33 @@ fn digits_tab_and_arrows_change_the_pane() {
         press(&mut model, keys);
         assert_eq!(model.focus, expected, "{keys}");
     }
+}
+
+#[test]
+fn what_is_on_other_keys_is_done_by_them_and_shown_with_them() {
+    let keys = [("stop", "X"), ("undo", "F7"), ("help", "F1"), ("back", "Backspace"), ("tasks", "T")];
+    let wishes = keys.map(|(action, key)| Remap::of(action).unwrap().on(&[key.to_owned()]).unwrap());
+    let (keymap, clashes) = Keymap::remapped(&wishes);
+    assert_eq!(clashes, []);
+    let mut model = busy(80, 24).with_keymap(keymap);
+    press(&mut model, "S");
+    assert!(model.overlay.is_none());
+    press(&mut model, "X");
+    assert!(screen(&model).contains("then 5 s to press F7"), "{}", screen(&model));
+    press(&mut model, "y");
+    assert!(screen(&model).contains("F7 undo   Enter now"), "{}", screen(&model));
+    press(&mut model, "<F7>1 ");
+    assert!(model.countdown.is_none());
+    assert!(screen(&model).contains("T goes to their pane"), "{}", screen(&model));
+    assert!(screen(&model).contains("F1 help"), "{}", screen(&model));
+    press(&mut model, "<F1>");
+    let help = screen(&model);
+    assert!(
+        help.contains("F1 help ─ Backspace back") && help.contains("X            stop the marked"),
+        "{help}"
+    );
+    press(&mut model, "<F1>");
+    assert!(model.overlay.is_none());
 }
 
 #[test]
@@ -439,7 +468,7 @@ fn the_form_submits_a_task_and_selects_it_when_it_comes_back() {
 #[test]
 fn enter_goes_on_and_submits_at_the_last_field() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nx<Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter><Enter>"), []);
+    assert_eq!(press(&mut model, &format!("nx{}", "<Enter>".repeat(12))), []);
     assert!(matches!(press(&mut model, "<Enter>")[..], [Action::Submit(_)]));
 }
 
@@ -461,24 +490,24 @@ fn a_refused_submit_loses_nothing_and_says_why() {
 #[test]
 fn a_wrong_field_is_told_at_the_field() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up><Up>often<F2>"), []);
+    assert_eq!(press(&mut model, "nweb<Up><Up><Up><Up><Up><Up>often<F2>"), []);
     let text = screen(&model);
-    assert!(text.contains("▸restart    often") && text.contains("! expected \"\", \"no\""), "{text}");
+    assert!(text.contains("▸restart     often") && text.contains("! expected \"\", \"no\""), "{text}");
 }
 
 #[test]
 fn a_health_check_of_the_form_is_read_and_checked_against_its_ports() {
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up>health<F2>"), []);
+    assert_eq!(press(&mut model, "nweb<Up><Up><Up><Up><Up>health<F2>"), []);
     let text = screen(&model);
-    assert!(text.contains("▸health     health") && text.contains("! expected a path such as"), "{text}");
+    assert!(text.contains("▸health      health") && text.contains("! expected a path such as"), "{text}");
 
     let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up>tcp:81<Up><Up><Up><Up>80<F2>"), []);
+    assert_eq!(press(&mut model, "nweb<Up><Up><Up><Up><Up>tcp:81<Up><Up><Up><Up>80<F2>"), []);
     assert!(screen(&model).contains("! expected a port that the task exposes (80), found 81"));
 
     let mut model = empty(80, 24);
-    let actions = press(&mut model, "nweb<Up><Up>http:80/up<F2>");
+    let actions = press(&mut model, "nweb<Up><Up><Up><Up><Up>http:80/up<F2>");
     let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
     let check = events[0].task.spec.health_check.as_ref().unwrap();
     assert_eq!(check.probe.wire(), "http:80/up");
@@ -852,12 +881,12 @@ fn the_preview_tells_of_a_file_where_its_tasks_would_go_or_what_is_wrong_with_it
     let (tasks, scheduler) = (tasks.collect(), SchedulerName::Epvm);
     update(&mut model, Event::Planned(Ok(Plan { revision: 1, scheduler, tasks, workers: Vec::new() })));
     let text = screen(&model);
-    assert!(text.contains("preview    2 tasks, 1 would never fit; big: never fits: a has 2 "), "{text}");
+    assert!(text.contains("preview     2 tasks, 1 would never fit; big: never fits: a has 2 "), "{text}");
     assert!(text.contains("CPUs, 9 wanted "), "on the next line: {text}");
     press(&mut model, "<Down>");
     update(&mut model, paste("x"));
     assert!(
-        screen(&model).contains("preview    or a file: either a file or the fields above"),
+        screen(&model).contains("preview     or a file: either a file or the fields above"),
         "{}",
         screen(&model)
     );
@@ -881,14 +910,14 @@ fn the_preview_asks_one_question_at_a_time_and_the_newest_wins() {
     assert!(screen(&model).contains("as soon as there is an image"), "{}", screen(&model));
     assert_eq!(asked(&typed(&mut model, "nginx")), Some(("nginx".into(), 0)));
     assert_eq!(asked(&typed(&mut model, ":1")), None, "one at a time");
-    press(&mut model, "<Up><Up><Up><Up>");
+    press(&mut model, &"<Up>".repeat(7));
     assert_eq!(asked(&typed(&mut model, "2G")), None);
     // The answer to the old question is not shown; the new one is asked.
     let actions = update(&mut model, Event::Planned(Ok(plan("a"))));
     assert_eq!(asked(&actions), Some(("nginx:1".into(), 2 << 30)));
     assert!(!screen(&model).contains("◔ a"), "{}", screen(&model));
     assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("b"))))), None);
-    assert!(screen(&model).contains("preview    ◔ b"), "{}", screen(&model));
+    assert!(screen(&model).contains("preview     ◔ b"), "{}", screen(&model));
     // What does not matter to where it goes is no question, and the answer stays.
     press(&mut model, "<Up><Up><Up><Up><Up>");
     assert_eq!(asked(&typed(&mut model, "front")), None);
@@ -896,7 +925,7 @@ fn the_preview_asks_one_question_at_a_time_and_the_newest_wins() {
     press(&mut model, "<Down><Down><Down><Down><Down>");
     assert_eq!(asked(&typed(&mut model, "x")), None, "that is no amount of memory");
     assert!(!screen(&model).contains("◔ b"), "{}", screen(&model));
-    let named = "preview    memory: expected a size like 512M or 2G, not \"2Gx\"";
+    let named = "preview     memory: expected a size like 512M or 2G, not \"2Gx\"";
     assert!(screen(&model).contains(named), "{}", screen(&model));
     press(&mut model, "<Esc>");
     assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("c"))))), None, "it was closed");

@@ -8,7 +8,7 @@ use crate::task::State;
 
 use super::clean::width;
 use super::format::{age, bar, clock, count, percent};
-use super::keymap;
+use super::keymap::{Command, Context};
 use super::layout::{Pane, Shape, layout};
 use super::loads;
 use super::model::{Link, Model};
@@ -98,7 +98,8 @@ fn one_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let mut row = Row::new(buffer, model.theme, area, 0);
     if let Some(countdown) = &model.countdown {
         let left = age(model.now, countdown.until);
-        row.text(&format!("stop in {left} u undo"), Tone::Warn);
+        let undo = model.keymap.key(Context::Countdown, Command::TakeBack);
+        row.text(&format!("stop in {left} {undo} undo"), Tone::Warn);
         return;
     }
     match &model.link {
@@ -236,12 +237,13 @@ fn status(model: &Model, area: Rect, buffer: &mut Buffer) -> bool {
         let tasks = count(countdown.tasks.len(), "task");
         let left = age(model.now, countdown.until);
         let keys: Vec<_> =
-            keymap::footer(keymap::Context::Countdown).map(|(key, word)| format!("{key} {word}")).collect();
+            model.keymap.footer(Context::Countdown).map(|(key, word)| format!("{key} {word}")).collect();
         let keys = format!("{}   (quitting sends it)", keys.join("   "));
         if row.left() < 50 {
-            let keys = "u undo  Enter now";
+            let key = |command| model.keymap.key(Context::Countdown, command);
+            let keys = format!("{} undo  {} now", key(Command::TakeBack), key(Command::SendNow));
             row.text(&format!("Stopping {} in {left}", countdown.tasks.len()), Tone::Warn).skip(2);
-            row.text(keys, Tone::Strong);
+            row.text(&keys, Tone::Strong);
             return true;
         }
         let text = format!("Stopping {tasks} in {left}: {}", countdown.names);
@@ -265,10 +267,10 @@ fn status(model: &Model, area: Rect, buffer: &mut Buffer) -> bool {
 
 fn footer(model: &Model, area: Rect, buffer: &mut Buffer) {
     let context = contexts(model)[0];
-    let context = if context == keymap::Context::Countdown { keymap::Context::Panes } else { context };
+    let context = if context == Context::Countdown { Context::Panes } else { context };
     let mut row = Row::new(buffer, model.theme, area, 0);
     row.skip(1);
-    for (key, word) in keymap::footer(context) {
+    for (key, word) in model.keymap.footer(context) {
         let word = if word == "quit" { format!("quit ({})", model.title.on_quit) } else { word.to_owned() };
         let needed = width(key) + 1 + width(&word);
         if needed > row.left() {

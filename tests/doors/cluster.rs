@@ -88,6 +88,7 @@ impl Cluster {
 /// A worker without an engine that has joined.
 pub struct Worker {
     pub port: u16,
+    pub runtime: Fake,
     _guard: DropGuard,
 }
 
@@ -97,11 +98,12 @@ impl Worker {
         let (door, keeper) = membership.into_worker().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = worker::Config { tls: Some(door), ..worker::Config::new(Uuid::new_v4()) };
-        let started = worker::start(config, Fake::default(), listener, cancel.clone()).await.unwrap();
+        let runtime = Fake::default();
+        let started = worker::start(config, runtime.clone(), listener, cancel.clone()).await.unwrap();
         let port = started.addr.port();
         tokio::spawn(keeper.keep(port, cancel.clone()));
         tokio::spawn(started.join());
-        Self { port, _guard: cancel.drop_guard() }
+        Self { port, runtime, _guard: cancel.drop_guard() }
     }
 }
 

@@ -10,4 +10,5 @@ mod hosts;
 mod join;
 mod membership;
 mod policy;
+mod revoke;
 mod routes;

@@ -38,12 +38,14 @@ mod alone;
 mod api;
 mod attach;
 mod commands;
+mod complete;
 mod containers;
 mod demo;
 mod floods;
 mod kill;
 mod logs;
 mod moves;
+mod pull;
 mod secrets;
 mod stage;
 mod submit;
@@ -57,11 +59,13 @@ fn main() {
         floods::tests(),
         attach::tests(),
         commands::tests(),
+        complete::tests(),
         submit::tests(),
         containers::tests(),
         kill::tests(),
         logs::tests(),
         moves::tests(),
+        pull::tests(),
         secrets::tests(),
         why::tests(),
         workers::tests(),

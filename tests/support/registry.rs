@@ -11,6 +11,11 @@ use bollard::{
     query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder},
 };
 use futures_util::StreamExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+};
 
 use super::{Image, wait_for};
 
@@ -65,6 +70,52 @@ impl Registry {
         let name = format!("{repository}:1");
         Image { name: name.clone() }.remove(docker).await;
         name
+    }
+}
+
+/// A way to the registry on which what it answers comes at a pace that can be watched. Ends with this.
+#[derive(Debug)]
+pub struct SlowWay {
+    pub address: String,
+    _serving: JoinSet<()>,
+}
+
+impl Registry {
+    pub async fn slow_way(&self) -> SlowWay {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let registry = self.address.clone();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let registry = TcpStream::connect(&registry).await.unwrap();
+                connections.spawn(carry_slowly(client, registry));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        SlowWay { address, _serving: serving }
+    }
+}
+
+/// Some three megabytes a second for each connection.
+async fn carry_slowly(client: TcpStream, registry: TcpStream) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_registry, mut to_registry) = registry.into_split();
+    let asks = async { tokio::io::copy(&mut from_client, &mut to_registry).await };
+    let answers = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        let mut bytes = vec![0; 64 << 10];
+        while let Ok(read @ 1..) = from_registry.read(&mut bytes).await {
+            if to_client.write_all(&bytes[..read]).await.is_err() {
+                return;
+            }
+            pace.tick().await;
+        }
+    };
+    tokio::select! {
+        _ = asks => {}
+        () = answers => {}
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::super::address::Address;
+use super::super::complete;
 use super::OutputArgs;
 
 /// Who may come by an invite.
@@ -56,17 +57,34 @@ pub enum TokenCommand {
     List(OutputArgs),
     /// Void every open invite, and print a new one for a worker
     Rotate(OutputArgs),
-    /// Let go of a member at once (a worker's tasks move), or void an invite
+    /// Let go of a member, or void an invite; a worker's tasks move, with --drain before it goes
     Revoke(RevokeArgs),
 }
 
 #[derive(Args, Debug)]
 pub struct RevokeArgs {
     /// A member's name, or the id (or its unique start) of a member or an invite
-    #[arg(value_name = "NAME|ID")]
+    #[arg(value_name = "NAME|ID", add = complete::workers())]
     pub who: String,
+    /// Move off what runs on a worker first, and let go of it when nothing is left there or this long has passed (5m)
+    #[arg(long, value_name = "WITHIN", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = Within::parse)]
+    pub drain: Option<Within>,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// For how long at most; for ever without a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Within(pub Option<Duration>);
+
+impl Within {
+    fn parse(text: &str) -> Result<Self, humantime::DurationError> {
+        if text.is_empty() {
+            Ok(Self(None))
+        } else {
+            humantime::parse_duration(text).map(|within| Self(Some(within)))
+        }
+    }
 }
 
 pub fn member_name(text: &str) -> Result<String, String> {

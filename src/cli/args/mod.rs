@@ -179,6 +179,8 @@ mod tests {
             "token list",
             "token rotate --output json",
             "token revoke box",
+            "token revoke --drain box",
+            "token revoke box --drain=5m",
             "--attach https://box:5557 --no-ui",
             "demo",
             "submit a.json b.json --wait --timeout 5m --output json",
@@ -259,6 +261,7 @@ mod tests {
             "invite --close --ttl 1m",
             "token",
             "token revoke",
+            "token revoke box --drain=soon",
             "join",
             "--attach ftp://box:1",
         ] {

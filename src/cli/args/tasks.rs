@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::super::complete;
 use super::super::events::{After, since};
 use super::super::ps::Filter;
 use super::OutputArgs;
@@ -48,7 +49,7 @@ pub struct PsArgs {
 #[derive(Args, Debug)]
 pub struct LogsArgs {
     /// Tasks: a full id, the unique start of one, or a unique name
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = complete::tasks())]
     pub ids: Vec<String>,
     /// Go on with what comes, until the tasks have ended
     #[arg(short, long)]
@@ -88,7 +89,7 @@ impl Since {
 #[derive(Args, Debug)]
 pub struct ExecArgs {
     /// A task: a full id, the unique start of one, or a unique name
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = complete::live_tasks())]
     pub id: String,
     /// Pass on what is typed or piped in
     #[arg(short, long)]
@@ -110,7 +111,7 @@ pub struct ExecArgs {
 #[derive(Args, Debug)]
 pub struct StopArgs {
     /// Tasks: a full id, the unique start of one, or a unique name
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = complete::live_tasks())]
     pub ids: Vec<String>,
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -121,7 +122,7 @@ pub struct StopArgs {
 #[derive(Args, Debug)]
 pub struct RestartArgs {
     /// Tasks: a full id, the unique start of one, or a unique name
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = complete::tasks())]
     pub ids: Vec<String>,
     /// Print what happens, and end once the tasks run again
     #[arg(long)]
@@ -139,7 +140,7 @@ pub struct EventsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Only of this task (a full id, the unique start of one, or a unique name); may be repeated
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = complete::tasks())]
     pub task: Vec<String>,
     /// Only since then: so long ago (5m), or after a revision (120)
     #[arg(long, value_name = "DUR|REV", value_parser = since)]
@@ -154,7 +155,7 @@ pub struct EventsArgs {
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// Tasks (a full id, the unique start of one, or a unique name) or workers
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = complete::tasks_and_workers())]
     pub ids: Vec<String>,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -172,7 +173,7 @@ pub struct PlanArgs {
 #[derive(Args, Debug)]
 pub struct WhyArgs {
     /// A task: a full id, the unique start of one, or a unique name
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = complete::tasks())]
     pub id: String,
     /// Show so many workers, the best or nearest first; the others are counted
     #[arg(long, value_name = "N", default_value_t = 20)]

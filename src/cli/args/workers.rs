@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::super::address::Address;
+use super::super::complete;
 use super::OutputArgs;
 use super::members::member_name;
 use crate::cluster::{OWN_LABELS, Overcommit, SchedulerName};
@@ -40,6 +41,7 @@ pub struct RebalanceArgs {
 #[derive(Args, Debug)]
 pub struct WorkerNameArgs {
     /// The worker, as the workers pane names it: HOST:PORT
+    #[arg(add = complete::workers())]
     pub worker: String,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -110,7 +112,7 @@ pub struct WorkersArgs {
 #[derive(Args, Debug)]
 pub struct ForgetArgs {
     /// Lost workers of an earlier run; their tasks start elsewhere
-    #[arg(required = true, value_name = "WORKER")]
+    #[arg(required = true, value_name = "WORKER", add = complete::workers())]
     pub workers: Vec<String>,
     #[command(flatten)]
     pub output: OutputArgs,

@@ -89,6 +89,8 @@ pub(super) struct Wanted {
     state: Option<String>,
     /// Only tasks of exactly this name.
     name: Option<String>,
+    /// Only tasks whose name or id begins with this.
+    start: Option<String>,
     /// Only tasks that were sent to this worker.
     worker: Option<String>,
     /// The `next` of the page before.
@@ -136,6 +138,7 @@ fn page(cluster: &Cluster, wanted: &Wanted, state: Option<State>, limit: usize) 
         row.submitted_at() > wanted.after
             && state.is_none_or(|state| row.state() == state)
             && wanted.name.as_ref().is_none_or(|name| row.name() == name)
+            && wanted.start.as_ref().is_none_or(|start| begins_with(row, start))
             && wanted.worker.as_ref().is_none_or(|wanted| {
                 cluster.worker_of(row.id()).is_some_and(|worker| worker.as_str() == wanted)
             })
@@ -156,6 +159,10 @@ fn page(cluster: &Cluster, wanted: &Wanted, state: Option<State>, limit: usize) 
         first.values().take(limit).map(|row| TaskRow::of(cluster, cluster.record(row))).collect();
     let next = tasks.last().filter(|_| has_more).map(|last| last.record.submitted_at);
     TaskList { revision: cluster.revision(), tasks, next }
+}
+
+fn begins_with(row: &cluster::TaskRow, start: &str) -> bool {
+    row.name().starts_with(start) || row.id().to_string().starts_with(start)
 }
 
 /// One task, by its id, the unique beginning of that, or its unique name
@@ -257,7 +264,7 @@ mod tests {
     #[test]
     fn pages_hold_every_task_once_and_in_order() {
         let cluster = cluster(25);
-        let mut wanted = Wanted { state: None, name: None, worker: None, after: 0, limit: None };
+        let mut wanted = Wanted { state: None, name: None, start: None, worker: None, after: 0, limit: None };
         let mut seen = Vec::new();
         let mut sizes = Vec::new();
         loop {
@@ -271,6 +278,12 @@ mod tests {
         }
         assert_eq!(sizes, [10, 10, 5]);
         assert_eq!(seen, (1..=25).collect::<Vec<_>>());
-        assert!(page(&cluster, &Wanted { after: 0, ..wanted }, Some(State::Failed), 10).tasks.is_empty());
+        let all = Wanted { after: 0, ..wanted };
+        assert!(page(&cluster, &all, Some(State::Failed), 10).tasks.is_empty());
+        let id = cluster.rows().next().map(|row| row.id().to_string()).unwrap();
+        let started = |start: &str| {
+            page(&cluster, &Wanted { start: Some(start.to_owned()), ..all.clone() }, None, 100).tasks.len()
+        };
+        assert_eq!((started(""), started(&id), started("no such task")), (25, 1, 0));
     }
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::read::read_object;
 use super::refusals::Refusals;
 use super::{Api, Gate};
-use crate::cluster::{Cause, Joined};
+use crate::cluster::{Cause, Cluster, Joined};
 use crate::http::{Caller, Refusal};
 use crate::manager::trust::{Issued, JoinLine, JoinRequest, Listed, TrustError};
 use crate::task::{ErrorBody, WorkerId};
@@ -76,6 +76,16 @@ pub struct Rotated {
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     pub who: String,
+}
+
+/// Who was let go.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Revoked {
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// Tasks that lived on this worker: they start on others.
+    #[serde(default)]
+    pub tasks: usize,
 }
 
 type Body = Result<Bytes, BytesRejection>;
@@ -277,16 +287,21 @@ pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Re
     post, path = "/v1/tokens/revoke", tag = "members",
     request_body(content = Revocation, content_type = "application/json"),
     responses(
-        (status = 200, description = "Who it was", body = Listed),
+        (status = 200, description = "Who it was", body = Revoked),
         (status = 404, description = "There is nobody of this name or id", body = ErrorBody),
         Refusals
     )
 )]
-pub(super) async fn revoke(Shared(api): Shared<Api>, body: Body) -> Result<Json<Listed>, Refusal> {
+pub(super) async fn revoke(Shared(api): Shared<Api>, body: Body) -> Result<Json<Revoked>, Refusal> {
     let Revocation { who } = read_object(&body?)?;
     let listed = api.gate()?.trust.revoke(who).await?;
+    let mut tasks = 0;
     if listed.role == Role::Worker && !listed.name.is_empty() {
-        api.handle.worker_left(WorkerId::from(listed.name.as_str()), Cause::Command).await?;
+        let worker = WorkerId::from(listed.name.as_str());
+        let there = worker.clone();
+        let count = move |cluster: &Cluster| cluster.reserved(&there).map_or(0, |reserved| reserved.tasks);
+        tasks = api.handle.read(count).await?;
+        api.handle.worker_left(worker, Cause::Command).await?;
     }
-    Ok(Json(listed))
+    Ok(Json(Revoked { listed, tasks }))
 }

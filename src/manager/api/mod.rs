@@ -29,7 +29,7 @@ use crate::http::{Access, Answered, Refusal, Route, Routes};
 use crate::manager::request::RequestError;
 
 pub use door::{Door, DoorOrders};
-pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Rotated};
+pub use members::{Announcement, Invitation, Invited, Listening, Renewal, Revocation, Revoked, Rotated};
 pub use secrets::{ListedSecret, NewSecret, SecretRemoval, SecretSet};
 
 /// When fewer tasks may wait again: a worker takes some thousand a second, containers far fewer.

@@ -106,17 +106,8 @@ impl Ledger {
 
     /// Lets go of a member, or voids an invite. `who` is a name, an id, or the unique start of an id.
     pub(super) fn revoke(&mut self, who: &str, now: Timestamp) -> Result<Listed, TrustError> {
-        let unknown = || TrustError::Unknown(who.to_owned());
         let all = self.list(now);
-        let named = all.iter().find(|listed| !listed.name.is_empty() && listed.name == who);
-        let wanted = who.replace('-', "").to_ascii_lowercase();
-        let mut by_id = all
-            .iter()
-            .filter(|listed| wanted.len() >= 4 && listed.id.simple().to_string().starts_with(&wanted));
-        let listed = match named {
-            Some(named) => named,
-            None => by_id.next().filter(|_| by_id.next().is_none()).ok_or_else(unknown)?,
-        };
+        let listed = Listed::find(&all, who).ok_or_else(|| TrustError::Unknown(who.to_owned()))?;
         self.members.retain(|member| member.id != listed.id);
         self.invites.retain(|open| open.id != listed.id);
         Ok(listed.clone())

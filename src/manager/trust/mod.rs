@@ -89,6 +89,18 @@ pub struct Listed {
     pub expires: Option<jiff::Timestamp>,
 }
 
+impl Listed {
+    /// The one that `who` means: by name, by id, or by the unique start of an id.
+    pub fn find<'a>(all: &'a [Self], who: &str) -> Option<&'a Self> {
+        let named = all.iter().find(|listed| !listed.name.is_empty() && listed.name == who);
+        let wanted = who.replace('-', "").to_ascii_lowercase();
+        let mut by_id = all
+            .iter()
+            .filter(|listed| wanted.len() >= 4 && listed.id.simple().to_string().starts_with(&wanted));
+        named.or_else(|| by_id.next().filter(|_| by_id.next().is_none()))
+    }
+}
+
 /// Both ends of TLS for the manager itself.
 #[derive(Clone, Debug)]
 pub struct OwnTls {

@@ -4,6 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::tui::clean::clean;
 use crate::tui::format::count;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::{Confirm, Model, Wish};
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::theme::{Theme, Tone};
@@ -35,20 +36,21 @@ pub(super) fn draw(model: &Model, confirm: &Confirm, area: Rect, buffer: &mut Bu
     }
     let mut lines: Vec<_> =
         wrap(&names.join("  "), width).into_iter().map(|line| (line, Tone::Strong)).collect();
+    let undo = model.keymap.key(Context::Countdown, Command::TakeBack);
     let (verb, word, left_out, effect, keys) = match confirm.wish {
         Wish::Stop => (
             "stop",
             "Stop",
             "ended or stopping already",
             "effect: SIGTERM, then a kill after the task's grace time; the container is removed",
-            "Esc/n cancel   y stop   then 5 s to press u",
+            format!("Esc/n cancel   y stop   then 5 s to press {undo}"),
         ),
         Wish::Restart => (
             "restart",
             "Restart",
             "being restarted already",
             "effect: what runs is stopped, then starts in a new container, on its worker if that can take it",
-            "Esc/n cancel   y restart",
+            "Esc/n cancel   y restart".to_owned(),
         ),
     };
     if confirm.left_out > 0 {
@@ -71,7 +73,7 @@ pub(super) fn draw(model: &Model, confirm: &Confirm, area: Rect, buffer: &mut Bu
     button(&mut row, model.theme, "[ Cancel ]", !confirm.yes_is_focused);
     row.skip(3);
     button(&mut row, model.theme, &yes, confirm.yes_is_focused);
-    Row::new(buffer, model.theme, inside, buttons + 1).skip(1).text(keys, Tone::Dim);
+    Row::new(buffer, model.theme, inside, buttons + 1).skip(1).text(&keys, Tone::Dim);
 }
 
 fn button(row: &mut Row<'_>, theme: Theme, text: &str, is_focused: bool) {

@@ -6,6 +6,7 @@ use crate::cluster::TaskRecord;
 use crate::task::{HealthCheck, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, moment, next_start, percent};
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::{Detail, Model};
 use crate::tui::row::wrap;
 use crate::tui::theme::{Face, Tone};
@@ -18,7 +19,8 @@ const LABEL: usize = 11;
 pub(super) fn draw(model: &Model, detail: &Detail, area: Rect, buffer: &mut Buffer) {
     let size = outside(area);
     let name = model.name_of(detail.task);
-    let title = format!(" {} ─ detail ─ Esc back ", clean(&name));
+    let title =
+        format!(" {} ─ detail ─ {} back ", clean(&name), model.keymap.key(Context::Detail, Command::Back));
     let inside = window(buffer, model.theme, area, &title, size.width, size.height);
     let lines = lines(model, detail, inside.width.into());
     scrolled(buffer, model.theme, inside, &lines, LABEL, detail.scroll);

@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 use crate::manager::plan::{Fate, Plan, Planned, PlannedLoad};
 use crate::tui::clean::{clean, clip};
 use crate::tui::format::{count, percent, share};
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::submit_form::{Field, SubmitForm};
@@ -14,7 +15,7 @@ use crate::tui::theme::{Face, Tone};
 use super::window;
 
 const WIDTH: u16 = 72;
-const LABEL: usize = 10;
+const LABEL: usize = 11;
 
 /// Lines for what the preview says: as many as three workers' reasons take.
 const PREVIEW: usize = 3;
@@ -29,12 +30,13 @@ pub(super) fn draw(model: &Model, form: &SubmitForm, area: Rect, buffer: &mut Bu
     let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
     let (lines, focused) = lines(form, width, area.height);
     let title = if form.is_sending {
-        " new task ─ submitting… "
+        " new task ─ submitting… ".to_owned()
     } else {
-        " new task ─ F2 or Ctrl-S submits ─ Esc closes "
+        let key = |command| model.keymap.key(Context::Form, command);
+        format!(" new task ─ {} submits ─ {} closes ", key(Command::Submit), key(Command::Back))
     };
     let height = cells_of(lines.len() + 2);
-    let inside = window(buffer, model.theme, area, title, WIDTH, height);
+    let inside = window(buffer, model.theme, area, &title, WIDTH, height);
 
     // The field that has the keys is in the window, whatever the room.
     let room = usize::from(inside.height);

@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use crate::tui::keymap;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::layout::centered;
 use crate::tui::model::Model;
 use crate::tui::theme::{Face, Tone};
@@ -14,7 +14,9 @@ const LABEL: usize = 12;
 
 pub(super) fn draw(model: &Model, scroll: usize, area: Rect, buffer: &mut Buffer) {
     let size = outside(area);
-    let inside = window(buffer, model.theme, area, " ? help ─ Esc back ", size.width, size.height);
+    let help = model.keymap.key(Context::Panes, Command::Help);
+    let title = format!(" {help} help ─ {} back ", model.keymap.key(Context::Help, Command::Back));
+    let inside = window(buffer, model.theme, area, &title, size.width, size.height);
     scrolled(buffer, model.theme, inside, &lines(model, inside.width), LABEL, scroll);
 }
 
@@ -28,7 +30,9 @@ pub(super) fn inside(area: Rect) -> Rect {
 }
 
 pub(super) fn lines(model: &Model, _width: u16) -> Vec<Line> {
-    let mut lines: Vec<_> = keymap::help()
+    let mut lines: Vec<_> = model
+        .keymap
+        .help()
         .map(|(keys, words)| match words {
             "quit" => Line::new(keys, format!("quit; {}", model.title.on_quit), Tone::Plain),
             words => Line::new(keys, words, Tone::Plain),

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::tui::clean::{clean, clip, width};
 use crate::tui::format::clock;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::logs::{Entry, Kind, Logs, RANGES, Standing, find};
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of};
@@ -114,7 +115,8 @@ fn below(model: &Model, logs: &Logs, inside: Rect, buffer: &mut Buffer) -> Optio
     }
     let unseen = logs.end().saturating_sub(logs.unseen_from);
     if logs.top.is_some() && unseen > 0 {
-        row.text(&format!(" +{unseen} new, End follows "), Tone::Accent);
+        let key = model.keymap.key(Context::Logs, Command::End);
+        row.text(&format!(" +{unseen} new, {key} follows "), Tone::Accent);
     }
     if logs.gone() > 0 {
         row.text(&format!(" {} older lines let go ", logs.gone()), Tone::Dim);

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::task::State;
 use crate::tui::format::count;
-use crate::tui::keymap::{self, Context};
+use crate::tui::keymap::Context;
 use crate::tui::model::{Model, QuitQuestion};
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::theme::Tone;
@@ -33,7 +33,7 @@ pub(super) fn draw(model: &Model, question: &QuitQuestion, area: Rect, buffer: &
         let (tasks, names) = (count(elsewhere.len(), "Exclusive task"), names.join(" "));
         say(&format!("{tasks} on other workers stop 5 s after the manager goes: {names}{more}"), Tone::Warn);
     }
-    let keys: Vec<_> = keymap::footer(Context::Quit).collect();
+    let keys: Vec<_> = model.keymap.footer(Context::Quit).collect();
     // The keys must be seen whatever the room: the words make place for them.
     let height = cells_of(lines.len() + keys.len() + 3).min(area.height);
     let inside = window(buffer, model.theme, area, " quit? ", WIDTH, height);

@@ -6,6 +6,7 @@ use crate::manager::why::{Marks, Table, Why};
 use crate::scheduler::Outcome;
 use crate::tui::clean::clean;
 use crate::tui::format::age;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::{Model, WhyView};
 use crate::tui::row::{Row, cells_of, wrap};
 use crate::tui::theme::Tone;
@@ -37,7 +38,8 @@ pub(super) fn draw(model: &Model, view: &WhyView, area: Rect, buffer: &mut Buffe
         Some(Ok(why)) => why.question(),
         _ => format!("why is {} where it is?", model.name_of(view.task)),
     };
-    let title = format!(" {} ─ w ─ Esc back ", clean(&question));
+    let key = |command| model.keymap.key(Context::Why, command);
+    let title = format!(" {} ─ {} ─ {} back ", clean(&question), key(Command::Why), key(Command::Back));
     let inside = window(buffer, model.theme, area, &title, size.width, height);
     let room = usize::from(inside.height);
     let scroll = view.scroll.min(lines.len().saturating_sub(room));

@@ -6,6 +6,7 @@ use crate::cluster::TaskRecord;
 use crate::task::{TaskId, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, next_start, percent};
+use crate::tui::keymap::{Command, Context};
 use crate::tui::layout::{Pane, window_top};
 use crate::tui::model::Model;
 use crate::tui::row::{Row, cells_of, frame};
@@ -48,12 +49,13 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let tasks = &model.tasks;
     let area = frame(buffer, model.theme, area, &title(Pane::Tasks, &what_is_shown(model)), is_focused);
     if tasks.len() == 0 {
+        let key = |command| model.keymap.key(Context::Panes, command);
         let empty = if tasks.total() == 0 {
-            "no tasks yet: n submits one, or from a shell: cube-tui run IMAGE"
+            format!("no tasks yet: {} submits one, or from a shell: cube-tui run IMAGE", key(Command::New))
         } else {
-            "no task passes the filter: Esc clears it"
+            format!("no task passes the filter: {} clears it", key(Command::Back))
         };
-        return say_empty(model, buffer, area, empty);
+        return say_empty(model, buffer, area, &empty);
     }
     let columns = Columns::new(area.width.into());
     heads(model, &columns, area, buffer);

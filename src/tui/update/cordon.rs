@@ -1,6 +1,6 @@
 //! Cordon and drain: the question, and the answer's word.
 
-use super::super::keymap::Command;
+use super::super::keymap::{Command, Context};
 use crate::manager::request::{AvailabilityWish, Drained, RequestError, WorkerWish};
 use crate::tui::event::Action;
 use crate::tui::format::count;
@@ -10,9 +10,11 @@ use crate::tui::model::{Model, Overlay};
 /// Asks what is to become of the worker under the cursor.
 pub(super) fn ask(model: &mut Model) {
     let worker = model.cursors.worker.clone().filter(|_| matches!(model.focus, Pane::Workers | Pane::Stats));
-    match worker {
-        Some(worker) => model.overlay = Some(Overlay::Cordon(worker)),
-        None => model.say("cordon and drain are for workers: 1 goes to their pane"),
+    if let Some(worker) = worker {
+        model.overlay = Some(Overlay::Cordon(worker));
+    } else {
+        let key = model.keymap.key(Context::Panes, Command::Pane(Pane::Workers));
+        model.say(format!("cordon and drain are for workers: {key} goes to their pane"));
     }
 }
 

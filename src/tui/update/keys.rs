@@ -7,7 +7,7 @@ use tui_input::backend::crossterm::EventHandler;
 use crate::task::TaskId;
 use crate::tui::event::Action;
 use crate::tui::filter::Filter;
-use crate::tui::keymap::{Command, Context, command};
+use crate::tui::keymap::{Command, Context};
 use crate::tui::layout::Pane;
 use crate::tui::model::{Detail, FilterInput, Model, Overlay, Wish};
 
@@ -16,7 +16,7 @@ use super::{cordon, logs, quit, restart, stop, submit, why};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent, actions: &mut Vec<Action>) {
     let contexts = contexts(model);
-    match command(contexts, key) {
+    match model.keymap.command(contexts, key) {
         Some(Command::Interrupt) => quit::quit(model, actions),
         Some(Command::Suspend) => actions.push(Action::Suspend),
         Some(command) if command.changes_cluster() && model.obstacle().is_some() => refuse(model),
@@ -137,7 +137,7 @@ fn back(model: &mut Model) {
 
 fn mark(model: &mut Model) {
     if !matches!(model.focus, Pane::Tasks | Pane::Pending) {
-        model.say("marks are for tasks: 3 goes to their pane");
+        model.say(format!("marks are for tasks: {} goes to their pane", model.tasks_key()));
         return;
     }
     let Some(task) = model.task_at_hand() else { return };

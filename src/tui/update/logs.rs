@@ -20,7 +20,7 @@ pub(super) fn open(model: &mut Model, task: Option<TaskId>, actions: &mut Vec<Ac
         tasks = task.into_iter().collect();
     }
     if tasks.is_empty() {
-        return model.say("no task is selected here; 3 goes to the tasks");
+        return model.say(format!("no task is selected here; {} goes to the tasks", model.tasks_key()));
     }
     if tasks.len() > MOST_TASKS {
         return model
@@ -154,7 +154,9 @@ pub(super) fn search_key(model: &mut Model, command: Command) {
 
 /// Asks for a shell in a task's container.
 pub(super) fn shell(model: &mut Model, task: Option<TaskId>, actions: &mut Vec<Action>) {
-    let Some(task) = task else { return model.say("no task is selected here; 3 goes to the tasks") };
+    let Some(task) = task else {
+        return model.say(format!("no task is selected here; {} goes to the tasks", model.tasks_key()));
+    };
     match model.cluster.row(task).map(crate::cluster::TaskRow::state) {
         Some(State::Running) => actions.push(Action::Shell(task)),
         Some(state) => {

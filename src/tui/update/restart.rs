@@ -4,6 +4,7 @@ use crate::manager::request::{RequestError, Restarted};
 use crate::task::TaskId;
 use crate::tui::event::Action;
 use crate::tui::format::count;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::{Confirm, Model, Overlay, Wish};
 
 use super::stop::marked_or;
@@ -44,7 +45,10 @@ pub(super) fn confirmed(model: &mut Model, tasks: Vec<TaskId>, actions: &mut Vec
 pub(super) fn answered(model: &mut Model, result: Result<Vec<Restarted>, RequestError>) {
     model.needs_draw = true;
     match result {
-        Err(error) => model.say_error(format!("not restarted: {error}; R asks again")),
+        Err(error) => {
+            let key = model.keymap.key(Context::Panes, Command::Restart);
+            model.say_error(format!("not restarted: {error}; {key} asks again"));
+        }
         Ok(restarted) => {
             let (new, same): (Vec<_>, Vec<_>) = restarted.iter().partition(|restarted| restarted.is_new);
             match (new.as_slice(), same.len()) {

@@ -5,6 +5,7 @@ use crate::manager::request::{RequestError, Stopping};
 use crate::task::TaskId;
 use crate::tui::event::Action;
 use crate::tui::format::count;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::{Confirm, Countdown, Model, Overlay, TAKE_BACK, Wish};
 
 /// How many names are spelt out; the rest is counted.
@@ -81,7 +82,10 @@ pub(super) fn send_now(model: &mut Model, actions: &mut Vec<Action>) {
 pub(super) fn answered(model: &mut Model, result: Result<Vec<Stopping>, RequestError>) {
     model.needs_draw = true;
     match result {
-        Err(error) => model.say_error(format!("not stopped: {error}; S asks again")),
+        Err(error) => {
+            let key = model.keymap.key(Context::Panes, Command::Stop);
+            model.say_error(format!("not stopped: {error}; {key} asks again"));
+        }
         Ok(stopping) => {
             let (new, ended): (Vec<_>, Vec<_>) = stopping.iter().partition(|stopping| stopping.is_new);
             match (new.as_slice(), ended.len()) {

@@ -8,6 +8,7 @@ use crate::manager::request::{RequestError, Submitted};
 use crate::task::{Task, TaskEvent, parse_task_file};
 use crate::tui::event::{Action, Purpose};
 use crate::tui::format::count;
+use crate::tui::keymap::{Command, Context};
 use crate::tui::model::{Model, Overlay};
 use crate::tui::submit_form::{Field, Preview, SubmitForm, Wish};
 
@@ -25,9 +26,9 @@ pub(super) fn close(model: &mut Model) {
         && !form.is_empty()
     {
         model.say(if form.is_sending {
-            "the form is closed, its submit is under way"
+            "the form is closed, its submit is under way".to_owned()
         } else {
-            "draft kept: n brings it back"
+            format!("draft kept: {} brings it back", model.keymap.key(Context::Panes, Command::New))
         });
         let mut draft = *form;
         draft.is_sending = false;
@@ -92,7 +93,8 @@ pub(super) fn answered(model: &mut Model, result: Result<Vec<Submitted>, Request
                 form.is_sending = false;
                 form.problem = Some(error.to_string());
             } else {
-                model.say_error(format!("not submitted: {error}; n opens the draft"));
+                let key = model.keymap.key(Context::Panes, Command::New);
+                model.say_error(format!("not submitted: {error}; {key} opens the draft"));
             }
         }
         Ok(submitted) => {
