@@ -87,7 +87,7 @@ async fn say(image: &Image, port: u16) -> (TaskId, String) {
     let ended = async || {
         let cluster = client.snapshot().await.ok()?;
         let record = cluster.task(id)?;
-        (record.state() == State::Completed).then(|| record.task.status.container_id.to_string())
+        (record.state() == State::Completed).then(|| record.task.status.container_id.clone())
     };
     (id, wait_for("the end of a task that only speaks", PATIENCE, ended).await)
 }
