@@ -38,7 +38,7 @@ fn main() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("policy.toml"), "host_network = true\n").unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let node = Node(cube(folder.path(), port).arg("--no-ui").stdout(Stdio::null()).spawn().unwrap());
+        let node = Node(node(folder.path(), port));
         let (task, container) = say(&image, port).await;
         rates(folder.path(), port, node.0.id(), &container);
         tell_load();
@@ -61,9 +61,14 @@ impl Drop for Node {
     }
 }
 
+fn node(folder: &Path, port: u16) -> Child {
+    let mut command = cube(folder, port);
+    command.arg("--no-ui").arg("--data-dir").arg(folder).stdout(Stdio::null()).spawn().unwrap()
+}
+
 fn cube(folder: &Path, port: u16) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.arg("--data-dir").arg(folder).stderr(Stdio::null());
+    command.stderr(Stdio::null());
     command.env("HOME", folder).env("CUBE_PORT", "0").env("CUBE_MANAGER_PORT", port.to_string());
     command
 }

@@ -25,9 +25,9 @@ const PAGES_BEHIND: usize = 256;
 /// which a thousand Changes cost each watcher one write and not a thousand. After a quiet time a Change goes at once.
 const PACE: Duration = Duration::from_millis(20);
 
-/// With many readers pages come so much later for each: however many there are, they cost no more than a thousand writes
+/// With many readers pages come so much later for each: however many there are, they cost no more than four hundred writes
 /// a second.
-const PACE_FOR_EACH: Duration = Duration::from_millis(1);
+const PACE_FOR_EACH: Duration = Duration::from_micros(2_500);
 
 fn pace(readers: usize) -> Duration {
     PACE.max(PACE_FOR_EACH * u32::try_from(readers).unwrap_or(u32::MAX))
