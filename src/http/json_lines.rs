@@ -4,15 +4,12 @@ use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut as _, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
-/// Lines that go out together when they are there together.
-const TOGETHER: usize = 256;
-
-/// Answers with one line of JSON for each item; the body ends when the stream does.
-pub fn json_lines<T: Serialize>(items: impl Stream<Item = T> + Send + 'static) -> Response {
-    let lines = items.ready_chunks(TOGETHER).map(|items| {
+/// Answers with one line of JSON for each item; each piece goes out at once, and the body ends when the pieces do.
+pub fn json_lines<T: Serialize>(pieces: impl Stream<Item = Vec<T>> + Send + 'static) -> Response {
+    let lines = pieces.map(|items| {
         let mut lines = BytesMut::with_capacity(items.len() * 128).writer();
         for item in &items {
             serde_json::to_writer(&mut lines, item)?;

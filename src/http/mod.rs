@@ -15,6 +15,7 @@ mod refusal;
 mod routes;
 mod serve;
 mod tls;
+mod together;
 
 pub use body::LARGEST_BODY;
 pub use caller::Caller;
@@ -26,3 +27,4 @@ pub use refusal::Refusal;
 pub use routes::{Access, Answered, Route, Routes};
 pub use serve::serve;
 pub use tls::{Guests, TlsDoor, serve_tls};
+pub use together::together;

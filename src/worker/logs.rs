@@ -1,22 +1,16 @@
 //! `GET /v1/tasks/{id}/logs`: what a task's newest container says, a line of JSON each. Gathers nothing: a slow reader
 //! holds the engine up.
 
-use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::header;
-use axum::response::{IntoResponse as _, Response};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use axum::response::Response;
 use futures_util::{Stream, StreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Api, task_id};
 use super::runtime::{LogLine, LogsQuery, OutputStream, RuntimeError};
-use crate::http::Refusal;
-
-/// Lines that go out together when they are there together.
-const TOGETHER: usize = 256;
+use crate::http::{Refusal, json_lines, together};
 
 /// One line of the answer. It begins with `Container`; one that is whole ends with `End`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +54,7 @@ pub(super) async fn get_logs(
         Err(error) => WorkerLog::Failed(error.to_string()),
     });
     let all = stream::iter([first]).chain(lines).chain(stream::iter([WorkerLog::End]));
-    let body = Body::from_stream(joined(until_failed(all)).take_until(api.token.clone().cancelled_owned()));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    Ok(json_lines(together(until_failed(all)).take_until(api.token.clone().cancelled_owned())))
 }
 
 /// Nothing follows a failure, least of all an End.
@@ -71,17 +64,6 @@ fn until_failed(all: impl Stream<Item = WorkerLog> + Send) -> impl Stream<Item =
         let goes_on = !has_failed;
         has_failed = matches!(log, WorkerLog::Failed(_));
         std::future::ready(goes_on)
-    })
-}
-
-fn joined(all: impl Stream<Item = WorkerLog> + Send) -> impl Stream<Item = serde_json::Result<Bytes>> + Send {
-    all.ready_chunks(TOGETHER).map(|logs| {
-        let mut body = BytesMut::with_capacity(logs.len() * 128).writer();
-        for log in &logs {
-            serde_json::to_writer(&mut body, log)?;
-            body.get_mut().put_u8(b'\n');
-        }
-        Ok(body.into_inner().freeze())
     })
 }
 

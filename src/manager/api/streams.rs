@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 
 use super::Api;
 use super::refusals::Refusals;
-use crate::http::{Refusal, json_lines};
+use crate::http::{Refusal, json_lines, together};
 use crate::manager::logs::LogItem;
 use crate::task::{ErrorBody, TaskId};
 use crate::worker::runtime::{Exec, LogsQuery};
@@ -42,7 +42,7 @@ pub(super) async fn logs(
     // An error ends the stream without its End: whoever reads it knows.
     let items = items.take_while(|item| std::future::ready(item.is_ok()));
     let items = items.filter_map(|item| std::future::ready(item.ok()));
-    Ok(json_lines(items.take_until(api.cancel.clone().cancelled_owned())))
+    Ok(json_lines(together(items.take_until(api.cancel.clone().cancelled_owned()))))
 }
 
 fn asked(pairs: &[(String, String)]) -> Result<(Vec<TaskId>, LogsQuery), Refusal> {
