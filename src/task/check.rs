@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::constraint::check_constraints;
+use super::contradiction::check_constraints;
 use super::{
     FieldError, HealthCheck, MOST_SECRETS, Mount, NetworkMode, Privileges, Probe, SecretForm, TaskSpec,
 };

@@ -2,6 +2,7 @@
 
 mod check;
 mod constraint;
+mod contradiction;
 mod fields;
 mod file;
 mod flat;

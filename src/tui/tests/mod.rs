@@ -1,25 +1,28 @@
 //! What keys and events lead to: press, then look at the Actions and the screen.
 
+mod form;
+mod stops;
+
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::actions::Remap;
-use super::event::{Action, Event, Purpose};
-use super::fixture::{
-    Log, answer_why, at, busy, busy_log, crash_looping, crowded, empty, feed, loading, many, press, say,
-    screen, start, task_id,
-};
-use super::keymap::Keymap;
-use super::layout::Pane;
-use super::model::{Model, Overlay};
-use super::update::update;
 use crate::cluster::{Cause, FeedItem, SchedulerName, What, WorkerHealth};
 use crate::manager::plan::{Fate, Plan, Planned};
 use crate::manager::request::{AvailabilityWish, RequestError, Restarted, Stopping, Submitted, WorkerWish};
 use crate::task::{RestartPolicy, State};
+use crate::tui::actions::Remap;
+use crate::tui::event::{Action, Event, Purpose};
+use crate::tui::fixture::{
+    Log, answer_why, at, busy, busy_log, crash_looping, crowded, empty, feed, loading, many, press, say,
+    screen, start, task_id,
+};
+use crate::tui::keymap::Keymap;
+use crate::tui::layout::Pane;
+use crate::tui::model::{Model, Overlay};
+use crate::tui::update::update;
 
 fn selected(model: &Model) -> String {
     model.cursors.task.map_or_else(|| "-".to_owned(), |task| model.name_of(task))
@@ -317,118 +320,6 @@ fn a_list_out_of_which_most_were_collected_still_ranks_and_filters() {
 }
 
 #[test]
-fn a_stop_is_asked_named_and_waits_five_seconds() {
-    let mut model = busy(80, 24);
-    assert_eq!(press(&mut model, "S"), []);
-    assert!(screen(&model).contains("stop 1 task?") && screen(&model).contains("api-1\u{a0}(worker-1:5555)"));
-    assert_eq!(press(&mut model, "<Enter>"), [], "Cancel is the default");
-    assert!(model.overlay.is_none() && model.countdown.is_none());
-    assert_eq!(press(&mut model, "Sy"), []);
-    assert!(screen(&model).contains("Stopping 1 task in 5s: api-1"));
-    assert_eq!(seconds_later(&mut model, 4), []);
-    assert!(screen(&model).contains("Stopping 1 task in 1s"));
-    assert_eq!(seconds_later(&mut model, 1), [Action::Stop(vec![task_id(1)])]);
-    assert_eq!(seconds_later(&mut model, 1), [], "once");
-}
-
-#[test]
-fn a_stop_can_be_taken_back_sent_now_or_sent_by_quitting() {
-    let stop = Action::Stop(vec![task_id(1)]);
-    let cases = [
-        ("Syu", vec![]),
-        ("Sn", vec![]),
-        ("S<Esc>", vec![]),
-        ("Sy<Enter>", vec![stop.clone()]),
-        ("S<Tab><Enter><Enter>", vec![stop.clone()]),
-        ("Syq", vec![stop.clone(), Action::Quit]),
-        ("Sy<C-c>", vec![stop, Action::Quit]),
-    ];
-    for (keys, expected) in cases {
-        let mut model = busy(80, 24);
-        assert_eq!(press(&mut model, keys), expected, "{keys}");
-        assert_eq!(seconds_later(&mut model, 60), [], "{keys}");
-    }
-}
-
-#[test]
-fn cordon_and_drain_are_asked_about_the_worker_at_hand() {
-    let mut model = busy(80, 24);
-    assert_eq!(press(&mut model, "C"), []);
-    assert!(screen(&model).contains("cordon and drain are for workers"));
-    let wish = |wish| {
-        let worker = crate::task::WorkerId::from("worker-1:5555");
-        vec![Action::SetAvailability(WorkerWish { worker, wish })]
-    };
-    let cases = [
-        ("1gCc", wish(AvailabilityWish::Cordon)),
-        ("1gCd", wish(AvailabilityWish::Drain { within_s: None })),
-        ("1gCu", wish(AvailabilityWish::Uncordon)),
-        ("1gCn", vec![]),
-        ("1gC<Esc>", vec![]),
-    ];
-    for (keys, expected) in cases {
-        let mut model = busy(80, 24);
-        press(&mut model, &keys[..3]);
-        assert!(screen(&model).contains("d  drain: cordon, and move off"), "{}", screen(&model));
-        assert_eq!(press(&mut model, &keys[3..]), expected, "{keys}");
-        assert!(model.overlay.is_none());
-    }
-}
-
-#[test]
-fn a_second_stop_sends_the_first_which_was_confirmed() {
-    let mut model = busy(80, 24);
-    assert_eq!(press(&mut model, "SyjSy"), [Action::Stop(vec![task_id(1)])]);
-    assert_eq!(press(&mut model, "<Enter>"), [Action::Stop(vec![task_id(2)])]);
-}
-
-#[test]
-fn a_restart_of_what_runs_is_asked_about_and_one_of_what_ended_is_not() {
-    let restart = |number| Action::Restart(vec![task_id(number)]);
-    let mut model = busy(80, 24);
-    assert_eq!(press(&mut model, "R"), []);
-    let text = screen(&model);
-    assert!(text.contains("restart 1 task?") && text.contains("[ Restart 1 ]"), "{text}");
-    assert_eq!(press(&mut model, "<Enter>"), [], "Cancel is the default");
-    assert_eq!(press(&mut model, "Ry"), [restart(1)]);
-    assert_eq!(press(&mut model, "jjR"), [restart(3)], "cache-1 has completed");
-    assert!(model.overlay.is_none());
-    press(&mut model, "g  ");
-    assert_eq!(press(&mut model, "R<Tab><Enter>"), [Action::Restart(vec![task_id(1), task_id(2)])]);
-    assert!(model.marks.is_empty());
-    let outcome = |is_new| Restarted { task: task_id(1), is_new, state: State::Running };
-    let cases = [
-        (Ok(vec![outcome(true)]), "restarting api-1"),
-        (Ok(vec![outcome(false)]), "waits for a worker and for nothing else"),
-        (Err(RequestError::UnknownTask(task_id(1))), "not restarted: no task"),
-    ];
-    for (result, expected) in cases {
-        update(&mut model, Event::Restarted(result));
-        assert!(screen(&model).contains(expected), "{expected}");
-    }
-}
-
-#[test]
-fn marks_are_stopped_together_without_those_that_ended() {
-    let mut model = busy(80, 24);
-    press(&mut model, "   "); // api-1, api-2, cache-1 (completed)
-    assert_eq!(model.marks.len(), 3);
-    press(&mut model, "GS");
-    let text = screen(&model);
-    assert!(text.contains("stop 2 tasks?") && text.contains("1 not asked"), "{text}");
-    assert_eq!(press(&mut model, "y<Enter>"), [Action::Stop(vec![task_id(1), task_id(2)])]);
-    assert!(model.marks.is_empty());
-}
-
-#[test]
-fn what_has_ended_is_not_stopped() {
-    let mut model = busy(80, 24);
-    press(&mut model, "jjS");
-    assert!(model.overlay.is_none());
-    assert!(screen(&model).contains("nothing to stop: it has ended"));
-}
-
-#[test]
 fn star_marks_what_the_filter_shows_and_escape_clears_the_marks_first() {
     let mut model = busy(80, 24);
     press(&mut model, "/web-<Enter>*");
@@ -438,118 +329,6 @@ fn star_marks_what_the_filter_shows_and_escape_clears_the_marks_first() {
     assert_eq!(model.tasks.filter().text(), "web-");
     press(&mut model, "<Esc>");
     assert_eq!(model.tasks.filter().text(), "");
-}
-
-#[test]
-fn the_form_submits_a_task_and_selects_it_when_it_comes_back() {
-    let mut model = busy(80, 24);
-    press(&mut model, "nnginx:1.27<Tab>front<Tab>sh -c 'sleep 9'<Down><Down>8080:80");
-    press(&mut model, "<Enter><Enter>64M<Enter>on-failure:2");
-    let actions = press(&mut model, "<F2>");
-    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
-    let task = events[0].task.clone();
-    assert_eq!((task.spec.name.as_str(), task.spec.image.as_str()), ("front", "nginx:1.27"));
-    assert_eq!(task.spec.cmd, ["sh", "-c", "sleep 9"]);
-    assert_eq!(task.spec.memory_bytes, 64 << 20);
-    assert_eq!(task.spec.restart_policy, RestartPolicy::OnFailure(Some(2)));
-    assert!(screen(&model).contains("submitting"));
-    assert_eq!(press(&mut model, "<F2>x"), [], "not twice while it is under way");
-
-    let submitted = Submitted { task: task.id, is_new: true, state: State::Pending };
-    update(&mut model, Event::Submitted(Ok(vec![submitted])));
-    assert!(model.overlay.is_none());
-    assert!(screen(&model).contains("submitted 1 task"));
-    let mut log = Log { revision: model.cluster.revision(), now: model.now };
-    let what = crate::cluster::What::Submitted { event: events[0].id, task };
-    feed(&mut model, log.change(crate::cluster::Cause::Dashboard, what));
-    assert_eq!(selected(&model), "front");
-}
-
-#[test]
-fn enter_goes_on_and_submits_at_the_last_field() {
-    let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, &format!("nx{}", "<Enter>".repeat(12))), []);
-    assert!(matches!(press(&mut model, "<Enter>")[..], [Action::Submit(_)]));
-}
-
-#[test]
-fn a_refused_submit_loses_nothing_and_says_why() {
-    let mut model = empty(80, 24);
-    let first = press(&mut model, "nweb<F2>");
-    let error = RequestError::Unreachable("cannot reach the manager at 127.0.0.1:5556".into());
-    update(&mut model, Event::Submitted(Err(error)));
-    assert!(screen(&model).contains("not submitted: cannot reach the manager"));
-    let again = press(&mut model, "<C-s>");
-    let ids = [&first, &again].map(|actions| match &actions[..] {
-        [Action::Submit(events)] => events[0].task.id,
-        other => panic!("{other:?}"),
-    });
-    assert_eq!(ids[0], ids[1], "the same task, should the first have arrived after all");
-}
-
-#[test]
-fn a_wrong_field_is_told_at_the_field() {
-    let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up><Up><Up><Up><Up>often<F2>"), []);
-    let text = screen(&model);
-    assert!(text.contains("▸restart     often") && text.contains("! expected \"\", \"no\""), "{text}");
-}
-
-#[test]
-fn a_health_check_of_the_form_is_read_and_checked_against_its_ports() {
-    let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up><Up><Up><Up>health<F2>"), []);
-    let text = screen(&model);
-    assert!(text.contains("▸health      health") && text.contains("! expected a path such as"), "{text}");
-
-    let mut model = empty(80, 24);
-    assert_eq!(press(&mut model, "nweb<Up><Up><Up><Up><Up>tcp:81<Up><Up><Up><Up>80<F2>"), []);
-    assert!(screen(&model).contains("! expected a port that the task exposes (80), found 81"));
-
-    let mut model = empty(80, 24);
-    let actions = press(&mut model, "nweb<Up><Up><Up><Up><Up>http:80/up<F2>");
-    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
-    let check = events[0].task.spec.health_check.as_ref().unwrap();
-    assert_eq!(check.probe.wire(), "http:80/up");
-}
-
-#[test]
-fn escape_keeps_the_draft() {
-    let mut model = empty(80, 24);
-    press(&mut model, "nshop/web<Esc>");
-    assert!(screen(&model).contains("draft kept"));
-    press(&mut model, "n");
-    assert!(screen(&model).contains("shop/web"));
-}
-
-#[test]
-fn a_task_file_is_read_and_submitted_or_its_error_shown() {
-    let mut model = empty(80, 24);
-    let reads = |purpose| Action::ReadTaskFile("~/a.json".into(), purpose);
-    press(&mut model, "n<Up>");
-    assert_eq!(update(&mut model, Event::Paste("~/a.json".into())), [reads(Purpose::Preview)]);
-    assert_eq!(press(&mut model, "<F2>"), [reads(Purpose::Submit)]);
-    let read = |purpose, text| Event::TaskFile { name: "~/a.json".into(), purpose, text };
-    let text = Err("cannot read ~/a.json: no such file".to_owned());
-    update(&mut model, read(Purpose::Submit, text));
-    assert!(screen(&model).contains("! cannot read ~/a.json: no such file"));
-    press(&mut model, "<F2>");
-    let text = || Ok(r#"{"Name":"web","Image":"nginx"}"#.to_owned());
-    let actions = update(&mut model, read(Purpose::Preview, text()));
-    assert!(matches!(actions[..], [Action::Plan(_)]), "a look at it submits nothing: {actions:?}");
-    let actions = update(&mut model, read(Purpose::Submit, text()));
-    let [Action::Submit(events)] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!(events[0].task.spec.name, "web");
-}
-
-#[test]
-fn a_paste_goes_into_the_field_and_nowhere_else() {
-    let mut model = empty(80, 24);
-    assert_eq!(update(&mut model, Event::Paste("qSy".into())), []);
-    assert!(model.overlay.is_none());
-    press(&mut model, "n");
-    update(&mut model, Event::Paste("a/b\n:1".into()));
-    assert!(screen(&model).contains("a/b :1"));
 }
 
 #[test]
@@ -838,95 +617,4 @@ fn w_asks_why_one_question_at_a_time_and_again_when_the_cluster_has_moved_on() {
     assert!(model.overlay.is_none(), "nobody asks any more");
     assert_eq!(press(&mut model, "<Enter>w"), [Action::Why(task_id(23))], "from the details, too");
     assert_eq!(press(&mut model, "<Esc>1w"), [], "a worker is no task");
-}
-
-#[test]
-fn the_preview_tells_of_a_file_where_its_tasks_would_go_or_what_is_wrong_with_it() {
-    let read = |text: &str| Event::TaskFile {
-        name: "a.json".into(),
-        purpose: Purpose::Preview,
-        text: Ok(text.to_owned()),
-    };
-    let mut model = empty(80, 24);
-    press(&mut model, "n<Up>");
-    let paste = |text: &str| Event::Paste(text.into());
-    assert_eq!(update(&mut model, paste("a.j")), [Action::ReadTaskFile("a.j".into(), Purpose::Preview)]);
-    assert_eq!(update(&mut model, paste("son")), [], "one at a time");
-    let error = Err("cannot read a.j: no such file".to_owned());
-    let actions =
-        update(&mut model, Event::TaskFile { name: "a.j".into(), purpose: Purpose::Preview, text: error });
-    assert_eq!(actions, [Action::ReadTaskFile("a.json".into(), Purpose::Preview)], "the newest wins");
-    assert!(!screen(&model).contains("no such file"));
-    assert_eq!(update(&mut model, read("{\"Image\":\"i\",\n\"Cpuu\":1}")), []);
-    assert!(
-        screen(&model).contains("a.json, line 2: Cpuu: unknown field; did you mean Cpu?"),
-        "{}",
-        screen(&model)
-    );
-    press(&mut model, "<Backspace>");
-    update(&mut model, paste("n"));
-    let actions = update(&mut model, read("{\"Image\":\"i\"}{\"Image\":\"i\",\"Name\":\"big\"}"));
-    assert!(matches!(&actions[..], [Action::ReadTaskFile(path, _)] if path == "a.json"), "{actions:?}");
-    let actions = update(&mut model, read("{\"Image\":\"i\"}{\"Image\":\"i\",\"Name\":\"big\"}"));
-    let [Action::Plan(events)] = &actions[..] else { panic!("{actions:?}") };
-    let fates = [
-        Fate::Placed { worker: "a".into(), score: None },
-        Fate::NeverFits { reason: "never fits: a has 2 CPUs, 9 wanted".into(), nearest_change: None },
-    ];
-    let tasks = events.iter().zip(fates).map(|(event, fate)| Planned {
-        task: event.task.id,
-        name: event.task.spec.name.clone(),
-        fate,
-    });
-    let (tasks, scheduler) = (tasks.collect(), SchedulerName::Epvm);
-    update(&mut model, Event::Planned(Ok(Plan { revision: 1, scheduler, tasks, workers: Vec::new() })));
-    let text = screen(&model);
-    assert!(text.contains("preview     2 tasks, 1 would never fit; big: never fits: a has 2 "), "{text}");
-    assert!(text.contains("CPUs, 9 wanted "), "on the next line: {text}");
-    press(&mut model, "<Down>");
-    update(&mut model, paste("x"));
-    assert!(
-        screen(&model).contains("preview     or a file: either a file or the fields above"),
-        "{}",
-        screen(&model)
-    );
-}
-
-#[test]
-fn the_preview_asks_one_question_at_a_time_and_the_newest_wins() {
-    let plan = |worker: &str| {
-        let fate = Fate::Placed { worker: worker.into(), score: None };
-        let tasks = vec![Planned { task: task_id(1), name: "x".into(), fate }];
-        Plan { revision: 1, scheduler: SchedulerName::Epvm, tasks, workers: Vec::new() }
-    };
-    let asked = |actions: &[Action]| match actions {
-        [] => None,
-        [Action::Plan(events)] => Some((events[0].task.spec.image.clone(), events[0].task.spec.memory_bytes)),
-        other => panic!("{other:?}"),
-    };
-    let typed = |model: &mut Model, text: &str| update(model, Event::Paste(text.into()));
-    let mut model = empty(80, 24);
-    press(&mut model, "n");
-    assert!(screen(&model).contains("as soon as there is an image"), "{}", screen(&model));
-    assert_eq!(asked(&typed(&mut model, "nginx")), Some(("nginx".into(), 0)));
-    assert_eq!(asked(&typed(&mut model, ":1")), None, "one at a time");
-    press(&mut model, &"<Up>".repeat(7));
-    assert_eq!(asked(&typed(&mut model, "2G")), None);
-    // The answer to the old question is not shown; the new one is asked.
-    let actions = update(&mut model, Event::Planned(Ok(plan("a"))));
-    assert_eq!(asked(&actions), Some(("nginx:1".into(), 2 << 30)));
-    assert!(!screen(&model).contains("◔ a"), "{}", screen(&model));
-    assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("b"))))), None);
-    assert!(screen(&model).contains("preview     ◔ b"), "{}", screen(&model));
-    // What does not matter to where it goes is no question, and the answer stays.
-    press(&mut model, "<Up><Up><Up><Up><Up>");
-    assert_eq!(asked(&typed(&mut model, "front")), None);
-    assert!(screen(&model).contains("◔ b"));
-    press(&mut model, "<Down><Down><Down><Down><Down>");
-    assert_eq!(asked(&typed(&mut model, "x")), None, "that is no amount of memory");
-    assert!(!screen(&model).contains("◔ b"), "{}", screen(&model));
-    let named = "preview     memory: expected a size like 512M or 2G, not \"2Gx\"";
-    assert!(screen(&model).contains(named), "{}", screen(&model));
-    press(&mut model, "<Esc>");
-    assert_eq!(asked(&update(&mut model, Event::Planned(Ok(plan("c"))))), None, "it was closed");
 }
