@@ -197,13 +197,18 @@ impl Worker {
     /// A container was started. Our own starts are known; any other is worth a look: one that somebody else
     /// started again, or one whose start was given up too early.
     pub(super) fn up(&mut self, run: Run, container: String) {
-        let is_ours = self.task_db.get(&run.task).is_some_and(|entry| match &entry.phase {
+        let is_ours = self.task_db.get_mut(&run.task).is_some_and(|entry| match &mut entry.phase {
             // One of another generation is a start that an earlier life of this worker asked for.
-            Phase::Starting { generation, .. } => *generation == run.generation,
+            Phase::Starting { generation, early } if *generation == run.generation => {
+                early.push(Input::Up { run, container: container.clone() });
+                true
+            }
             Phase::Live { container: known, .. } | Phase::Stopping { container: known, .. } => {
                 *known == container
             }
-            Phase::None | Phase::Queued | Phase::Pulling { .. } | Phase::Waiting => false,
+            Phase::None | Phase::Queued | Phase::Pulling { .. } | Phase::Waiting | Phase::Starting { .. } => {
+                false
+            }
         });
         if !is_ours {
             self.out.effects.push(Effect::Inspect { run, container });

@@ -207,7 +207,12 @@ impl Worker {
     pub(super) fn start_failed(&mut self, run: Run, error: RuntimeError) {
         self.starting = self.starting.saturating_sub(1);
         let Some(entry) = self.task_db.get_mut(&run.task) else { return };
-        entry.phase = Phase::None;
+        if let Phase::Starting { early, .. } = std::mem::replace(&mut entry.phase, Phase::None) {
+            self.seen_meanwhile(early);
+        }
+        let Some(entry) = self.task_db.get_mut(&run.task).filter(|entry| entry.phase == Phase::None) else {
+            return;
+        };
         if entry.task.status.generation != run.generation || entry.wish == Wish::Stop {
             self.run_task(run.task);
             return;
@@ -221,6 +226,17 @@ impl Worker {
             }
             RuntimeError::ImageMissing(_) if !entry.is_pulled => self.pull(run.task),
             error => self.start_failed_with(run.task, error),
+        }
+    }
+
+    /// The engine carried a start out although its answer says otherwise: what was heard of its container counts.
+    fn seen_meanwhile(&mut self, early: Vec<Input>) {
+        for input in early {
+            match input {
+                Input::Found(found) => self.found(found),
+                Input::Up { run, container } => self.out.effects.push(Effect::Inspect { run, container }),
+                _ => {}
+            }
         }
     }
 

@@ -275,3 +275,40 @@ fn a_container_that_its_restarted_engine_can_not_start_again_did_run() {
     let status = desk.status(&task);
     assert_eq!((status.state, status.never_ran), (State::Failed, false), "{}", status.reason);
 }
+
+#[test]
+fn a_start_that_the_engine_denies_and_has_carried_out_is_stopped_if_a_stop_came_meanwhile() {
+    let seen = |task: &Task| {
+        [
+            Input::Found(found(task, "c", FoundState::Running)),
+            Input::Up { run: Run::of(task), container: "c".into() },
+        ]
+    };
+    for which in 0..2 {
+        let mut desk = Desk::new();
+        let task = task(1);
+        desk.start(&task);
+        desk.give(seen(&task)[which].clone());
+        desk.stop(&task);
+        let mut output = desk.failed(&task, away());
+        if output.effects == [(Effect::Inspect { run: Run::of(&task), container: "c".into() })] {
+            output = desk.give(Input::Found(found(&task, "c", FoundState::Running)));
+        }
+        let stop = output
+            .effects
+            .iter()
+            .find(|effect| matches!(effect, Effect::Stop { container, .. } if container == "c"));
+        assert!(stop.is_some(), "{which}: {output:?}");
+    }
+}
+
+#[test]
+fn a_start_that_the_engine_denies_and_has_carried_out_is_not_asked_for_again() {
+    let mut desk = Desk::new();
+    let task = task(1);
+    desk.start(&task);
+    desk.give(Input::Found(found(&task, "c", FoundState::Running)));
+    let output = desk.failed(&task, away());
+    assert_eq!(output.effects, []);
+    assert_eq!((desk.status(&task).state, desk.status(&task).container_id.as_str()), (State::Running, "c"));
+}
