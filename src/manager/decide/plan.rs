@@ -63,7 +63,7 @@ impl Planner {
         for event in std::mem::take(&mut self.events) {
             tasks.push(self.add(event));
         }
-        self.copy.send_work(&mut self.turn);
+        self.send_work();
         let scores = self.scores();
         let mut explained = HashMap::new();
         let mut new_tasks: HashMap<usize, usize> = HashMap::new();
@@ -90,6 +90,20 @@ impl Planner {
             })
         });
         Plan { revision, scheduler: cluster.settings().scheduler, workers: loads.collect(), tasks }
+    }
+
+    /// Turn after turn, as they would follow each other at once, for as long as one leads to something.
+    fn send_work(&mut self) {
+        loop {
+            let before = self.turn.decision.changes.len();
+            self.copy.send_work(&mut self.turn);
+            let changes = &self.turn.decision.changes[before..];
+            let goes_on = |what: &What| matches!(what, What::Scheduled { .. } | What::Preempted { .. });
+            let has_led = changes.iter().any(|change| goes_on(&change.what));
+            if !(has_led && (self.copy.has_more_to_try() || self.copy.seeks_more_room())) {
+                break;
+            }
+        }
     }
 
     /// As `add_task` does; what is not decided by that waits for its turn.

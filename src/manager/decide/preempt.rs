@@ -115,9 +115,14 @@ impl Manager {
             let Some((_, _, task)) = self.preemption.wanted.pop_first() else { return };
             self.preempt_for(turn, task);
         }
-        if !self.preemption.wanted.is_empty() {
+        if self.seeks_more_room() {
             self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
         }
+    }
+
+    /// Whether room is sought for more tasks in the next turn.
+    pub(super) fn seeks_more_room(&self) -> bool {
+        !self.preemption.wanted.is_empty()
     }
 
     fn preempt_for(&mut self, turn: &mut Turn, task: TaskId) {

@@ -69,10 +69,14 @@ impl Manager {
             }
         }
         self.preempt(turn);
-        // Room that became free meanwhile opens its lines in the next turn.
-        if !self.freed.is_empty() && self.queue.has_closed() {
+        if self.has_more_to_try() {
             self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
         }
+    }
+
+    /// Whether lines open in the next turn: by room that became free in this one, or by a task that some wait to be with.
+    pub(super) fn has_more_to_try(&self) -> bool {
+        self.queue.has_closed() && !(self.freed.is_empty() && self.joined.is_empty())
     }
 
     /// Gives a waiting task to a worker.

@@ -137,6 +137,13 @@ impl Desk {
         self.manager.cluster().worker(&id(worker)).unwrap().runtime_problem.clone()
     }
 
+    /// All turns that follow at once.
+    fn until_at_rest(&mut self) {
+        while self.manager.next_wake().is_some_and(|wake| wake <= self.since_start) {
+            self.give(Input::Tick);
+        }
+    }
+
     fn plan(&self, events: &[TaskEvent]) -> Plan {
         self.manager.plan(self.now(), events.to_vec()).unwrap()
     }
@@ -163,6 +170,7 @@ proptest! {
         prop_assert_eq!(&desk.plan(&events), &plan, "asked again");
         prop_assert_eq!((plan.revision, desk.manager.cluster().revision()), (before, before));
         desk.give(Input::Submit { request: 1, cause: Cause::Command, events: events.clone() });
+        desk.until_at_rest();
         let cluster = desk.manager.cluster();
         for (event, planned) in events.iter().zip(&plan.tasks) {
             let task = event.task.id;
@@ -238,4 +246,36 @@ fn a_worker_that_owes_an_answer_gets_nothing_in_a_plan_either() {
     assert_eq!(plan.workers.len(), 1, "{plan:?}");
     assert_ne!(plan.workers[0].worker, id(&owing));
     desk.give(up_with(&owing, 9.0));
+}
+
+#[test]
+fn a_plan_sees_that_a_task_can_be_with_one_that_is_placed_after_it() {
+    let mut desk = desk_with(&[("a", 2.0), ("b", 2.0)]);
+    let with =
+        TaskSpec { constraints: vec!["with:app=web".parse().unwrap()], priority: 5, ..TaskSpec::default() };
+    let web = TaskSpec { labels: [("app".to_owned(), "web".to_owned())].into(), ..TaskSpec::default() };
+    let events = [event(with), event(web)];
+    let plan = desk.plan(&events);
+    assert!(plan.fits(), "{plan:?}");
+    desk.give(Input::Submit { request: 1, cause: Cause::Command, events: events.to_vec() });
+    desk.until_at_rest();
+    let homes = events.each_ref().map(|event| desk.manager.cluster().worker_of(event.task.id).cloned());
+    assert!(homes[0].is_some() && homes[0] == homes[1], "{homes:?}");
+}
+
+#[test]
+fn a_plan_makes_room_for_as_many_as_will_get_some() {
+    let names: Vec<String> = (0..6).map(|number| format!("w{number}")).collect();
+    let workers: Vec<_> = names.iter().map(|name| (&**name, 2.0)).collect();
+    let mut desk = desk_with(&workers);
+    for _ in &workers {
+        let (_, effects) = desk.submit(TaskSpec { cpu: 2.0, ..TaskSpec::default() });
+        desk.carry_out(effects);
+    }
+    let urgent = |number: usize| {
+        let memory_bytes = (10 + number as u64) << 20;
+        event(TaskSpec { cpu: 2.0, memory_bytes, priority: 9, preempt: true, ..TaskSpec::default() })
+    };
+    let plan = desk.plan(&(0..6).map(urgent).collect::<Vec<_>>());
+    assert!(plan.fits(), "{plan:?}");
 }
