@@ -237,7 +237,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_more_read_the_further_apart_pages_come_but_the_first_comes_at_once() {
-        for (readers, expected) in [(1, 20), (200, 200)] {
+        for (readers, expected) in [(1, 20), (200, 500)] {
             let feed = FeedSender::new();
             let mut pages = Pages::default();
             let mut streams = Vec::new();

@@ -145,10 +145,16 @@ impl Manager {
         for worker in workers {
             self.finish_moves(turn, &worker);
             let record = self.cluster.worker(&worker);
-            let is_at_it = record.is_some_and(|record| {
-                record.health == WorkerHealth::Ready
-                    && matches!(record.availability, Availability::Draining { .. })
-            });
+            let is_draining =
+                |record: &&WorkerRecord| matches!(record.availability, Availability::Draining { .. });
+            let draining = record.filter(is_draining);
+            let is_at_it = draining.is_some_and(|record| record.health == WorkerHealth::Ready);
+            if draining.is_none()
+                && let Some(drain) = self.drains.get_mut(&worker)
+            {
+                // Whoever was not tried yet stays.
+                drain.left.clear();
+            }
             for _ in 0..TRIED {
                 let Some(drain) = self.drains.get_mut(&worker).filter(|_| is_at_it) else { break };
                 if drain.under_way() >= AT_ONCE {

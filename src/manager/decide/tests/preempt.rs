@@ -319,3 +319,20 @@ fn a_crash_loop_takes_nobodys_room() {
     let effects = desk.beats(&["a"], 120);
     assert_eq!((stops(&effects), desk.state(low)), (vec![], State::Running));
 }
+
+#[test]
+fn a_drain_that_was_taken_back_before_it_tried_anybody_keeps_nobody_from_making_room() {
+    let mut desk = desk_with(&[("a", 2.0)]);
+    let batch = desk.holds("a", of(2.0, 0));
+    desk.wait(Duration::from_secs(10));
+    assert_eq!(desk.health("a"), WorkerHealth::Lost);
+    for wish in [AvailabilityWish::Drain { within_s: None }, AvailabilityWish::Uncordon] {
+        desk.give(Input::SetAvailability { request: 3, cause: Cause::Command, worker: id("a"), wish });
+    }
+    desk.give(up_with("a", 2.0));
+    desk.report("a", batch, State::Running);
+    desk.beats(&["a"], 5);
+    let (web, _) = desk.submit(preempting(2.0, 5));
+    desk.beats(&["a"], 5);
+    assert_eq!(desk.task(batch).preempted.map(|made| made.by), Some(web));
+}
