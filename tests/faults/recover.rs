@@ -113,8 +113,10 @@ async fn scribbled(stage: Stage) {
     std::fs::write(&store, vec![0x5a; usize::try_from(length).unwrap()]).unwrap();
     stage.home.run(NODE).expect(4, &["changes.redb"]);
 
-    let recovered =
-        stage.home.run(RECOVER).expect(0, &["changes.redb.damaged-", "submit or stop them again"]);
+    let recovered = stage
+        .home
+        .run(RECOVER)
+        .expect(0, &["changes.redb.damaged-", "submit, stop, drain or set them again"]);
     for part in ["web", "one", "two", "local", "Running", "3 tasks taken over"] {
         assert!(recovered.stdout.contains(part), "{part}: {recovered:?}");
     }
