@@ -14,12 +14,14 @@ use super::line::{Line, printable};
 use super::node::{Begun, begin, folder};
 use super::print::Printer;
 use super::table::{add_row, table_of, text_of};
-use crate::client::ManagerHandle;
+use crate::client::{ManagerClient, ManagerHandle, http_client};
 use crate::cluster::{Cause, Cluster};
 use crate::manager::decide::LOST_AFTER;
 use crate::manager::request::{Recovered, Silent, TakenOver};
+use crate::manager::trust::Listed;
 use crate::node::{Mended, mend};
-use crate::task::{TaskId, WorkerId};
+use crate::task::{RestartPolicy, TaskId, WorkerId};
+use crate::tls::Role;
 
 /// Workers say what they have within this, or are told of as silent. Less than makes a worker lost: a recovery moves
 /// nothing.
@@ -28,7 +30,10 @@ const _: () = assert!(HEARD_WITHIN.as_secs() < LOST_AFTER.as_secs(), "a recovery
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What no worker can tell.
-const LOST_FOR_GOOD: &str = "tasks that still waited in `pending`, and wishes to stop, were only in the lost store: submit or stop them again";
+const LOST_FOR_GOOD: &str = "tasks that still waited in `pending`, wishes to stop, cordons and drains, the scheduler and overcommit were only in the lost store: \
+     submit, stop, drain or set them again";
+/// Why a worker was not asked that only the book of members knows.
+const COMES_BY_ITSELF: &str = "it has joined, and comes to a running manager by itself within half a minute";
 
 pub async fn recover(args: &RecoverArgs, environment: &Environment) -> Result<Exit, CliError> {
     let mut printer = Printer::new(args.output.output);
@@ -49,7 +54,7 @@ pub async fn recover(args: &RecoverArgs, environment: &Environment) -> Result<Ex
     if let Begun::Elsewhere { note: Some(note), .. } = &begun {
         printer.remark(note);
     }
-    let ended = take_over(begun.manager(), is_new, &mut printer).await;
+    let ended = take_over(&begun, is_new, &mut printer).await;
     begun.end(ended).await
 }
 
@@ -74,8 +79,11 @@ fn is_new_store(mended: &Mended, printer: &mut Printer) -> bool {
     }
 }
 
-async fn take_over(manager: &ManagerHandle, is_new: bool, printer: &mut Printer) -> Result<Exit, CliError> {
-    let Recovered { taken, heard, silent } = ask(manager).await?;
+async fn take_over(begun: &Begun, is_new: bool, printer: &mut Printer) -> Result<Exit, CliError> {
+    let manager = begun.manager();
+    let members = members(begun).await?;
+    let Recovered { taken, heard, mut silent } = ask(manager).await?;
+    silent.extend(not_asked(&members, &heard, &silent));
     if heard.is_empty() {
         return Err(CliError::unreachable(nobody(&silent)));
     }
@@ -85,10 +93,50 @@ async fn take_over(manager: &ManagerHandle, is_new: bool, printer: &mut Printer)
             "{worker} did not answer ({reason}); run `cube-tui recover` again when it does"
         ));
     }
+    if let Some(not_started) = not_started(&taken) {
+        printer.remark(&not_started);
+    }
     if is_new || !taken.is_empty() {
         printer.remark(LOST_FOR_GOOD);
     }
     Ok(Exit::Done)
+}
+
+/// Who has joined and may: that is not in the store, so it is not lost with it.
+async fn members(begun: &Begun) -> Result<Vec<Listed>, CliError> {
+    let url = match begun {
+        Begun::Here(node) => format!("http://{}", node.manager_address),
+        Begun::Elsewhere { url, .. } => url.clone(),
+    };
+    Ok(ManagerClient::new(http_client(), &url).tokens().await?)
+}
+
+/// The workers among the members that a new store knows nothing of, as long as they have not come back.
+fn not_asked(members: &[Listed], heard: &[WorkerId], silent: &[Silent]) -> Vec<Silent> {
+    let workers = members.iter().filter(|member| member.role == Role::Worker && member.expires.is_none());
+    let workers = workers.map(|member| WorkerId::from(&*member.name));
+    let unknown = workers
+        .filter(|worker| !heard.contains(worker) && !silent.iter().any(|silent| silent.worker == *worker));
+    let reason = COMES_BY_ITSELF.to_owned();
+    unknown.map(|worker| Silent { worker, reason: reason.clone(), may_come: false }).collect()
+}
+
+/// Names what had ended and would be started again, had nobody stopped it.
+fn not_started(taken: &[TakenOver]) -> Option<String> {
+    let ended = taken.iter().map(|taken| &taken.task).filter(|task| task.status.state.has_ended());
+    let ended = ended.filter(|task| task.spec.restart_policy != RestartPolicy::No);
+    let ids: Vec<_> = ended.map(|task| task.id.short()).collect();
+    let (tasks, them) = match ids.len() {
+        0 => return None,
+        1 => ("1 task with a RestartPolicy had ended and is not started again", "it"),
+        count => {
+            (&*format!("{count} tasks with a RestartPolicy had ended and are not started again"), "them")
+        }
+    };
+    Some(format!(
+        "{tasks}: only the lost store knew whether somebody had stopped {them}; `cube-tui restart {}` starts {them}",
+        ids.join(" ")
+    ))
 }
 
 /// Has everything taken over, again while some worker may still answer. A newer generation that is heard of later
@@ -168,6 +216,46 @@ mod tests {
         for part in ["00000000", "web [2J", "localhost:5555", "5c51c7fd7753", "Running"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn workers_that_have_joined_and_were_not_asked_are_named() {
+        let member = |name: &str, role, expires| Listed {
+            id: uuid::Uuid::nil(),
+            name: name.to_owned(),
+            role,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            expires,
+        };
+        let members = [
+            member("asked", Role::Worker, None),
+            member("told", Role::Worker, None),
+            member("two", Role::Worker, None),
+            member("me", Role::Admin, None),
+            member("", Role::Worker, Some(jiff::Timestamp::MAX)),
+        ];
+        let told = Silent { worker: "told".into(), reason: "connection refused".to_owned(), may_come: true };
+        let not_asked = not_asked(&members, &["asked".into()], &[told]);
+        assert_eq!(not_asked.iter().map(|silent| silent.worker.as_str()).collect::<Vec<_>>(), ["two"]);
+        assert!(nobody(&not_asked).contains("two: it has joined"));
+    }
+
+    #[test]
+    fn what_a_policy_would_start_again_is_told_with_how_to_start_it() {
+        let taken = |state, restart_policy| {
+            let spec = TaskSpec { restart_policy, ..TaskSpec::default() };
+            let mut task = Task { spec: spec.into(), ..Task::default() };
+            task.status.state = state;
+            TakenOver { worker: "a:1".into(), task }
+        };
+        let runs = taken(State::Running, RestartPolicy::Always);
+        let done = taken(State::Completed, RestartPolicy::No);
+        assert_eq!(not_started(&[runs.clone(), done.clone()]), None);
+        let crashed = taken(State::Failed, RestartPolicy::Always);
+        let told = not_started(&[runs, done, crashed.clone()]).unwrap();
+        assert!(told.starts_with("1 task with") && told.contains("`cube-tui restart 00000000`"), "{told}");
+        let told = not_started(&[crashed.clone(), crashed]).unwrap();
+        assert!(told.starts_with("2 tasks with") && told.contains("restart 00000000 00000000"), "{told}");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use cube_tui::manager::api::Invitation;
+use cube_tui::node::Membership;
 use cube_tui::task::{State, TaskId};
+use cube_tui::tls::Role;
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::json;
@@ -87,7 +90,8 @@ async fn deleted(stage: Stage) {
 
     let recovered = stage.home.run(&format!("{RECOVER} --output json")).expect(0, &["attached to it"]);
     assert_eq!(taken(&recovered), sorted(&tasks));
-    let again = stage.home.run(RECOVER).expect(0, &[]);
+    join(&stage, &manager, "two").await;
+    let again = stage.home.run(RECOVER).expect(0, &["two did not answer (it has joined"]);
     assert!(again.stdout.contains("nothing to recover"), "{again:?}");
     let web = manager.until_state(tasks[0], State::Running).await;
     assert_eq!((&*web.task.spec.name, web.status().host_ports.len()), ("web", 1));
@@ -106,6 +110,18 @@ async fn deleted(stage: Stage) {
     manager.all_in(State::Completed, &tasks).await;
 }
 
+/// A worker that has joined, and is away.
+async fn join(stage: &Stage, manager: &Manager, name: &str) {
+    let invitation = Invitation {
+        role: Role::Worker,
+        ttl_s: 60,
+        listen: Some("127.0.0.1:0".to_owned()),
+        address: Some("127.0.0.1".to_owned()),
+    };
+    let line = manager.client.invite(&invitation).await.unwrap().line.parse().unwrap();
+    Membership::join(&stage.home.path("member.json"), &line, name).await.unwrap();
+}
+
 async fn scribbled(stage: Stage) {
     let (tasks, containers) = killed_node(&stage).await;
     let store = stage.home.path("data/changes.redb");
@@ -113,8 +129,10 @@ async fn scribbled(stage: Stage) {
     std::fs::write(&store, vec![0x5a; usize::try_from(length).unwrap()]).unwrap();
     stage.home.run(NODE).expect(4, &["changes.redb"]);
 
-    let recovered =
-        stage.home.run(RECOVER).expect(0, &["changes.redb.damaged-", "submit or stop them again"]);
+    let recovered = stage
+        .home
+        .run(RECOVER)
+        .expect(0, &["changes.redb.damaged-", "submit, stop, drain or set them again"]);
     for part in ["web", "one", "two", "local", "Running", "3 tasks taken over"] {
         assert!(recovered.stdout.contains(part), "{part}: {recovered:?}");
     }

@@ -87,12 +87,14 @@ impl Unknown {
 }
 
 impl Manager {
-    /// Takes every unknown task over that somebody may still want: what lives, and what its restart policy starts
-    /// again. What has ended otherwise stays with its engine, unless it keeps an older one from being taken for it.
+    /// Takes every unknown task over that somebody may still want: what lives, and what has ended although its restart
+    /// policy starts it again. That is not started, since whether it was stopped is what nobody knows any more, but who
+    /// wants it can restart it. What has ended otherwise stays with its engine, unless it keeps an older one from being
+    /// taken for it.
     pub(super) fn recover(&mut self, turn: &mut Turn, request: RequestId, cause: Cause) {
         let mut taken = Vec::new();
         for mut claims in self.unknown.take().into_values() {
-            let is_wanted = claims.iter().any(|(_, task)| lives(task) || comes_back(task));
+            let is_wanted = claims.iter().any(|(_, task)| lives(task) || may_be_wanted(task));
             // Whoever was noted may have become known since, by a submit of the same id.
             claims.retain(|(_, task)| self.is_unknown(task));
             let mut claims = claims.into_iter();
@@ -122,7 +124,6 @@ impl Manager {
 
     fn adopt(&mut self, turn: &mut Turn, cause: Cause, worker: WorkerId, mut task: Task) {
         let (id, before) = (task.id, self.cluster.worker_of(task.id).cloned());
-        let is_to_come_back = comes_back(&task);
         // A worker's Pending is "in my queue": to us that is Scheduled.
         if task.status.state == State::Pending {
             task.status.state = State::Scheduled;
@@ -131,9 +132,6 @@ impl Manager {
         self.change(turn, cause, What::Adopted { task, worker });
         if let (Some(before), Some(older)) = (before, older.filter(|older| !older.state.has_ended())) {
             self.stop_leftover(turn, &before, id, older);
-        }
-        if is_to_come_back {
-            self.after_end(turn, id);
         }
     }
 
@@ -159,8 +157,8 @@ fn lives(task: &Task) -> bool {
     !task.status.state.has_ended()
 }
 
-/// Whether an ended task is one that its policy starts again. One that was stopped is not.
-fn comes_back(task: &Task) -> bool {
+/// Whether an ended task is one that its policy starts again. One that is known to have been stopped is not.
+fn may_be_wanted(task: &Task) -> bool {
     let status = &task.status;
     let failed = status.state == State::Failed;
     status.state.has_ended()

@@ -164,7 +164,33 @@ fn what_has_ended_is_taken_over_only_where_it_still_matters() {
     assert_eq!(taken, expected);
     assert_eq!(stops(&effects), [("b", 4)], "the end of the newer one counts");
     assert_eq!(desk.state(moved_and_done.id), State::Completed);
-    assert_eq!((desk.state(crashed.id), desk.task(crashed.id).status().generation), (State::Pending, 3));
+}
+
+#[test]
+fn what_has_ended_is_never_started_by_a_recovery_and_can_be_restarted_by_hand() {
+    for (state, restart_policy) in [
+        (State::Failed, RestartPolicy::Always),
+        (State::Completed, RestartPolicy::Always),
+        (State::Failed, RestartPolicy::OnFailure(None)),
+        (State::Failed, RestartPolicy::UnlessStopped),
+    ] {
+        let mut desk = Desk::with(&["a"]);
+        // An earlier run's: that of a later one is gone, and so is the store that knew that it was stopped.
+        let crashed = found(state, 2, TaskSpec { restart_policy, ..TaskSpec::default() });
+        desk.lists_all("a", &[&crashed]);
+        let (recovered, effects) = desk.recover();
+        assert_eq!(recovered.taken[0].task, crashed);
+        assert!(starts(&effects).is_empty(), "{effects:?}");
+        let mut later = desk.wait(Duration::from_mins(10));
+        later.extend(desk.lists_all("a", &[&crashed]));
+        assert!(starts(&later).is_empty(), "{later:?}");
+        assert_eq!((desk.state(crashed.id), desk.task(crashed.id).status().generation), (state, 2));
+
+        let tasks = vec![crashed.id];
+        desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+        desk.give(Input::Restart { request: 8, cause: Cause::Command, tasks });
+        assert_eq!(desk.task(crashed.id).status().generation, 3, "it is started if somebody says so");
+    }
 }
 
 #[test]
