@@ -7,6 +7,7 @@ mod support;
 use std::time::Duration;
 
 use cube_tui::{
+    cluster::Capacity,
     task::{ErrorBody, State, Stats, Task},
     worker::{
         Config, Limits,
@@ -235,6 +236,24 @@ async fn heartbeats_tell_the_engines_problem_as_it_comes_and_goes() {
     runtime.set_problem("");
     tokio::time::timeout(PATIENCE, until("")).await.unwrap();
     worker.run(&task("t", "any", &[])).await;
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_has_less_than_the_host_is_what_counts_also_when_it_shrinks_later() {
+    let runtime = Fake::default();
+    let small = Capacity { cpus: 0.5, memory_bytes: 64 << 20, disk_bytes: 1 << 30 };
+    runtime.set_capacity(small);
+    let worker = TestWorker::start(runtime.clone(), Uuid::new_v4()).await;
+    let mut reports = Box::pin(worker.client.reports().await.unwrap());
+    let Report::Hello(hello) = next!(reports) else { panic!("Hello comes first") };
+    assert_eq!(hello.capacity, small);
+    assert_eq!(next!(reports), Report::Tasks(Vec::new()));
+    let smaller = Capacity { cpus: 0.25, ..small };
+    runtime.set_capacity(smaller);
+    let Report::Hello(hello) = next!(reports) else { panic!("Hello comes again") };
+    assert_eq!(hello.capacity, smaller);
+    assert_eq!(next!(reports), Report::Tasks(Vec::new()));
     worker.end().await;
 }
 

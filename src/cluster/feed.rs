@@ -47,13 +47,22 @@ impl Cluster {
         if mark.revision > self.revision {
             return None;
         }
-        if let (Some(time), Some(before)) = (mark.time, mark.revision.checked_sub(1)) {
-            let own = self.event_db.after(before)?.next()?;
-            if own.time != time {
-                return None;
-            }
+        if mark.time.is_some() && self.time_of(mark.revision) != mark.time {
+            return None;
         }
         Some(self.event_db.after(mark.revision)?.cloned().collect())
+    }
+
+    /// Whether `mark` can't be of this history: it is ahead, or was made by another Change. What is too old to tell is
+    /// taken for the same.
+    pub fn contradicts(&self, mark: Mark) -> bool {
+        let own = self.time_of(mark.revision);
+        mark.revision > self.revision || (own.is_some() && mark.time.is_some() && own != mark.time)
+    }
+
+    /// When the Change with that revision happened, if it is still kept.
+    fn time_of(&self, revision: Revision) -> Option<Timestamp> {
+        Some(self.event_db.after(revision.checked_sub(1)?)?.next()?.time)
     }
 }
 
@@ -85,6 +94,8 @@ mod tests {
         let mut other = Cluster::default();
         other.apply(&change(1, 200));
         assert_eq!(missed(other.mark()), None, "another history");
+        assert!(cluster.contradicts(other.mark()) && other.contradicts(marks[3]));
+        assert!(!marks.iter().any(|mark| cluster.contradicts(*mark)));
         assert_eq!(missed(Mark { revision: 4, time: None }), None, "not there yet");
         assert_eq!(missed(Mark { revision: u64::MAX, time: None }), None);
     }

@@ -56,8 +56,21 @@ impl From<JsonRejection> for Refusal {
 
 impl From<QueryRejection> for Refusal {
     fn from(rejection: QueryRejection) -> Self {
-        Self::new(rejection.status().as_u16(), rejection.body_text())
+        Self::new(rejection.status().as_u16(), query_words(&rejection.body_text()))
     }
+}
+
+/// The parsers' own words for numbers say nothing of what is expected.
+fn query_words(text: &str) -> String {
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    [
+        ("invalid digit found in string", "expected a whole number, 0 or more"),
+        ("cannot parse integer from empty string", "expected a number, found nothing"),
+        (", there are no fields", "; it takes none"),
+        ("number too large to fit in target type", "that number is too large"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (parsers, ours)| text.replace(parsers, ours))
 }
 
 impl IntoResponse for Refusal {

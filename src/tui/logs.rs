@@ -16,6 +16,9 @@ use super::sgr::{keep_colours, without_colours};
 /// Lines that are kept: a few megabytes, and more than anybody scrolls through.
 pub(super) const KEPT_LINES: usize = 10_000;
 
+/// What was said before comes sooner than this.
+const HEARD_WITHIN: SignedDuration = SignedDuration::from_secs(1);
+
 /// From when on lines are asked for, by the keys 0 to 4.
 pub(super) const RANGES: [(&str, Option<SignedDuration>); 5] = [
     ("", None),
@@ -50,6 +53,8 @@ pub(super) struct Logs {
     /// What is looked for, while it is typed.
     pub(super) input: Option<Input>,
     pub(super) standing: Standing,
+    /// Since when there is a stream to hear them from.
+    pub(super) opened: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +102,7 @@ impl Logs {
             hit: None,
             input: None,
             standing: Standing::Asked,
+            opened: None,
         }
     }
 
@@ -106,6 +112,11 @@ impl Logs {
         let (wraps, times, range, search) =
             (self.wraps, self.times, self.range, std::mem::take(&mut self.search));
         *self = Self { wraps, times, range, search, ..Self::new(request, tasks) };
+    }
+
+    /// Whether there was time to hear what was said before.
+    pub(super) fn would_have_heard(&self, now: Timestamp) -> bool {
+        self.opened.is_some_and(|opened| now.duration_since(opened) >= HEARD_WITHIN)
     }
 
     pub(super) fn take(&mut self, item: LogItem) {

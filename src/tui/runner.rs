@@ -497,6 +497,10 @@ async fn read_logs(
             return;
         }
     };
+    // Who has said nothing may say nothing for long.
+    if events.send(Event::Logs { request, items: Vec::new() }).await.is_err() {
+        return;
+    }
     let mut chunks = items.ready_chunks(LOG_ITEMS_TOGETHER);
     while let Some(chunk) = chunks.next().await {
         let mut items = Vec::with_capacity(chunk.len());

@@ -80,6 +80,7 @@ enum Turn {
 pub(super) struct Driver<R> {
     core: Worker,
     runtime: Arc<R>,
+    host: Capacity,
     hello: Hello,
     allows: Arc<Allows>,
     is_ephemeral: bool,
@@ -110,6 +111,7 @@ impl<R: Runtime> Driver<R> {
         Self {
             core: Worker::new(config.limits.clone()),
             runtime,
+            host: capacity,
             hello: Hello {
                 identity: config.identity,
                 capacity,
@@ -333,19 +335,36 @@ impl<R: Runtime> Driver<R> {
         // Before the heartbeat, so that a lease is known before any work comes.
         let clock = self.core.at(since_boot()).lease_clock();
         self.tell(&Report::LeaseClock(clock));
+        self.tell_capacity();
         self.tell(&Report::Heartbeat { runtime_problem: self.core.runtime_problem().to_owned() });
+    }
+
+    /// Of the worker as it is now.
+    fn hello(&self) -> Report {
+        let runtime_problem = self.core.runtime_problem().to_owned();
+        let facts = Facts { engine: self.runtime.version(), ..self.hello.facts.clone() };
+        Report::Hello(Hello { runtime_problem, facts, ..self.hello.clone() })
+    }
+
+    /// An engine that came late, or came back with more or less, is told as a worker is that comes.
+    fn tell_capacity(&mut self) {
+        let capacity = self.runtime.share_of(self.host);
+        if capacity != self.hello.capacity && self.core.has_adopted() {
+            self.hello.capacity = capacity;
+            self.tell(&self.hello());
+            self.tell(&Report::Tasks(self.core.tasks().cloned().collect()));
+        }
     }
 
     /// What a manager hears first. All tasks only once they are known: what is missing in that list does not
     /// exist here.
     fn subscription(&mut self) -> Subscription {
         let rest = self.lines.subscribe();
-        let runtime_problem = self.core.runtime_problem().to_owned();
         // The clock before the Hello, after which work may come.
         let clock = self.core.at(since_boot()).lease_clock();
         let mut first = vec![line(&Report::LeaseClock(clock))];
-        let facts = Facts { engine: self.runtime.version(), ..self.hello.facts.clone() };
-        first.push(line(&Report::Hello(Hello { runtime_problem, facts, ..self.hello.clone() })));
+        self.hello.capacity = self.runtime.share_of(self.host);
+        first.push(line(&self.hello()));
         if self.core.has_adopted() {
             first.push(line(&Report::Tasks(self.core.tasks().cloned().collect())));
         }

@@ -242,6 +242,22 @@ async fn views() {
     let (_, newest) = get("/v1/events?limit=1").await;
     assert_eq!((&newest["events"][0]["revision"], &newest["has_more"]), (&newest["revision"], &json!(true)));
     assert_eq!(get("/v1/workers").await.1["workers"], json!([]));
+    for (path, words) in [
+        ("tasks?bogus=1", "bogus: unknown field `bogus`, expected one of `state`, `name`"),
+        ("tasks?after=zzz", "after: expected a whole number, 0 or more"),
+        ("tasks?limit=", "limit: expected a number, found nothing"),
+        ("tasks/api/why?workers=-1", "workers: expected a whole number, 0 or more"),
+        ("tasks/api/why?worker=1", "worker: unknown field `worker`"),
+        ("workers?bogus=1", "bogus: unknown field `bogus`; it takes none"),
+        ("tasks/api?bogus=1", "bogus: unknown field `bogus`; it takes none"),
+        ("events?limit=99999999999", "limit: that number is too large"),
+        ("events?sinec=1", "sinec: unknown field `sinec`"),
+        ("changes?sinec=1", "sinec: unknown field `sinec`"),
+    ] {
+        let (status, refused) = get(&format!("/v1/{path}")).await;
+        let message = refused["Message"].as_str().unwrap_or_default();
+        assert!(status == 400 && message.starts_with(words), "{path}: {status} {message}");
+    }
 }
 
 async fn mistyped_fields() {

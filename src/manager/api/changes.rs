@@ -22,6 +22,7 @@ use crate::manager::pack;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Since {
     /// The last revision that is known already; 0 for all.
     #[serde(default)]

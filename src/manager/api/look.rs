@@ -11,6 +11,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::read::NoQuery;
 use super::refusals::Refusals;
 use crate::cluster::{self, Change, Cluster, FindError, Revision, TaskRecord, WorkerRecord};
 use crate::http::Refusal;
@@ -44,7 +45,11 @@ struct WorkerRow {
     get, path = "/v1/workers", tag = "cluster",
     responses((status = 200, description = "All of them", body = WorkerList), Refusals)
 )]
-pub(super) async fn workers(Shared(api): Shared<Api>) -> Result<Json<WorkerList>, Refusal> {
+pub(super) async fn workers(
+    Shared(api): Shared<Api>,
+    query: Result<Query<NoQuery>, QueryRejection>,
+) -> Result<Json<WorkerList>, Refusal> {
+    query?;
     let list = api.handle.read(|cluster| {
         let row = |worker: &WorkerRecord| WorkerRow {
             tasks: cluster.tasks_of_len(&worker.id),
@@ -83,6 +88,7 @@ pub(super) struct TaskList {
 
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Only tasks in this state: its name, in any case, or its number.
     #[param(schema_with = state_by_name, required = false)]
@@ -179,8 +185,9 @@ fn begins_with(row: &cluster::TaskRow, start: &str) -> bool {
 pub(super) async fn task(
     Shared(api): Shared<Api>,
     id: Result<Path<String>, PathRejection>,
+    query: Result<Query<NoQuery>, QueryRejection>,
 ) -> Result<Json<TaskRow>, Refusal> {
-    let Path(text) = id?;
+    let (Path(text), _) = (id?, query?);
     // A full id, which is the common case, is found at once; anything else takes a walk.
     let _turn = match text.parse::<TaskId>() {
         Ok(_) => None,
@@ -206,6 +213,7 @@ pub(super) struct EventList {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Happened {
     /// Only what came after this revision.
     #[serde(default)]

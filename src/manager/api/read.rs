@@ -1,8 +1,14 @@
-//! Bodies as values, or why not. Knows no route.
+//! Bodies and queries as values, or why not. Knows no route.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::Refusal;
+
+/// The query of a route that takes none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(400, error.to_string()))

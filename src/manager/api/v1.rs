@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::read::{first_of, read, read_object};
+use super::read::{NoQuery, first_of, read, read_object};
 use super::refusals::Refusals;
 use crate::cluster::{Cause, Cluster, Settings, Snapshot};
 use crate::http::{Refusal, read_array};
@@ -25,6 +25,7 @@ const MOST_AT_ONCE: usize = 20_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asking {
     /// Who asks, for the history; without it, some program on the API.
     #[serde(default = "api_request")]
@@ -213,7 +214,11 @@ pub(super) async fn rebalance(
     get, path = "/v1/scheduler", tag = "cluster",
     responses((status = 200, description = "The scheduler, and how often capacity is promised", body = Settings), Refusals)
 )]
-pub(super) async fn scheduler(Shared(api): Shared<Api>) -> Result<Json<Settings>, Refusal> {
+pub(super) async fn scheduler(
+    Shared(api): Shared<Api>,
+    query: Result<Query<NoQuery>, QueryRejection>,
+) -> Result<Json<Settings>, Refusal> {
+    query?;
     Ok(Json(api.handle.read(Cluster::settings).await?))
 }
 
@@ -241,7 +246,11 @@ pub(super) async fn set_scheduler(
     get, path = "/v1/snapshot", tag = "cluster",
     responses((status = 200, description = "All of it", body = Snapshot), Refusals)
 )]
-pub(super) async fn snapshot(Shared(api): Shared<Api>) -> Result<Response, Refusal> {
+pub(super) async fn snapshot(
+    Shared(api): Shared<Api>,
+    query: Result<Query<NoQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    query?;
     let _turn = api.whole.acquire().await;
     let snapshot = Snapshot::from(&api.handle.snapshot().await?);
     let json = serde_json::to_vec(&snapshot).map_err(|error| Refusal::new(500, error.to_string()))?;

@@ -23,6 +23,7 @@ const MOST_WORKERS: u32 = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Told {
     /// So many workers are told one by one, the best or nearest first; 100 if it is left out. The rest is counted.
     #[param(minimum = 0, maximum = 1000)]

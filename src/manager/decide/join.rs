@@ -5,6 +5,21 @@ use super::{Answer, Effect, Manager, RequestError, RequestId, Turn};
 use crate::cluster::{Cause, Joined, WorkerHealth, WorkerRecord};
 use crate::task::WorkerId;
 
+const REVOKED: &str = "its membership was revoked";
+
+/// Why it is lost, and what can be done about it.
+fn revoked(worker: &WorkerId) -> String {
+    format!("{REVOKED}; `cube-tui forget {worker}` lets go of it, a new invite takes it back")
+}
+
+/// Why a worker of an earlier run is lost in this one, and what can be done about it.
+pub(super) fn not_of_this_run(known: &WorkerRecord) -> String {
+    if known.reason.starts_with(REVOKED) {
+        return revoked(&known.id);
+    }
+    String::from("not among the workers of this run; add it with --worker")
+}
+
 impl Manager {
     /// A worker says where it is: at its start, and now and then. Only news change anything.
     pub(super) fn worker_joined(
@@ -29,7 +44,10 @@ impl Manager {
                 record.capacity = known.capacity;
                 record.allows.clone_from(&known.allows);
                 record.facts.clone_from(&known.facts);
-                record.availability = known.availability;
+                // Whoever kept work from it meant the membership that is over.
+                if known.joined.as_ref().is_some_and(|known| known.member == joined.member) {
+                    record.availability = known.availability;
+                }
             }
             record.joined = Some(joined.clone());
             self.configured.insert(worker.clone());
@@ -52,7 +70,7 @@ impl Manager {
             let mut record = record.clone();
             record.joined = None;
             record.health = WorkerHealth::Lost;
-            "its certificate was revoked".clone_into(&mut record.reason);
+            record.reason = revoked(worker);
             self.configured.remove(worker);
             self.set_worker(turn, cause, record);
             turn.effect(Effect::Unlink { worker: worker.clone() });

@@ -141,9 +141,8 @@ impl Manager {
     fn keep_exclusive(&mut self, turn: &mut Turn, task: TaskId) {
         let Some((from, record)) = self.on_lost_worker(task) else { return };
         let reason = if !self.configured.contains(from) {
-            format!(
-                "Exclusive, and may still run on {from}, which is not among the workers of this run; add it with --worker"
-            )
+            let why = self.cluster.worker(from).map(|worker| worker.reason.as_str()).unwrap_or_default();
+            format!("Exclusive, and may still run on {from}: {why}")
         } else if self.leases.is_deserted(from) {
             format!(
                 "Exclusive, and may still run: the host of {from} is there, but its worker does not answer; start that worker again"

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::join::not_of_this_run;
 use super::watch::FLAPPING;
 use super::{ConfiguredWorker, Manager, Now, Timer, Turn};
 use crate::cluster::{Allows, Capacity, Cause, Facts, Peer, What, WorkerHealth, WorkerRecord};
@@ -52,7 +53,7 @@ impl Manager {
             if !self.configured.contains(&record.id) {
                 self.leases.desert(record.id.clone());
                 record.health = WorkerHealth::Lost;
-                record.reason = String::from("not among the workers of this run; add it with --worker");
+                record.reason = not_of_this_run(&record);
                 self.watch_health(turn, &record.id);
                 self.set_worker(turn, Cause::Manager, record);
             }

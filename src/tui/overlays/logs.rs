@@ -46,8 +46,8 @@ pub(super) fn draw(model: &Model, logs: &Logs, area: Rect, buffer: &mut Buffer) 
     }
     if logs.end() == 0 {
         let (text, tone) = match &logs.standing {
-            Standing::Asked => ("asking…", Tone::Busy),
-            Standing::Live => ("nothing said yet", Tone::Dim),
+            Standing::Asked if !logs.would_have_heard(model.now) => ("asking…", Tone::Busy),
+            Standing::Asked | Standing::Live => ("nothing said yet", Tone::Dim),
             Standing::Ended => ("nothing was said", Tone::Dim),
             Standing::Cut(_) => ("", Tone::Dim),
         };

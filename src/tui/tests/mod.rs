@@ -120,6 +120,17 @@ fn logs_are_of_the_marked_tasks_or_of_this_one_and_end_with_the_overlay() {
 }
 
 #[test]
+fn a_task_that_has_said_nothing_is_told_to_once_the_stream_was_open_for_a_moment() {
+    let mut model = busy(80, 24);
+    press(&mut model, "l");
+    update(&mut model, Event::Logs { request: 1, items: Vec::new() });
+    assert!(screen(&model).contains("asking…"), "lines of before may be on their way");
+    let later = model.now + SignedDuration::from_secs(1);
+    at(&mut model, later);
+    assert!(screen(&model).contains("nothing said yet"), "{}", screen(&model));
+}
+
+#[test]
 fn following_stops_where_somebody_scrolls_up_and_goes_on_at_the_end() {
     let mut model = busy(80, 24);
     press(&mut model, "l");

@@ -56,6 +56,23 @@ fn a_cut_of_a_moment_stands_in_nobodys_way() {
 }
 
 #[test]
+fn another_cluster_at_the_same_address_is_told_and_the_same_one_is_not() {
+    let mut model = busy(160, 40);
+    let same = Box::new(model.cluster.clone());
+    cut(&mut model, 12);
+    update(&mut model, Event::Watching(same));
+    assert!(!screen(&model).contains("another cluster"), "{}", screen(&model));
+    cut(&mut model, 12);
+    let mut other = crate::cluster::Cluster::default();
+    other.apply(&Log::new().submit(50, "other", "x"));
+    update(&mut model, Event::Watching(Box::new(other)));
+    let later = model.now + SignedDuration::from_secs(30);
+    at(&mut model, later);
+    let words = "! another cluster answers at local now, or this one with another store";
+    assert!(screen(&model).contains(words), "{}", screen(&model));
+}
+
+#[test]
 fn what_was_selected_stays_so_when_it_heals_also_by_a_new_picture() {
     let mut model = busy(80, 24);
     press(&mut model, "jjj");

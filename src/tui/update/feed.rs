@@ -9,6 +9,12 @@ use crate::tui::model::{Link, Model, Overlay};
 
 /// A watch began.
 pub(super) fn watching(model: &mut Model, cluster: Cluster) {
+    if !matches!(model.link, Link::Connecting(_)) && cluster.contradicts(model.cluster.mark()) {
+        model.say_error(format!(
+            "another cluster answers at {} now, or this one with another store: what was shown before is not its",
+            model.title.cluster
+        ));
+    }
     model.cluster = cluster;
     model.link = Link::Live;
     model.tasks.rebuild(&model.cluster);

@@ -46,6 +46,7 @@ fn ask(model: &mut Model, actions: &mut Vec<Action>) {
 pub(super) fn came(model: &mut Model, request: u64, items: Vec<LogItem>) {
     let Some(Overlay::Logs(logs)) = &mut model.overlay else { return };
     if logs.request == request {
+        logs.opened.get_or_insert(model.now);
         for item in items {
             logs.take(item);
         }

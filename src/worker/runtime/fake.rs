@@ -14,6 +14,7 @@ use super::{
     Exec, ExecInput, ExecOutput, Exit, Found, FoundState, Given, LogLines, LogsQuery, OutputStream, Probed,
     Run, Runtime, RuntimeError, Sign, Started, kept_output::KeptOutput,
 };
+use crate::cluster::Capacity;
 use crate::task::{HostPort, Probe, Task, TaskId};
 
 /// How tasks of one image behave; the default runs for ever.
@@ -52,6 +53,8 @@ struct Engine {
     /// Every start that was carried out.
     starts: u64,
     problem: String,
+    /// What it has, if that is not all of the host.
+    capacity: Option<Capacity>,
 }
 
 impl Default for Fake {
@@ -131,6 +134,11 @@ impl Fake {
         }
     }
 
+    /// From now on it has no more than this.
+    pub fn set_capacity(&self, capacity: Capacity) {
+        self.engine().capacity = Some(capacity);
+    }
+
     /// Starts wait until this is called with false.
     pub fn hang(&self, is_hung: bool) {
         self.is_hung.send_replace(is_hung);
@@ -206,6 +214,10 @@ impl Engine {
 }
 
 impl Runtime for Fake {
+    fn share_of(&self, host: Capacity) -> Capacity {
+        self.engine().capacity.unwrap_or(host)
+    }
+
     async fn start(&self, task: &Task, _secrets: &Given) -> Result<Started, RuntimeError> {
         if *self.is_hung.borrow() {
             // An error would be the sender gone, and `self` holds it.

@@ -24,6 +24,7 @@ pub use output::{
 pub use probe::Probed;
 pub use process::Process;
 
+use crate::cluster::Capacity;
 use crate::task::{HostPort, Probe, Task, TaskId};
 
 /// One start of a task: what at most one live container exists for.
@@ -185,6 +186,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// The engine's version, once it told; empty before.
     fn version(&self) -> String {
         String::new()
+    }
+
+    /// What of the host's capacity the engine has: it may live in a smaller machine or group. All of it until it told.
+    fn share_of(&self, host: Capacity) -> Capacity {
+        host
     }
 
     /// What a container has said, also one that ended. Lines are read as they are asked for.

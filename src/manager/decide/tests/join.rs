@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::cluster::Joined;
+use crate::cluster::{Availability, Joined};
+use crate::manager::request::AvailabilityWish;
 
 fn place(address: &str) -> Joined {
     Joined { address: address.to_owned(), member: Uuid::nil() }
@@ -61,6 +62,33 @@ fn after_a_restart_who_has_joined_is_waited_for_and_who_was_let_go_is_not() {
     assert_eq!(health("box"), WorkerHealth::Connecting);
     assert_eq!(cluster.worker(&id("box")).unwrap().joined, Some(place("10.0.0.2:5555")));
     assert_eq!(health("gone"), WorkerHealth::Lost);
+}
+
+#[test]
+fn who_was_let_go_says_how_to_forget_it_or_take_it_back_also_after_a_restart() {
+    let mut desk = Desk::with(&["a"]);
+    join(&mut desk, "box", "10.0.0.2:5555");
+    let_go(&mut desk, "box");
+    let reason = |desk: &Desk| desk.manager.cluster().worker(&id("box")).unwrap().reason.clone();
+    let expected =
+        "its membership was revoked; `cube-tui forget box` lets go of it, a new invite takes it back";
+    assert_eq!(reason(&desk), expected);
+    let mut desk = Desk { manager: Manager::new(desk.manager.cluster().clone()), ..desk };
+    desk.start(&["a"]);
+    assert_eq!(reason(&desk), expected);
+}
+
+#[test]
+fn a_new_membership_takes_work_though_the_old_one_was_drained_and_a_new_address_of_the_same_does_not() {
+    let mut desk = Desk::default_with_joined();
+    let wish = AvailabilityWish::Drain { within_s: None };
+    desk.give(Input::SetAvailability { request: 4, cause: Cause::Command, worker: id("box"), wish });
+    let availability = |desk: &Desk| desk.manager.cluster().worker(&id("box")).unwrap().availability;
+    join(&mut desk, "box", "10.0.0.3:5555");
+    assert_eq!(availability(&desk), Availability::Drained);
+    let_go(&mut desk, "box");
+    join(&mut desk, "box", "10.0.0.3:5555");
+    assert_eq!(availability(&desk), Availability::Active);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Docker, LOOK,
     create::{SPEC, WORKER},
+    engine::Engine,
 };
 use crate::{
     task::Task,
@@ -75,8 +76,11 @@ impl Docker {
             "connected to the container engine at {}",
             self.host
         );
+        // A proxy before the engine may keep this one back; then the host's own numbers have to do.
+        let info = self.call(LOOK, client.info()).await.map_err(|error| self.call_failed(error));
+        let info = info.inspect_err(|error| tracing::info!(%error, "the engine does not tell what it has"));
         *self.engine.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            version.version.unwrap_or_default();
+            Engine::new(version.version, &info.unwrap_or_default());
         // Before the list: it says how they ended, and this says by whom.
         if let Some(heard) = *heard {
             for sign in self.kills_since(&client, heard).await? {

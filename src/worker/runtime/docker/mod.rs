@@ -4,6 +4,7 @@
 mod adopt;
 mod cgroup;
 mod create;
+mod engine;
 mod events;
 mod exec;
 mod failure;
@@ -26,8 +27,10 @@ use super::{
     Exec, ExecInput, ExecOutput, Found, Given, LogLines, LogsQuery, Probed, Runtime, RuntimeError, Sign,
     Started, Usage, probe::Prober,
 };
+use crate::cluster::Capacity;
 use crate::task::{Probe, Task};
 use cgroup::Cgroups;
+use engine::Engine;
 use failure::{Call, status_of};
 use probe::Reaches;
 
@@ -51,7 +54,7 @@ pub struct Docker {
     /// never held over a call.
     client: Mutex<Option<bollard::Docker>>,
     /// As it told when the connection was made. Locked for a moment, likewise.
-    engine: Mutex<String>,
+    engine: Mutex<Engine>,
     cgroups: Cgroups,
     prober: Prober,
     reaches: Reaches,
@@ -118,7 +121,11 @@ impl Docker {
 
 impl Runtime for Docker {
     fn version(&self) -> String {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).version.clone()
+    }
+
+    fn share_of(&self, host: Capacity) -> Capacity {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner).share_of(host)
     }
 
     async fn start(&self, task: &Task, secrets: &Given) -> Result<Started, RuntimeError> {
