@@ -14,18 +14,19 @@ use crate::cluster::{Change, Cluster, WorkerHealth, WorkerRecord};
 use crate::manager::request::RequestError;
 use crate::task::TaskEvent;
 
-/// Runs on `manager` until the tasks have ended (`--wait`) or a signal comes. `events` are those of
+/// Runs on `manager` until one of `signals` comes or, without them, until the tasks have ended (`--wait`). `events` are those of
 /// `--submit`: read before anything was started, so that a bad file leaves nothing behind.
 pub async fn no_ui(
     args: &RootArgs,
     events: Vec<TaskEvent>,
     manager: &ManagerHandle,
     printer: &mut Printer,
+    signals: Option<StopSignals>,
 ) -> Result<Exit, CliError> {
-    if args.wait {
-        return Ok(submit_and_wait(manager, events, args.timeout, printer, true).await?.exit());
+    match signals {
+        Some(signals) => print_until_signal(events, manager, printer, signals).await,
+        None => Ok(submit_and_wait(manager, events, args.timeout, printer, true).await?.exit()),
     }
-    print_until_signal(events, manager, printer, StopSignals::new()?).await
 }
 
 /// Submits, and prints what happens until a signal comes, or at once if one has come already.

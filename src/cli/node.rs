@@ -18,6 +18,7 @@ use super::line::Line;
 use super::no_ui::no_ui;
 use super::print::Printer;
 use super::reach::at_url;
+use super::signals::StopSignals;
 use crate::client::{ManagerClient, ManagerHandle, http_client};
 use crate::cluster::{Allows, Cause};
 use crate::manager::WorkerAddress;
@@ -47,11 +48,23 @@ pub async fn root(args: &RootArgs, environment: &Environment) -> Result<Exit, Cl
     }
     let events = task_events(&args.submit, Timestamp::now())?;
     if !args.has_dashboard() {
-        let begun = begin(args, environment).await?;
+        // From here on a signal ends in order what was begun, and no longer on the spot.
+        let goes_on = !args.wait && args.snapshot.is_none();
+        let mut signals = goes_on.then(StopSignals::new).transpose()?;
+        let stop = async {
+            match &mut signals {
+                Some(signals) => signals.received().await,
+                None => std::future::pending().await,
+            }
+        };
+        let begun = tokio::select! {
+            begun = begin(args, environment) => begun?,
+            () = stop => return Ok(Exit::Done),
+        };
         if let Begun::Elsewhere { note: Some(note), .. } = &begun {
             Printer::new(args.output).remark(note);
         }
-        let ended = without_dashboard(args, environment, events, &begun).await;
+        let ended = without_dashboard(args, environment, events, &begun, signals).await;
         return begun.end(ended).await;
     }
     let title = match &args.attach {
@@ -81,6 +94,7 @@ async fn without_dashboard(
     environment: &Environment,
     events: Vec<TaskEvent>,
     begun: &Begun,
+    signals: Option<StopSignals>,
 ) -> Result<Exit, CliError> {
     if let Some(picture) = args.snapshot {
         let title = match begun {
@@ -95,7 +109,7 @@ async fn without_dashboard(
     if let Begun::Here(node) = begun {
         print_listeners(node, args.output)?;
     }
-    no_ui(args, events, begun.manager(), &mut Printer::new(args.output)).await
+    no_ui(args, events, begun.manager(), &mut Printer::new(args.output), signals).await
 }
 
 fn own_title(is_ephemeral: bool) -> Title {
