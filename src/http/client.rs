@@ -101,12 +101,29 @@ fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
+    if let Some(rustls::Error::InvalidCertificate(_)) = within_io(cause) {
+        return "who answers there shows the certificate of another cluster, or of nobody's".to_owned();
+    }
+    if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+        return "what answers there does not speak plain HTTP; a manager's TLS address is for those who have joined by it"
+            .to_owned();
+    }
     match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
         Some(std::io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
         Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
             "connection cut".to_owned()
         }
         _ => cause.to_string(),
+    }
+}
+
+/// What an error is, or is made of: an io::Error does not name that as its source.
+fn within_io<'a, T: Error + 'static>(mut error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    loop {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
     }
 }
 
@@ -128,4 +145,32 @@ pub async fn checked(response: reqwest::Response) -> Result<reqwest::Response, C
         Err(_) => text.trim().chars().take(300).collect(),
     };
     Err(ClientError::Refused { status: status.as_u16(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_speak_http_is_told_in_words() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move { http_client().get(url).send().await.map(drop) });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // As a TLS listener answers a request that is none of TLS.
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 70]).await.unwrap();
+        let error = ClientError::from(asked.await.unwrap().unwrap_err());
+        assert!(error.to_string().contains("does not speak plain HTTP"), "{error}");
+    }
+
+    #[test]
+    fn what_an_io_error_is_made_of_is_found() {
+        let inner = std::io::Error::other(rustls::Error::DecryptError);
+        let error = std::io::Error::other(inner);
+        assert_eq!(within_io::<rustls::Error>(&error), Some(&rustls::Error::DecryptError));
+        assert!(within_io::<rustls::Error>(&std::io::Error::other("no")).is_none());
+    }
 }
