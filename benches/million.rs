@@ -16,9 +16,12 @@ use cube_tui::manager::decide::{ConfiguredWorker, Decision, Effect, Input, Manag
 use cube_tui::manager::store::{RedbStore, Store};
 use cube_tui::task::{State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 use jiff::Timestamp;
-use measure::{Goal, per_second, status_of, tell, tell_load};
+use measure::{Goal, median, per_second, status_of, tell, tell_load};
 
 const TASKS: usize = 1_000_000;
+/// Before those, so that the first of them too are stored while old history is folded away, as in any manager that has
+/// worked for a while.
+const WARM_UP: usize = 25_000;
 const WORKERS: usize = 5_000;
 /// In one submit.
 const BATCH: usize = 1_000;
@@ -51,8 +54,14 @@ fn main() {
     }
     let last = parts[parts.len() - 1];
     tell("G8", "  the last beside the first", last / parts[0], "x", Goal::AtLeast(0.9));
-    // The first ones are stored before there is old history to fold away.
-    tell("", "  the last beside the second", last / parts[1], "x", Goal::None);
+    // The figures of single parts differ: the disk's and the host's moods.
+    tell(
+        "",
+        "  the last three beside the first three",
+        median(&parts[7..]) / median(&parts[..3]),
+        "x",
+        Goal::None,
+    );
     let most = status_of("/proc/self/status", "VmHWM").div_ceil(1_024);
     tell(
         "G8",
@@ -130,10 +139,16 @@ impl Run {
             facts: Facts::default(),
         };
         self.take(self.workers.iter().map(up).collect());
+        self.run_until(WARM_UP);
         self.start = Instant::now();
         self.marks.push(Duration::ZERO);
-        while self.acknowledged < TASKS {
-            if self.submitted < TASKS && self.submitted < self.answered * BATCH + AHEAD * BATCH {
+        self.run_until(WARM_UP + TASKS);
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn run_until(&mut self, count: usize) {
+        while self.acknowledged < count {
+            if self.submitted < count && self.submitted < self.answered * BATCH + AHEAD * BATCH {
                 self.submit();
             } else {
                 self.wait();
@@ -143,7 +158,6 @@ impl Run {
             }
             self.keep_alive();
         }
-        self.start.elapsed().as_secs_f64()
     }
 
     /// For the store, or until the manager wants to be woken, as its driver does.
@@ -194,7 +208,7 @@ impl Run {
             }
         }
         self.take(answers);
-        while self.acknowledged >= self.marks.len() * PART {
+        while !self.marks.is_empty() && self.acknowledged >= WARM_UP + self.marks.len() * PART {
             self.marks.push(self.start.elapsed());
         }
     }
