@@ -77,3 +77,43 @@ impl Service<hyper::Request<hyper::body::Incoming>> for CallersFront {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::routing::{get, post};
+    use bytes::Bytes;
+
+    use super::*;
+
+    async fn status(request: hyper::http::request::Builder, body: Body) -> StatusCode {
+        async fn panics() -> StatusCode {
+            unreachable!("as a fault of ours would")
+        }
+        let routes = Router::new()
+            .route("/panics", get(panics))
+            .route("/large", post(async |_: Bytes| StatusCode::CREATED));
+        let front = Front::new(routes, |request| {
+            request.headers().contains_key("x-page").then(|| Refusal::new(403, "not a page"))
+        });
+        front.answer(&Caller::Local, request.body(body).unwrap()).await.status()
+    }
+
+    #[tokio::test]
+    async fn what_a_route_can_not_answer_is_answered_here() {
+        let get = |path: &str| hyper::Request::get(path.to_owned());
+        assert_eq!(status(get("/panics"), Body::empty()).await, 500);
+        assert_eq!(status(get("/nothing"), Body::empty()).await, 404);
+        assert_eq!(status(get("/large"), Body::empty()).await, 405);
+        assert_eq!(status(get("/panics").header("x-page", "1"), Body::empty()).await, 403);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_by_our_rule_alone() {
+        let large = |bytes: usize| (hyper::Request::post("/large"), Body::from(vec![b' '; bytes]));
+        for (bytes, expected) in [(8 << 20, 201), (body::LARGEST_BODY + 1, 413)] {
+            let (request, body) = large(bytes);
+            assert_eq!(status(request, body).await, expected, "{bytes}");
+        }
+    }
+}
