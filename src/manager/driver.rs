@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::{Batch, Committer, Work};
 use super::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, RequestId};
+use super::failure::{Failure, caught};
 use super::feed::{self, FeedSender};
 use super::link::{self, Parcel};
 use super::logs::{Place, WorkerPlace};
@@ -29,9 +30,6 @@ const MESSAGES: usize = 4_096;
 
 /// Messages decided on before their Changes go to the store together.
 const MESSAGES_A_TURN: usize = 512;
-
-/// After the store refused a write, before it is tried again: somebody has to make room first.
-const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// A manager at work.
 #[derive(Debug)]
@@ -110,9 +108,9 @@ struct Driver {
 impl Driver {
     async fn run(mut self, mut messages: mpsc::Receiver<Message>, store: Box<dyn Store>) {
         let (committer, mut failures) = Committer::spawn(&self.tracker, store, self.metrics.clone());
-        let mut feed = self.begin(&committer).await;
+        let mut feed = FeedSender::new();
+        let mut failed = self.begin(&committer, &mut feed).await.err();
         let mut turn = Vec::with_capacity(MESSAGES_A_TURN);
-        let mut failed: Option<StoreFailure> = None;
         loop {
             let wake = match &failed {
                 Some(failure) => Some(failure.retry_at),
@@ -124,38 +122,23 @@ impl Driver {
                     if received == 0 { break }
                 }
                 () = sleep_until(wake) => {
-                    if failed.take().is_some() {
-                        match committer.reload().await {
-                            Ok(cluster) => {
-                                self.manager = Manager::new(cluster);
-                                feed = self.begin(&committer).await;
-                            }
-                            Err(why) => failed = Some(StoreFailure::new(&why)),
-                        }
+                    if failed.is_some() {
+                        failed = self.begin_again(&committer, &mut feed).await.err();
                         continue;
                     }
                     turn.push(Message::Input(Input::Tick));
                 }
-                Some(why) = failures.recv() => {
-                    tracing::error!("{why}; trying again every second");
-                    if let Some(links) = self.links.take() {
-                        links.cancel();
-                    }
-                    // Who watches sees no more of it until it is well again, and is told why.
-                    feed.cut(RequestError::OutOfOrder(why.clone()));
-                    failed = Some(StoreFailure::new(&why));
-                }
-            }
-            if let Some(failure) = &failed {
-                for message in turn.drain(..) {
-                    refuse(message, &failure.why);
-                }
-                continue;
+                Some(why) = failures.recv() => failed = Some(self.halt(why, &feed)),
             }
             let mut batch = Batch::default();
             for message in turn.drain(..) {
-                self.take(message, &mut batch, &feed);
+                if let Some(failure) = &failed {
+                    failure.refuse(message);
+                } else if let Err(why) = caught(|| self.take(message, &mut batch, &feed)) {
+                    failed = Some(self.halt(why, &feed));
+                }
             }
+            // Also what was decided before a fault: it was whole.
             if !committer.commit(batch).await {
                 break;
             }
@@ -165,9 +148,29 @@ impl Driver {
         }
     }
 
+    /// Promises nothing more until all of it is read again: what is known may be ahead of what is stored.
+    fn halt(&mut self, why: String, feed: &FeedSender) -> Failure {
+        tracing::error!("{why}; trying again every second");
+        if let Some(links) = self.links.take() {
+            links.cancel();
+        }
+        // Who watches sees no more of it until it is well again, and is told why.
+        feed.cut(RequestError::OutOfOrder(why.clone()));
+        for (_, reply) in self.replies.drain() {
+            let _ = reply.send(Err(RequestError::OutOfOrder(why.clone())));
+        }
+        Failure::new(why)
+    }
+
+    async fn begin_again(&mut self, committer: &Committer, feed: &mut FeedSender) -> Result<(), Failure> {
+        let cluster = committer.reload().await.map_err(Failure::new)?;
+        self.manager = Manager::new(cluster);
+        self.begin(committer, feed).await
+    }
+
     /// Starts the manager on what was loaded: links to the workers, a feed for new watchers.
-    async fn begin(&mut self, committer: &Committer) -> FeedSender {
-        let feed = FeedSender::new();
+    async fn begin(&mut self, committer: &Committer, feed: &mut FeedSender) -> Result<(), Failure> {
+        *feed = FeedSender::new();
         self.pages = feed::Pages::default();
         let links = self.cancel.child_token();
         let mut outboxes = HashMap::new();
@@ -176,7 +179,7 @@ impl Driver {
             let client = self.workers.client_of_named(worker);
             // Over plain HTTP they stay on this machine.
             let secrets = self.workers.secrets().filter(|_| !worker.insecure).cloned();
-            let outbox = self.link(&feed, worker.id.clone(), (client, secrets), links.clone());
+            let outbox = self.link(feed, worker.id.clone(), (client, secrets), links.clone());
             outboxes.insert(worker.id.clone(), outbox);
             workers.push(ConfiguredWorker { id: worker.id.clone(), insecure: worker.insecure });
         }
@@ -188,14 +191,16 @@ impl Driver {
         let joined: Vec<_> =
             joined.filter_map(|worker| Some((worker.id.clone(), worker.joined.clone()?))).collect();
         for (worker, joined) in joined {
-            self.link_joined(&feed, worker, &joined, &mut batch);
+            self.link_joined(feed, worker, &joined, &mut batch);
         }
-        let known = self.manager.handle(self.clock.now(), self.secrets());
-        self.hand_over(known, &mut batch, &feed);
-        let decision = self.manager.handle(self.clock.now(), Input::Started { workers });
-        self.hand_over(decision, &mut batch, &feed);
+        let decided = caught(|| {
+            for input in [self.secrets(), Input::Started { workers }] {
+                let decision = self.manager.handle(self.clock.now(), input);
+                self.hand_over(decision, &mut batch, feed);
+            }
+        });
         committer.commit(batch).await;
-        feed
+        decided.map_err(|why| self.halt(why, feed))
     }
 
     fn link(
@@ -374,48 +379,61 @@ impl Driver {
     }
 }
 
-struct StoreFailure {
-    why: String,
-    retry_at: tokio::time::Instant,
-}
-
-impl StoreFailure {
-    fn new(why: &str) -> Self {
-        Self { why: why.to_owned(), retry_at: tokio::time::Instant::now() + STORE_RETRY }
-    }
-}
-
-/// While nothing can be stored, nothing is promised.
-fn refuse(message: Message, why: &str) {
-    let out_of_order = || RequestError::OutOfOrder(why.to_owned());
-    match message {
-        Message::Submit { reply, .. }
-        | Message::Stop { reply, .. }
-        | Message::Restart { reply, .. }
-        | Message::Forget { reply, .. }
-        | Message::Recover { reply, .. }
-        | Message::SetAvailability { reply, .. }
-        | Message::Rebalance { reply, .. }
-        | Message::SetScheduling { reply, .. }
-        | Message::Joined { reply, .. }
-        | Message::Left { reply, .. } => {
-            let _ = reply.send(Err(RequestError::Store(why.to_owned())));
-        }
-        // What is known may be ahead of what is stored, and would be taken back.
-        Message::Watch { reply, .. } => _ = reply.send(Err(out_of_order())),
-        Message::Pages { reply, .. } => _ = reply.send(Err(out_of_order())),
-        Message::Snapshot(reply) => _ = reply.send(Err(out_of_order())),
-        Message::Read(question) => (question.0)(Err(out_of_order())),
-        Message::Why { reply, .. } => _ = reply.send(Err(out_of_order())),
-        Message::Plan { reply, .. } => _ = reply.send(Err(out_of_order())),
-        // The links are being taken down; who follows a task asks again.
-        Message::Input(_) | Message::SecretsChanged | Message::Places(..) | Message::Feed(_) => {}
-    }
-}
-
 async fn sleep_until(wake: Option<tokio::time::Instant>) {
     match wake {
         Some(wake) => tokio::time::sleep_until(wake).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+
+    use super::super::store::MemoryStore;
+    use super::*;
+    use crate::client::http_client;
+    use crate::cluster::Cause;
+    use crate::task::{Task, TaskEvent, TaskSpec};
+
+    fn wanted() -> Vec<TaskEvent> {
+        let spec = TaskSpec { image: "busy:1".into(), ..TaskSpec::default() };
+        vec![TaskEvent::start(
+            Task { id: TaskId::random(), spec: spec.into(), ..Task::default() },
+            Timestamp::now(),
+        )]
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_its_own_costs_a_moment_and_nothing_that_was_accepted() {
+        let (workers, cancel) = (Workers::new(Vec::new(), http_client()), CancellationToken::new());
+        let started = start(workers, Box::new(MemoryStore::default()), &cancel).unwrap();
+        let handle = &started.handle;
+        let submitted = handle.submit(wanted(), Cause::Command).await.unwrap();
+        let (_, mut watched) = handle.watch().await.unwrap();
+
+        let fault = handle.read(|_| panic!("on purpose")).await.map(|()| "answered");
+        assert!(matches!(fault, Err(RequestError::Unreachable(_))), "{fault:?}");
+        let told = loop {
+            match watched.next().await {
+                Some(Ok(_)) => {}
+                other => break other,
+            }
+        };
+        let Some(Err(RequestError::OutOfOrder(why))) = &told else { panic!("{told:?}") };
+        assert_eq!(why, "a fault of cube-tui's own: on purpose");
+        let refused = handle.snapshot().await.unwrap_err();
+        assert_eq!(refused, RequestError::OutOfOrder(why.clone()));
+
+        let healed = loop {
+            match handle.snapshot().await {
+                Ok(cluster) => break cluster,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert!(healed.row(submitted[0].task).is_some());
+        handle.submit(wanted(), Cause::Command).await.unwrap();
+        cancel.cancel();
+        started.stopped().await;
     }
 }

@@ -188,5 +188,5 @@ impl Handle {
 }
 
 fn gone() -> RequestError {
-    RequestError::Unreachable("the manager has stopped".to_owned())
+    RequestError::Unreachable("the manager has stopped or started anew".to_owned())
 }

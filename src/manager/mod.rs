@@ -5,6 +5,7 @@ pub mod api;
 mod commit;
 pub mod decide;
 mod driver;
+mod failure;
 mod feed;
 mod handle;
 mod link;

@@ -260,8 +260,9 @@ pub enum RequestError {
     /// The store can't hold more (HTTP 507 or 503).
     #[error("not stored: {0}")]
     Store(String),
-    /// The store takes nothing for now, so that the manager can't say how things stand either (HTTP 503).
-    #[error("the manager's store is out of order ({0}); it tries again every second, and heals by itself")]
+    /// The store takes nothing for now, so that the manager can't say how things stand either; or the manager stumbled
+    /// over a fault of its own and reads all of it again (HTTP 503).
+    #[error("the manager is out of order ({0}); it tries again every second, and heals by itself")]
     OutOfOrder(String),
     /// The manager can't be reached, or went away.
     #[error("{0}")]
@@ -273,7 +274,7 @@ const NOT_STORED: &str = "not stored: ";
 
 /// The same of an `OutOfOrder`: before and after the reason.
 const OUT_OF_ORDER: (&str, &str) =
-    ("the manager's store is out of order (", "); it tries again every second, and heals by itself");
+    ("the manager is out of order (", "); it tries again every second, and heals by itself");
 
 impl RequestError {
     /// What a manager that could not store something answered.

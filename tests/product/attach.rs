@@ -128,7 +128,7 @@ async fn deleted_store() {
         let mut command = home.command(line);
         command.env("CUBE_MANAGER_PORT", manager.port.to_string());
         super::support::process::Ended::of(command)
-            .expect(4, &["store is out of order", "cannot be put back"]);
+            .expect(4, &["manager is out of order", "cannot be put back"]);
     }
     fs::rename(home.path("away"), home.path("data")).unwrap();
     let heals = async || manager.client.snapshot().await.ok();

@@ -17,7 +17,7 @@ impl IntoResponses for Refusals {
             (405, "This route does not take that method"),
             (408, "The body was not there in time"),
             (413, "Too large; send it in several requests"),
-            (503, "Not now: the store is out of order, or too many large requests are under way"),
+            (503, "Not now: the manager is out of order, or too many large requests are under way"),
         ];
         all.map(|(status, description)| {
             let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));

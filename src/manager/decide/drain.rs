@@ -62,7 +62,9 @@ impl Manager {
                     AvailabilityWish::Uncordon => Availability::Active,
                     AvailabilityWish::Cordon => Availability::Cordoned,
                     AvailabilityWish::Drain { within_s } => Availability::Draining {
-                        until: within_s.map(|seconds| turn.now.wall + Duration::from_secs(seconds)),
+                        // One after the end of the calendar is none.
+                        until: within_s
+                            .and_then(|seconds| turn.now.wall.checked_add(Duration::from_secs(seconds)).ok()),
                     },
                 };
                 self.set_worker(turn, cause, record);

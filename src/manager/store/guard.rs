@@ -24,13 +24,13 @@ pub(super) fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     let outer = IS_GUARDED.replace(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(run));
     IS_GUARDED.set(outer);
-    outcome.map_err(|panic| message(&*panic))
+    outcome.map_err(|panic| format!("its reader gave up ({})", told(&*panic)))
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// The message of a panic.
+pub fn told(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("its reader gave up ({})", text.unwrap_or("without a word"))
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
 }
 
 #[cfg(test)]

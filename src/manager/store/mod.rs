@@ -25,6 +25,7 @@ mod witness;
 use std::sync::Arc;
 
 pub use self::error::StoreError;
+pub(super) use self::guard::told;
 pub use self::memory::MemoryStore;
 pub use self::redb::RedbStore;
 pub use self::retention::Retention;

@@ -170,6 +170,16 @@ fn a_drain_that_can_not_move_everything_says_why_and_gives_up_at_its_deadline() 
 }
 
 #[test]
+fn a_deadline_after_the_end_of_the_calendar_is_none() {
+    let mut desk = desk_with(&[("a", 4.0), ("b", 1.0)]);
+    desk.runs("a", TaskSpec { cpu: 2.0, ..TaskSpec::default() });
+    for seconds in [u64::MAX, 400_000_000_000] {
+        desk.wish("a", AvailabilityWish::Drain { within_s: Some(seconds) });
+        assert_eq!(desk.availability("a"), Availability::Draining { until: None });
+    }
+}
+
+#[test]
 fn a_drained_task_that_nobody_else_can_start_is_served_by_its_old_run() {
     let mut desk = desk_with(&[("a", 4.0), ("b", 4.0)]);
     let task = desk.runs("a", TaskSpec::default());
