@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use axum::{Router, body::Bytes, http::StatusCode, routing::post};
 use cube_tui::client::http_client;
 use cube_tui::cluster::{Cause, Change, What};
-use cube_tui::manager::store::{RedbStore, Store};
+use cube_tui::manager::store::{MemoryStore, RedbStore, Store};
 use cube_tui::task::{EventId, State, Task, TaskEvent, TaskId, TaskSpec, parse_task_event};
 use cube_tui::worker::{Limits, runtime::Fake};
 use futures_util::{StreamExt as _, stream};
@@ -62,8 +62,10 @@ fn main() {
             accepted.push(per_second(TASKS, dispatched.accepted));
             running.push(per_second(TASKS, dispatched.running));
             cpu.push(ms(dispatched.cpu) * 1000.0 / per_second(TASKS, Duration::from_secs(1)));
-            single.push(single_submits(&[Fake::default()], CLIENTS).await);
-            many.push(single_submits(&[Fake::default()], MANY_CLIENTS).await);
+            for (rates, clients) in [(&mut single, CLIENTS), (&mut many, MANY_CLIENTS)] {
+                let engine = [Fake::default()];
+                rates.push(single_submits(product(&engine).await, &engine, clients).await);
+            }
         }
         let pings = median(&pings);
         tell("", "ping-pong, reqwest to axum, c=16", pings, "/s", Goal::None);
@@ -198,22 +200,31 @@ async fn without_a_pause(ping_pong: &PingPong) {
 
 /// What an acknowledgement alone costs: nobody is there to start the tasks.
 async fn acks(ping_pong: &PingPong) {
-    let (mut pings, mut acks, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut pings, mut in_memory, mut acks, mut cpu) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPETITIONS {
         pings.push(ping_pong.rate(MANY_CLIENTS).await);
+        let forgetful = Product::start_with(Vec::new(), Box::new(MemoryStore::default())).await;
+        in_memory.push(single_submits(forgetful, &[], MANY_CLIENTS).await);
         let before = cpu_time(std::process::id());
-        acks.push(single_submits(&[], MANY_CLIENTS).await);
+        acks.push(single_submits(product(&[]).await, &[], MANY_CLIENTS).await);
         let used = cpu_time(std::process::id()).saturating_sub(before);
         cpu.push(ms(used) * 1000.0 / per_second(SINGLE_SUBMITS, Duration::from_secs(1)));
     }
     tell("", "single submits that wait for a worker, durable, c=64", median(&acks), "/s", Goal::None);
     tell("", "  CPU a task, everything in this process", median(&cpu), "us", Goal::None);
+    tell("", "  beside the same without a store", median(&acks) / median(&in_memory), "x", Goal::None);
+    tell(
+        "",
+        "  what has no store beside the ping-pong",
+        median(&in_memory) / median(&pings),
+        "x",
+        Goal::None,
+    );
     tell("G10", "  beside the ping-pong", median(&acks) / median(&pings), "x", Goal::AtLeast(0.6));
 }
 
 /// The book's route, a task a request, each answered when it is durable; dispatch goes on meanwhile.
-async fn single_submits(engine: &[Fake], clients: usize) -> f64 {
-    let product = product(engine).await;
+async fn single_submits(product: Product, engine: &[Fake], clients: usize) -> f64 {
     let http = http_client();
     let url = format!("{}/tasks", product.url);
     let bodies: Vec<Vec<u8>> = tasks(spec(), SINGLE_SUBMITS).into_iter().map(body).collect();

@@ -7,7 +7,10 @@ use std::time::Duration;
 use cube_tui::client::http_client;
 use cube_tui::cluster::{Cause, FeedItem, What, WorkerRecord};
 use cube_tui::http;
-use cube_tui::manager::{self, Handle, WorkerAddress, Workers, store::RedbStore};
+use cube_tui::manager::{
+    self, Handle, WorkerAddress, Workers,
+    store::{RedbStore, Store},
+};
 use cube_tui::task::{State, Task, TaskEvent, TaskId, TaskSpec};
 use cube_tui::worker::{self, Config, Limits, runtime::Runtime};
 use futures_util::StreamExt as _;
@@ -55,24 +58,28 @@ pub struct Product {
     manager: manager::Started,
     serving: tokio::task::JoinHandle<()>,
     cancel: CancellationToken,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Product {
     pub async fn start(workers: Vec<Worker>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = RedbStore::open(&folder.path().join("changes.redb")).unwrap();
+        Self { _folder: Some(folder), ..Self::start_with(workers, Box::new(store)).await }
+    }
+
+    pub async fn start_with(workers: Vec<Worker>, store: Box<dyn Store>) -> Self {
         let cancel = CancellationToken::new();
         let addresses: Vec<WorkerAddress> = workers.iter().map(Worker::address).collect();
         let http = http_client();
         let addresses = Workers::new(addresses, http);
-        let manager = manager::start(addresses.clone(), Box::new(store), &cancel).unwrap();
+        let manager = manager::start(addresses.clone(), store, &cancel).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = manager::api::router(manager.handle.clone(), addresses, None, cancel.clone());
         let serving = tokio::spawn(http::serve(listener, router, cancel.clone()));
         let handle = manager.handle.clone();
-        let product = Self { handle, url, workers, manager, serving, cancel, _folder: folder };
+        let product = Self { handle, url, workers, manager, serving, cancel, _folder: None };
         let (mut cluster, mut feed) = product.handle.watch().await.unwrap();
         while !(cluster.workers().len() == product.workers.len()
             && cluster.workers().iter().all(WorkerRecord::takes_work))
