@@ -9,6 +9,7 @@ mod actions;
 mod attach;
 mod chord;
 mod clean;
+mod errands;
 mod event;
 #[cfg(test)]
 mod faces;

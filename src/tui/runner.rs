@@ -17,13 +17,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::ManagerHandle;
-use crate::cluster::Cause;
-use crate::manager::request::{RequestError, WorkerWish};
-use crate::task::{TaskEvent, TaskId};
-use crate::worker::runtime::{Exec, LogsQuery};
+use crate::task::TaskId;
 
-use super::attach::{Ended, attach, terminal_size};
-use super::event::{Action, Event, Purpose};
+use super::errands::{Errands, shell};
+use super::event::{Action, Event};
 use super::feed::pump;
 use super::keymap::Keymap;
 use super::model::{Model, Title};
@@ -37,16 +34,6 @@ use super::update::update;
 const FRAME: Duration = Duration::from_millis(16);
 /// So many items may wait to be folded; the feed waits beyond.
 const WAITING: usize = 4096;
-/// How long a submit or a stop may take.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
-/// How long requests under way may hold up the end.
-const LAST_REQUESTS: Duration = Duration::from_secs(3);
-/// Items of logs that are folded together, when they are there together.
-const LOG_ITEMS_TOGETHER: usize = 256;
-/// Every image that has a shell has this one.
-const SHELL: &str = "/bin/sh";
-/// A task file is text somebody wrote; anything larger is a mistake.
-const TASK_FILE_LIMIT: u64 = 16 << 20;
 
 /// What a dashboard needs to run.
 pub struct Options {
@@ -135,11 +122,7 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
         screen: Screen::new(BufWriter::with_capacity(128 * 1024, io::stdout())),
         guard,
         clock: options.clock,
-        home: options.home,
-        manager: None,
-        requests: JoinSet::new(),
-        events: sender.clone(),
-        reading: JoinSet::new(),
+        errands: Errands::new(options.home, sender.clone()),
         shell: None,
         outcome: None,
         frames_until: Instant::now(),
@@ -151,7 +134,7 @@ async fn run_inside(options: Options) -> anyhow::Result<Outcome> {
     let result =
         runner.turn_until_quit(options.manager, options.shutdown, events, sender, notices, &cancel).await;
     cancel.cancel();
-    runner.finish().await;
+    runner.errands.finish().await;
     result.map(|()| runner.outcome.unwrap_or(Outcome::Terminated))
 }
 
@@ -160,13 +143,7 @@ struct Runner {
     screen: Screen<BufWriter<Stdout>>,
     guard: TerminalGuard,
     clock: fn() -> Timestamp,
-    home: Option<PathBuf>,
-    manager: Option<ManagerHandle>,
-    requests: JoinSet<Event>,
-    /// For what goes on for longer than a request.
-    events: mpsc::Sender<Event>,
-    /// The reader of logs, at most one.
-    reading: JoinSet<()>,
+    errands: Errands,
     /// The task whose shell gets the terminal next.
     shell: Option<TaskId>,
     outcome: Option<Outcome>,
@@ -228,12 +205,9 @@ impl Runner {
                 () = shutdown.cancelled() => Woken::Event(Event::Terminate),
                 _ = signals.stop.recv() => Woken::Stop,
                 _ = signals.go_on.recv() => Woken::GoOn,
-                manager = &mut opening, if self.manager.is_none() => Woken::Manager(manager),
+                manager = &mut opening, if self.errands.manager().is_none() => Woken::Manager(manager),
                 Some(notice) = notices.recv() => Woken::Event(Event::Notice(notice)),
-                Some(answer) = self.requests.join_next() => Woken::Event(match answer {
-                    Ok(event) => event,
-                    Err(error) => Event::Notice(format!("a request failed: {error}")),
-                }),
+                Some(answer) = self.errands.next() => Woken::Event(answer),
                 Some(event) = events.recv() => Woken::Event(event),
                 () = tokio::time::sleep(wait) => Woken::Time,
             };
@@ -249,7 +223,7 @@ impl Runner {
                     if let Some(sender) = sender.take() {
                         pumps.spawn(pump(manager.clone(), sender, cancel.clone()));
                     }
-                    self.manager = Some(manager);
+                    self.errands.open(manager);
                 }
                 Woken::Stop => self.suspend()?,
                 Woken::GoOn => self.resume()?,
@@ -272,7 +246,7 @@ impl Runner {
             }
             self.draw_if_due()?;
         }
-        self.reading.shutdown().await;
+        self.errands.end_logs();
         cancel.cancel();
         drop(events);
         while pumps.join_next().await.is_some() {}
@@ -322,15 +296,15 @@ impl Runner {
         let is_signal = matches!(event, Event::Terminate);
         for action in update(&mut self.model, event) {
             match action {
-                Action::Submit(events) => self.submit(events),
-                Action::Stop(tasks) => self.stop(tasks),
-                Action::SetAvailability(wish) => self.set_availability(wish),
-                Action::Restart(tasks) => self.restart(tasks),
-                Action::ReadTaskFile(path, purpose) => self.read_task_file(path, purpose),
-                Action::Why(task) => self.why(task),
-                Action::Plan(events) => self.plan(events),
-                Action::ReadLogs { request, tasks, query } => self.read_logs(request, tasks, query),
-                Action::EndLogs => self.reading.abort_all(),
+                Action::Submit(events) => self.errands.submit(events),
+                Action::Stop(tasks) => self.errands.stop(tasks),
+                Action::SetAvailability(wish) => self.errands.set_availability(wish),
+                Action::Restart(tasks) => self.errands.restart(tasks),
+                Action::ReadTaskFile(path, purpose) => self.errands.read_task_file(path, purpose),
+                Action::Why(task) => self.errands.why(task),
+                Action::Plan(events) => self.errands.plan(events),
+                Action::ReadLogs { request, tasks, query } => self.errands.read_logs(request, tasks, query),
+                Action::EndLogs => self.errands.end_logs(),
                 Action::Shell(task) => self.shell = Some(task),
                 Action::Copy(text) => self.screen.send(&clipboard(&text))?,
                 Action::Suspend => self.suspend()?,
@@ -341,87 +315,6 @@ impl Runner {
             }
         }
         Ok(())
-    }
-
-    fn submit(&mut self, events: Vec<TaskEvent>) {
-        let manager = self.manager.clone();
-        self.requests.spawn(async move {
-            Event::Submitted(match manager {
-                None => Err(not_started()),
-                Some(manager) => in_time(manager.submit(events, Cause::Dashboard)).await,
-            })
-        });
-    }
-
-    fn stop(&mut self, tasks: Vec<TaskId>) {
-        let manager = self.manager.clone();
-        self.requests.spawn(async move {
-            Event::Stopped(match manager {
-                None => Err(not_started()),
-                Some(manager) => in_time(manager.stop(tasks, Cause::Dashboard)).await,
-            })
-        });
-    }
-
-    fn set_availability(&mut self, wish: WorkerWish) {
-        let manager = self.manager.clone();
-        self.requests.spawn(async move {
-            Event::AvailabilitySet(match manager {
-                None => Err(not_started()),
-                Some(manager) => in_time(manager.set_availability(wish, Cause::Dashboard)).await,
-            })
-        });
-    }
-
-    fn restart(&mut self, tasks: Vec<TaskId>) {
-        let manager = self.manager.clone();
-        self.requests.spawn(async move {
-            Event::Restarted(match manager {
-                None => Err(not_started()),
-                Some(manager) => in_time(manager.restart(tasks, Cause::Dashboard)).await,
-            })
-        });
-    }
-
-    fn why(&mut self, task: TaskId) {
-        /// More rows than any screen has.
-        const WORKERS: usize = 100;
-        let manager = self.manager.clone();
-        self.requests.spawn(async move {
-            let result = match manager {
-                None => Err(not_started()),
-                Some(manager) => in_time(manager.why(&task.to_string(), WORKERS)).await,
-            };
-            Event::Why { task, result: result.map(Box::new) }
-        });
-    }
-
-    fn plan(&mut self, events: Vec<TaskEvent>) {
-        let manager = self.manager.clone();
-        self.requests.spawn(async move {
-            Event::Planned(match manager {
-                None => Err(not_started()),
-                Some(manager) => in_time(manager.plan(events)).await,
-            })
-        });
-    }
-
-    fn read_task_file(&mut self, name: String, purpose: Purpose) {
-        let path = match (name.strip_prefix("~/"), &self.home) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => PathBuf::from(&name),
-        };
-        self.requests.spawn(async move {
-            let text = read_text(&path).await.map_err(|error| format!("cannot read {name}: {error}"));
-            Event::TaskFile { name, purpose, text }
-        });
-    }
-
-    fn read_logs(&mut self, request: u64, tasks: Vec<TaskId>, query: LogsQuery) {
-        self.reading.abort_all();
-        while self.reading.try_join_next().is_some() {}
-        let (manager, events) = (self.manager.clone(), self.events.clone());
-        self.reading.spawn(read_logs(manager, request, tasks, query, events));
     }
 
     /// The terminal is the shell's until that ends; the signals that end a dashboard end it, too.
@@ -436,7 +329,7 @@ impl Runner {
         let name = self.model.name_of(task);
         println!("a shell in {}; `exit` or ^D goes back to the dashboard\r", super::clean::clean(&name));
         let ended = tokio::select! {
-            ended = shell(self.manager.clone(), task) => Event::ShellEnded(ended),
+            ended = shell(self.errands.manager().cloned(), task) => Event::ShellEnded(ended),
             _ = signals.terminate.recv() => Event::Terminate,
             _ = signals.hang_up.recv() => Event::Terminate,
             () = shutdown.cancelled() => Event::Terminate,
@@ -460,100 +353,10 @@ impl Runner {
         let (width, height) = terminal::size().unwrap_or((80, 24));
         self.fold(Event::Resize { width, height })
     }
-
-    /// Lets requests under way arrive: a stop that was confirmed is not forgotten.
-    async fn finish(&mut self) {
-        let all = async { while self.requests.join_next().await.is_some() {} };
-        if tokio::time::timeout(LAST_REQUESTS, all).await.is_err() {
-            self.requests.shutdown().await;
-        }
-    }
 }
 
 /// What waits in `input` now. Polled with the waker of this task and not with an idle one (`now_or_never`): the
 /// stream keeps the first waker it is given until that was woken, and keys would wait for the next tick.
 async fn poll_once(input: &mut EventStream) -> Poll<Option<io::Result<TerminalEvent>>> {
     std::future::poll_fn(|context| Poll::Ready(input.poll_next_unpin(context))).await
-}
-
-/// Passes on what tasks say, as fast as it is folded.
-async fn read_logs(
-    manager: Option<ManagerHandle>,
-    request: u64,
-    tasks: Vec<TaskId>,
-    query: LogsQuery,
-    events: mpsc::Sender<Event>,
-) {
-    let asked = match manager {
-        None => Err(not_started()),
-        Some(manager) => in_time(manager.logs(tasks, query)).await,
-    };
-    let cut = |error: RequestError| Event::LogsCut { request, reason: error.to_string() };
-    let items = match asked {
-        Ok(items) => items,
-        Err(error) => {
-            // Nobody is there any more to hear it.
-            let _ = events.send(cut(error)).await;
-            return;
-        }
-    };
-    // Who has said nothing may say nothing for long.
-    if events.send(Event::Logs { request, items: Vec::new() }).await.is_err() {
-        return;
-    }
-    let mut chunks = items.ready_chunks(LOG_ITEMS_TOGETHER);
-    while let Some(chunk) = chunks.next().await {
-        let mut items = Vec::with_capacity(chunk.len());
-        let mut error = None;
-        for item in chunk {
-            match item {
-                Ok(item) => items.push(item),
-                Err(failed) => error = Some(failed),
-            }
-        }
-        if events.send(Event::Logs { request, items }).await.is_err() {
-            return;
-        }
-        if let Some(error) = error {
-            let _ = events.send(cut(error)).await;
-        }
-    }
-}
-
-/// A shell in a task's container, on this terminal.
-async fn shell(manager: Option<ManagerHandle>, task: TaskId) -> Result<i64, String> {
-    let manager = manager.ok_or_else(|| not_started().to_string())?;
-    let exec = Exec {
-        cmd: vec![SHELL.to_owned()],
-        tty: Some(terminal_size()),
-        stdin: true,
-        env: vec!["TERM=xterm-256color".to_owned()],
-        user: None,
-    };
-    let connection = in_time(manager.exec(task, &exec)).await.map_err(|error| error.to_string())?;
-    match attach(connection, true, true).await {
-        Ok(Ended::Exit(code)) => Ok(code),
-        Ok(Ended::Failed(why)) => Err(why),
-        Err(error) => Err(format!("the terminal failed: {error}")),
-    }
-}
-
-async fn in_time<T>(request: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {
-    let late = |_| RequestError::Unreachable("the manager did not answer in time".to_owned());
-    tokio::time::timeout(REQUEST_DEADLINE, request).await.map_err(late)?
-}
-
-fn not_started() -> RequestError {
-    RequestError::Unreachable("the manager has not started yet; try again in a moment".to_owned())
-}
-
-async fn read_text(path: &std::path::Path) -> io::Result<String> {
-    let size = tokio::fs::metadata(path).await?;
-    if !size.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    if size.len() > TASK_FILE_LIMIT {
-        return Err(io::Error::other("it is larger than 16 MiB"));
-    }
-    tokio::fs::read_to_string(path).await
 }
