@@ -39,6 +39,7 @@ fn main() {
         plain("tiny_sizes_and_resize_storms_do_no_harm", sizes),
         plain("keys_of_all_kinds_do_no_harm", keys),
         plain("actions_are_on_the_keys_of_the_config_file_and_a_clash_is_named", own_keys),
+        plain("what_is_drawn_anew_is_left_by_q_escape_and_control_c", drawn_anew),
         plain("a_demo_without_an_engine_shows_its_tasks_and_leaves_no_process", demo_of_processes),
         plain("the_form_says_what_is_wrong_and_submits_a_file", form_and_file),
         plain("w_tells_why_and_the_form_where_a_task_would_go", why_and_preview),
@@ -113,6 +114,26 @@ fn own_keys() {
     terminal.keys("\x11\r");
     assert_eq!(terminal.ended(), 0);
     terminal.is_given_back();
+}
+
+fn drawn_anew() {
+    let home = Home::without_engine();
+    let mut node = home.start("--no-ui --data-dir data --worker localhost:1 --no-local-worker --output json");
+    let port = tokio::runtime::Runtime::new().unwrap().block_on(node.port_of("manager")).to_string();
+    for line in ["top", "ps --watch", "workers --watch"] {
+        for keys in ["q", "\x1b", "\x03"] {
+            let mut command = CommandBuilder::new("env");
+            command.args([&*format!("CUBE_MANAGER_PORT={port}"), PROGRAM]);
+            command.args(line.split_whitespace());
+            let mut terminal = Terminal::run(&home, command, (80, 24));
+            terminal.shows(&["NAME"]);
+            terminal.keys("zzz\x1b[B");
+            terminal.keys(keys);
+            assert_eq!(terminal.ended(), 0, "{keys:?} at {line}");
+            terminal.is_given_back();
+            assert!(!terminal.contents().contains("zzz"), "{}", terminal.contents());
+        }
+    }
 }
 
 fn quit_at_once() {

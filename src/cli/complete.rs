@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use clap_complete::CompleteEnv;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use futures_util::future::{join_all, try_join};
 
 use super::args::Cli;
@@ -16,6 +16,7 @@ use super::environment::Environment;
 use super::reach::client;
 use crate::client::{ManagerClient, TaskName};
 use crate::manager::request::RequestError;
+use crate::manager::trust::Listed;
 use crate::task::State;
 
 /// By this variable a shell says that it only asks.
@@ -47,6 +48,23 @@ pub fn tasks() -> ArgValueCompleter {
 /// Completes workers.
 pub fn workers() -> ArgValueCompleter {
     completer(|manager, start| async move { workers_of(&manager, &start).await })
+}
+
+/// Completes members by name, and open invites by id.
+pub fn members() -> ArgValueCompleter {
+    completer(|manager, start| async move {
+        let word = |listed: Listed| match &*listed.name {
+            "" => (listed.id.to_string(), "open invite"),
+            name => (name.to_owned(), listed.role.name()),
+        };
+        let words = manager.tokens().await?.into_iter().map(word);
+        Ok(words.filter(|(word, _)| word.starts_with(&start)).collect())
+    })
+}
+
+/// Completes what is one of a few words.
+pub fn words(all: fn() -> Vec<String>) -> ArgValueCandidates {
+    ArgValueCandidates::new(move || all().into_iter().map(CompletionCandidate::new).collect())
 }
 
 /// Completes both.

@@ -14,6 +14,9 @@ use toml::Spanned;
 use super::exit::CliError;
 use crate::tui::{Clash, Keymap, Remap};
 
+/// In `[keys]`, what is no action: whose keys those are that are not named.
+const PRESET: &str = "preset";
+
 /// What may stand in it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,7 +105,12 @@ impl ConfigFile {
     /// The dashboard's keys, and what is to be said about those that clash.
     pub fn keymap(&self) -> Result<(Keymap, Vec<String>), CliError> {
         let mut wishes = Vec::new();
+        let mut preset = None;
         for (action, keys) in &self.keys {
+            if action.get_ref() == PRESET {
+                preset = Some(keys);
+                continue;
+            }
             let remap = Remap::of(action.get_ref());
             let remap = remap.map_err(|problem| at(&self.name, &self.text, &action.span(), &problem))?;
             let remap = match keys.get_ref() {
@@ -114,7 +122,16 @@ impl ConfigFile {
         }
         // Of two that clash the first one in the file is met.
         wishes.sort_by_key(|(start, _)| *start);
-        let (starts, wishes): (Vec<_>, Vec<_>) = wishes.into_iter().unzip();
+        let (mut starts, mut wishes): (Vec<_>, Vec<_>) = wishes.into_iter().unzip();
+        if let Some(keys) = preset {
+            let meant = match keys.get_ref() {
+                Keys::One(name) => Remap::preset(name, &wishes),
+                Keys::Some(_) => Err("expected the name of one preset".to_owned()),
+            };
+            // Last, so that it gives way to what the user has named.
+            wishes.extend(meant.map_err(|problem| at(&self.name, &self.text, &keys.span(), &problem))?);
+            starts.resize(wishes.len(), keys.span().start);
+        }
         let (keymap, clashes) = Keymap::remapped(&wishes);
         let place = |clash: Clash| {
             let line = line_of(&self.text, starts[clash.wish]);
@@ -228,6 +245,8 @@ mod tests {
             ("[keys]\nstpo = \"X\"", ["line 2: there is no action `stpo`; did you mean `stop`?", "\n  ^^^^"]),
             ("[keys]\nstop = \"F99\"", ["line 2: there is no key `F99`", "\n         ^^^^^"]),
             ("keys.stop = []", ["line 1: `stop` needs a key at least", "^^"]),
+            ("[keys]\npreset = \"emacs\"", ["line 2: there is no preset `emacs`", "\n           ^^^^^^^"]),
+            ("keys.preset = [\"vim\", \"k9s\"]", ["line 1: expected the name of one preset", "^^^^"]),
             ("keys.stop = 3", ["line 1: expected a key or a list of keys, as text", "^"]),
         ] {
             let error = parse(text).and_then(|config| config.keymap()).unwrap_err();
@@ -244,6 +263,17 @@ mod tests {
             Remap::of("logs").unwrap().on(&["L".into()]),
         ];
         assert_eq!(keymap, Keymap::remapped(&met.map(Result::unwrap)).0);
+    }
+
+    #[test]
+    fn a_preset_gives_way_to_what_is_named_and_says_where() {
+        let keymap = |text| parse(text).unwrap().keymap().unwrap();
+        let preset = |own: &[Remap]| Keymap::remapped(&[own, &Remap::preset("k9s", own).unwrap()].concat()).0;
+        assert_eq!(keymap("[keys]\npreset = \"k9s\""), (preset(&[]), vec![]));
+        let own = [Remap::of("stop").unwrap().on(&["X".into()]).unwrap()];
+        assert_eq!(keymap("[keys]\nstop = \"X\"\npreset = \"k9s\""), (preset(&own), vec![]));
+        let (_, clashes) = keymap("[keys]\npreset = \"k9s\"\nwhy = \"^k\"");
+        assert_eq!(clashes, ["config.toml, line 2: `^k` is `why` already; `stop` stays on S"]);
     }
 
     #[test]

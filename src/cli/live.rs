@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::answer::answer;
 use super::exit::{CliError, Exit};
 use super::follow::{Observer, follow};
+use super::keys::left;
 use super::line::printable;
 use super::loads::Loads;
 use super::signals::StopSignals;
@@ -32,13 +33,14 @@ pub struct Seen<'a> {
     pub width: u16,
 }
 
-/// Draws until a signal comes: the way to end this.
+/// Draws until a key leaves it, or a signal comes.
 pub async fn live(manager: &ManagerHandle, draw: impl Fn(&Seen<'_>) -> String) -> Result<Exit, CliError> {
     let mut signals = StopSignals::new()?;
     let mut screen = Live { draw, loads: Loads::default(), has_news: true, drawn: None, cut: None };
     tokio::select! {
         ended = watch(manager, &mut screen) => ended.map(|()| Exit::Done),
         () = signals.received() => Ok(Exit::Done),
+        () = left() => Ok(Exit::Done),
     }
 }
 

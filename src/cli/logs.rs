@@ -58,17 +58,19 @@ pub async fn logs(args: &LogsArgs, manager: &ManagerHandle, color: bool) -> Resu
             let query = LogsQuery { since: printer.after_last().or(since), tail: None, ..query };
             printer.print_all(manager, tasks, query).await?;
         }
-        Ok(if printer.has_failed { Exit::Unreachable } else { Exit::Done })
+        Ok(printer.exit)
     })
     .await
 }
 
-/// Prints what one task says until it has ended for good, over restarts of its manager, too.
+/// Prints what one task says until it has ended for good, over restarts of its manager, too. That one has said nothing
+/// is told by who waits for its end.
 pub async fn print_until_end(
     manager: &ManagerHandle,
     task: TaskId,
     mut printer: LogPrinter,
 ) -> Result<(), CliError> {
+    printer.tells_of_none = false;
     printer.print_all(manager, vec![task], LogsQuery { follow: true, ..LogsQuery::default() }).await
 }
 
@@ -83,8 +85,10 @@ pub struct LogPrinter {
     stderr: Sink,
     /// The time of the last line.
     last: Option<Timestamp>,
-    /// Not everything could be had.
-    has_failed: bool,
+    /// Whether a task without lines is worth a word.
+    tells_of_none: bool,
+    /// What a task of which not everything could be had makes of it.
+    exit: Exit,
 }
 
 struct Sink {
@@ -131,7 +135,8 @@ impl LogPrinter {
             stdout,
             stderr,
             last: None,
-            has_failed: false,
+            tells_of_none: true,
+            exit: Exit::Done,
         }
     }
 
@@ -220,8 +225,13 @@ impl LogPrinter {
                 if self.output == Output::Json { self.json(line) } else { self.text(line) }
             }
             LogItem::Note { name, text, .. } => self.remark(name, text),
-            LogItem::Failed { name, text, .. } => {
-                self.has_failed = true;
+            LogItem::Failed { are_none: true, .. } if !self.tells_of_none => Ok(()),
+            LogItem::Failed { name, text, are_none, .. } => {
+                match (are_none, self.exit) {
+                    (false, _) => self.exit = Exit::Unreachable,
+                    (true, Exit::Done) => self.exit = Exit::TaskFailed,
+                    (true, _) => {}
+                }
                 self.remark(name, text)
             }
             LogItem::End => Ok(()),
@@ -310,9 +320,13 @@ mod tests {
         })
     }
 
-    async fn printed(mut printer: LogPrinter, items: Vec<LogItem>) -> bool {
+    async fn printed(mut printer: LogPrinter, items: Vec<LogItem>) -> Exit {
         printer.print(stream::iter(items).map(Ok).boxed()).await.unwrap();
-        printer.has_failed
+        printer.exit
+    }
+
+    fn failed(are_none: bool, text: &str) -> LogItem {
+        LogItem::Failed { task: id("22222222"), name: "api\x1b[2J".into(), text: text.into(), are_none }
     }
 
     #[tokio::test]
@@ -322,7 +336,7 @@ mod tests {
             line("11111111", OutputStream::Stdout, "out \x1b]52;c;eA==\x07"),
             line("11111111", OutputStream::Stderr, "err"),
         ];
-        assert!(!printed(printer, items).await);
+        assert_eq!(printed(printer, items).await, Exit::Done);
         assert_eq!(io::read_to_string(out).unwrap(), "out \x1b]52;c;eA==\x07\n");
         assert_eq!(io::read_to_string(err).unwrap(), "err\n");
     }
@@ -337,12 +351,27 @@ mod tests {
         let items = vec![
             line("11111111", OutputStream::Stdout, "a\x1b[2J\x1b[31mred"),
             line("22222222", OutputStream::Stderr, "b"),
-            LogItem::Failed { task: id("22222222"), name: "api\x1b[2J".into(), text: "gone".into() },
+            failed(false, "gone"),
         ];
-        assert!(printed(printer, items).await);
+        assert_eq!(printed(printer, items).await, Exit::Unreachable);
         let text = io::read_to_string(out).unwrap();
         assert_eq!(text, "\x1b[36mweb     | \x1b[0ma\x1b[31mred\x1b[0m\n\x1b[33mapi [2J | \x1b[0mb\n");
         assert_eq!(io::read_to_string(err).unwrap(), "cube-tui: api [2J: gone\n");
+    }
+
+    #[tokio::test]
+    async fn who_has_said_nothing_is_not_out_of_reach_and_a_wait_for_its_end_says_enough() {
+        for (items, exit) in [
+            (vec![failed(true, "none")], Exit::TaskFailed),
+            (vec![failed(true, "none"), failed(false, "away")], Exit::Unreachable),
+            (vec![failed(false, "away"), failed(true, "none")], Exit::Unreachable),
+        ] {
+            assert_eq!(printed(printer(Output::Text, false).0, items).await, exit);
+        }
+        let (printer, _out, err) = printer(Output::Text, false);
+        let printer = LogPrinter { tells_of_none: false, ..printer };
+        assert_eq!(printed(printer, vec![failed(true, "none")]).await, Exit::Done);
+        assert_eq!(io::read_to_string(err).unwrap(), "");
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod input;
 mod inspect;
 mod invite;
 mod join;
+mod keys;
 mod line;
 mod live;
 mod loads;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::answer::answer;
 use super::args::PsArgs;
+use super::complete;
 use super::exit::{CliError, Exit};
 use super::line::{Line, printable, published_ports, seconds_until};
 use super::live::{Seen, live, watch};
@@ -53,7 +54,7 @@ pub async fn ps(args: &PsArgs, manager: &ManagerHandle) -> Result<Exit, CliError
 #[derive(Args, Clone, Debug, Default)]
 pub struct Filter {
     /// Only tasks in this state (also crashloop, stopping); may be repeated
-    #[arg(long, value_name = "STATE", value_parser = shown_state)]
+    #[arg(long, value_name = "STATE", value_parser = shown_state, add = complete::words(Shown::names))]
     pub state: Vec<Shown>,
     /// Only tasks on this worker; may be repeated
     #[arg(long, value_name = "WORKER")]
@@ -74,6 +75,15 @@ pub enum Shown {
 }
 
 impl Shown {
+    fn all() -> impl Iterator<Item = Self> {
+        State::ALL.map(Self::State).into_iter().chain([Self::CrashLoop, Self::Stopping])
+    }
+
+    /// As they are typed.
+    fn names() -> Vec<String> {
+        Self::all().map(|state| state.name().to_lowercase()).collect()
+    }
+
     fn of(record: &TaskRecord) -> Self {
         if record.is_stopping() {
             Self::Stopping
@@ -102,10 +112,8 @@ impl Shown {
 }
 
 fn shown_state(text: &str) -> Result<Shown, String> {
-    let states = State::ALL.map(Shown::State).into_iter().chain([Shown::CrashLoop, Shown::Stopping]);
-    let names = || states.clone().map(|state| state.name().to_lowercase()).collect::<Vec<_>>().join(", ");
-    let mut found = states.clone().filter(|state| state.name().eq_ignore_ascii_case(text));
-    found.next().ok_or_else(|| format!("expected one of {}", names()))
+    let mut found = Shown::all().filter(|state| state.name().eq_ignore_ascii_case(text));
+    found.next().ok_or_else(|| format!("expected one of {}", Shown::names().join(", ")))
 }
 
 impl Filter {

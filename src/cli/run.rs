@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::{OutputArgs, WaitArgs};
+use super::complete;
 use super::exit::{CliError, Exit};
 use super::logs::{LogPrinter, print_until_end};
 use super::print::Printer;
@@ -37,6 +38,11 @@ pub async fn run(args: &RunArgs, manager: &ManagerHandle, color: bool) -> Result
     }
 }
 
+/// What `--restart` may be; a number goes behind `on-failure:`.
+fn restart_policies() -> Vec<String> {
+    ["no", "on-failure", "always", "unless-stopped"].map(str::to_owned).into()
+}
+
 #[derive(Args, Debug)]
 pub struct RunArgs {
     pub image: String,
@@ -56,7 +62,7 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "SIZE", value_parser = bytes)]
     pub memory: Option<u64>,
     /// When to start it again: no, on-failure[:N], always, unless-stopped
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", add = complete::words(restart_policies))]
     pub restart: Option<RestartPolicy>,
     /// When to pull the image: missing, always, never
     #[arg(long, value_name = "WHEN")]

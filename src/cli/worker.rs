@@ -82,10 +82,26 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     Ok(Exit::Done)
 }
 
+/// Without a line it is called what it was called when it joined.
+fn called(name: Option<&str>, kept: Option<&Membership>) -> Result<(), CliError> {
+    let known = kept.map(|kept| &*kept.identity().name);
+    let why = match (name, known) {
+        (Some(name), Some(known)) if name != known => {
+            format!("this worker joined as {known}; to be called {name} it has to join anew")
+        }
+        (Some(name), None) => format!("this worker is no member of a cluster that would call it {name}"),
+        _ => return Ok(()),
+    };
+    Err(CliError::usage(format!("{why}: `cube-tui invite` at the manager prints the line for --join")))
+}
+
 /// What the line brings, or an earlier one has brought.
 async fn membership(args: &WorkerArgs, folder: &Path) -> Result<Option<Membership>, CliError> {
     let path = Membership::path_in(folder);
-    let Some(line) = &args.join else { return Ok(Membership::read(&path)?) };
+    let Some(line) = &args.join else {
+        let kept = Membership::read(&path)?;
+        return called(args.name.as_deref(), kept.as_ref()).map(|()| kept);
+    };
     let line = join_line(line)?;
     if line.role != Role::Worker {
         let why = format!("this line invites a {}: use `cube-tui join LINE`", line.role.name());

@@ -63,7 +63,10 @@ impl From<QueryRejection> for Refusal {
 /// The parsers' own words for numbers say nothing of what is expected.
 fn query_words(text: &str) -> String {
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    let name = text.split_once(": ").map_or("", |(name, _)| name);
     [
+        // It stands before it already.
+        (&*format!("unknown field `{name}`"), "unknown field"),
         ("invalid digit found in string", "expected a whole number, 0 or more"),
         ("cannot parse integer from empty string", "expected a number, found nothing"),
         (", there are no fields", "; it takes none"),

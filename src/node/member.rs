@@ -178,6 +178,7 @@ impl Keeper {
     pub async fn keep(mut self, port: u16, cancel: CancellationToken) {
         let mut announce = Due::now();
         let mut renew = Due::at(self.renewal());
+        let mut told = String::new();
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -191,12 +192,28 @@ impl Keeper {
                 () = sleep_until(announce.at) => {
                     let announced = self.client.announce(port).await;
                     announce.next(announced.is_ok().then(|| Instant::now() + ANNOUNCE_EVERY));
-                    if let Err(error) = announced {
-                        tracing::warn!("the manager was not told where this worker is: {error}");
+                    let trouble = announced.err().map(|error| self.not_announced(&error)).unwrap_or_default();
+                    // Once is enough.
+                    if !trouble.is_empty() && trouble != told {
+                        tracing::warn!("{trouble}");
                     }
+                    told = trouble;
                 }
             }
         }
+    }
+
+    fn not_announced(&self, error: &RequestError) -> String {
+        // It goes on: what is Exclusive here has to be stopped when its lease ends, which nobody else can do.
+        if let RequestError::NotAuthorised(_) = error {
+            return format!(
+                "{} is no member of the cluster at {} any more: its membership was revoked, and no work comes from \
+                 there; `cube-tui invite` at the manager prints the line for `cube-tui worker --join LINE` here",
+                self.membership.identity().name,
+                self.membership.manager().join(", ")
+            );
+        }
+        format!("the manager was not told where this worker is: {error}")
     }
 
     async fn renew(&mut self) -> Result<(), MemberError> {

@@ -17,7 +17,7 @@ pub use load::{Load, Loads};
 pub use preempt::{Eviction, make_room};
 pub use ranking::Rankings;
 pub use rebalance::{Evenness, Measure, Move, Rebalancing, is_movable, is_worth_it, rebalance};
-pub use rejection::{Filter, NEVER_FITS, NoWorker, Rejection};
+pub use rejection::{Filter, NEVER_FITS, NoWorker, Rejection, in_cpus};
 pub use request::{Request, Shape};
 pub use schedulers::{Candidate, Scheduler, by_name};
 pub use select::{Choice, View, select_worker};

@@ -269,7 +269,7 @@ impl Rejection {
             Self::NotReady { .. } => format!("bring {worker} back"),
             Self::RuntimeUnhealthy { .. } => format!("mend the engine of {worker}"),
             Self::NotAvailable { .. } => format!("cube-tui uncordon {worker}"),
-            Self::Cpu { has, .. } => format!("ask for at most {has} CPUs (for {worker})"),
+            Self::Cpu { has, .. } => format!("ask for at most {} (for {worker})", in_cpus(*has)),
             Self::Memory { has_bytes, .. } => {
                 format!("ask for at most {} of memory (for {worker})", size(*has_bytes))
             }
@@ -282,7 +282,7 @@ impl Rejection {
                 } else {
                     String::new()
                 };
-                format!("free {} CPUs on {worker}{less}", cpus(needs - free))
+                format!("free {} on {worker}{less}", in_cpus(needs - free))
             }
             Self::MemoryReserved { needs_bytes, free_bytes, .. } => {
                 let free = size(*free_bytes);
@@ -324,6 +324,12 @@ pub(super) fn cpus(cpus: f64) -> f64 {
     (cpus * 1e6).round() / 1e6
 }
 
+/// `1 CPU`, `0.5 CPUs`.
+pub fn in_cpus(amount: f64) -> String {
+    let amount = cpus(amount).to_string();
+    if amount == "1" { "1 CPU".to_owned() } else { format!("{amount} CPUs") }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount = |f: &mut fmt::Formatter<'_>, free: &u64, has: &u64, what: &str, needs: &u64| {
@@ -337,7 +343,7 @@ impl fmt::Display for Rejection {
                 f.write_str("is cordoned (its drain gave up)")
             }
             Self::NotAvailable { availability } => write!(f, "is {}", availability.name()),
-            Self::Cpu { needs, has } => write!(f, "has {has} CPUs, {needs} wanted"),
+            Self::Cpu { needs, has } => write!(f, "has {}, {needs} wanted", in_cpus(*has)),
             Self::Memory { needs_bytes, has_bytes } => {
                 write!(f, "has {} of memory, {} wanted", size(*has_bytes), size(*needs_bytes))
             }
@@ -345,7 +351,7 @@ impl fmt::Display for Rejection {
                 write!(f, "has {} of disk, {} wanted", size(*has_bytes), size(*needs_bytes))
             }
             Self::CpuReserved { needs, free, has } => {
-                write!(f, "has {} of {has} CPUs free, {needs} wanted", cpus(*free))
+                write!(f, "has {} of {} free, {needs} wanted", cpus(*free), in_cpus(*has))
             }
             Self::MemoryReserved { needs_bytes, free_bytes, has_bytes } => {
                 amount(f, free_bytes, has_bytes, "memory", needs_bytes)
@@ -452,5 +458,23 @@ impl fmt::Display for NoWorker {
         }
         let kind = if self.is_never() { NEVER_FITS } else { "waiting" };
         write!(f, "{kind}: {}", self.reasons())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_a_cpu_and_any_other_number_of_them_are_cpus() {
+        for (amount, words) in [(1.0, "1 CPU"), (0.1 + 0.9, "1 CPU"), (0.5, "0.5 CPUs"), (2.0, "2 CPUs")] {
+            assert_eq!(in_cpus(amount), words);
+        }
+        let one = Rejection::Cpu { needs: 2.0, has: 1.0 };
+        assert_eq!(one.to_string(), "has 1 CPU, 2 wanted");
+        assert_eq!(one.remedy(&"b".into()), "ask for at most 1 CPU (for b)");
+        let full = Rejection::CpuReserved { needs: 1.0, free: 0.0, has: 1.0 };
+        assert_eq!(full.to_string(), "has 0 of 1 CPU free, 1 wanted");
+        assert_eq!(full.remedy(&"b".into()), "free 1 CPU on b");
     }
 }

@@ -27,6 +27,7 @@ mod model;
 mod overlays;
 mod panes;
 mod picture;
+mod presets;
 mod remap;
 mod row;
 mod runner;

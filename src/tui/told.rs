@@ -1,6 +1,7 @@
 //! How a Change is told in one line: glyph, verb, whom it is about, and the rest. Knows no screen.
 
 use crate::cluster::{Availability, Change, What, WorkerHealth};
+use crate::scheduler::in_cpus;
 use crate::task::{State, TaskStatus, Verdict};
 
 use super::format::{bytes, count};
@@ -101,7 +102,7 @@ pub(super) fn tell(change: &Change) -> Told {
             let rest = if let Some(notice) = worker.notice() {
                 notice
             } else if worker.reason.is_empty() && capacity.memory_bytes > 0 {
-                format!("{} CPUs, {} memory", capacity.cpus, bytes(capacity.memory_bytes))
+                format!("{}, {} memory", in_cpus(capacity.cpus), bytes(capacity.memory_bytes))
             } else {
                 worker.reason.clone()
             };

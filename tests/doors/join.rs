@@ -8,11 +8,13 @@ use cube_tui::manager::request::RequestError;
 use cube_tui::manager::trust::JoinLine;
 use cube_tui::tls::{Authority, Credential, Current, Request, Role, server};
 use jiff::Timestamp;
+use rustix::process::Signal;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, Worker};
+use crate::support::{process::Home, wait_for, worker::PATIENCE};
 
 /// The manager of another cluster, who would like to know a secret: hands out what it was sent after the handshake.
 async fn impostor() -> (String, tokio::task::JoinHandle<Vec<u8>>) {
@@ -80,6 +82,33 @@ async fn an_invite_is_good_once_and_not_after_its_time_nor_after_a_rotation() {
     let cluster = cluster.again().await;
     join(&line, "box-2").await.unwrap();
     assert_eq!(cluster.local.tokens().await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_revoked_says_so_and_what_to_do() {
+    let cluster = Cluster::start().await;
+    let home = Home::without_engine();
+    let line = cluster.invite(Role::Worker).await;
+    let start = "worker --data-dir w --listen 127.0.0.1:0 --name box --output json";
+    let mut worker = home.start(&format!("{start} --join {line}"));
+    cluster.until_worker("box", "is there", |worker| worker.health == WorkerHealth::Ready).await;
+    worker.end(Signal::TERM).await;
+    // The words that it was started with name it as before.
+    let mut worker = home.start(start);
+    worker.port_of("worker").await;
+    worker.end(Signal::TERM).await;
+    for (folder, name, why) in [("w", "other", "joined as box"), ("new", "box", "is no member of a cluster")]
+    {
+        let words = format!("worker --data-dir {folder} --listen 127.0.0.1:0 --name {name}");
+        home.run(&words).expect(2, &[why, "`cube-tui invite` at the manager"]);
+    }
+    cluster.local.revoke_token("box").await.unwrap();
+    let mut worker = home.start(start);
+    let said = "box is no member of the cluster at 127.0.0.1:";
+    wait_for("its words", PATIENCE, async || worker.stderr().contains(said).then_some(())).await;
+    worker.end(Signal::TERM).await;
+    let stderr = worker.stderr();
+    assert!(stderr.contains("its membership was revoked") && stderr.contains("cube-tui invite"), "{stderr}");
 }
 
 #[tokio::test]

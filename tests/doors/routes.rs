@@ -5,6 +5,7 @@ use std::time::Duration;
 use cube_tui::cluster::WorkerRecord;
 use cube_tui::http::{Access, Route};
 use cube_tui::manager::api::route_list;
+use cube_tui::manager::request::RebalanceWish;
 use cube_tui::tls::{Credential, Current, Identity, Role};
 use reqwest::Method;
 use uuid::Uuid;
@@ -13,6 +14,15 @@ use crate::cluster::{Cluster, https, https_of_a_stranger};
 
 /// A request to `route`, with everything in its head that must make no difference.
 async fn knock(http: &reqwest::Client, base: &str, route: &Route) -> Result<u16, reqwest::Error> {
+    knock_with(http, base, route, "{}").await
+}
+
+async fn knock_with(
+    http: &reqwest::Client,
+    base: &str,
+    route: &Route,
+    body: &'static str,
+) -> Result<u16, reqwest::Error> {
     let path = route.path.replace("{id}", &Uuid::new_v4().to_string());
     let request = http
         .request(Method::from_bytes(route.method.as_bytes()).unwrap(), format!("{base}{path}"))
@@ -21,7 +31,7 @@ async fn knock(http: &reqwest::Client, base: &str, route: &Route) -> Result<u16,
         .header("X-Real-Ip", "127.0.0.1")
         .header("X-Role", "admin")
         .header("Content-Type", "application/json")
-        .body("{}");
+        .body(body);
     Ok(request.send().await?.status().as_u16())
 }
 
@@ -67,6 +77,25 @@ async fn no_route_of_the_managers_tls_listener_is_open_to_whom_it_is_not_for() {
     assert_eq!(knock(&viewer_http, &base, &snapshot).await.unwrap(), 200);
     let tokens = Route { method: "GET", path: "/v1/tokens", access: Access::Admin };
     assert_eq!(knock(&https(&admin), &base, &tokens).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_viewer_may_plan_a_rebalance_and_not_make_it() {
+    let cluster = Cluster::start().await;
+    let viewer = cluster.member(Role::Viewer, "viewer").await;
+    let worker = cluster.member(Role::Worker, "worker").await;
+    let admin = cluster.member(Role::Admin, "admin").await;
+    let port = admin.manager()[0].rsplit_once(':').unwrap().1.to_owned();
+    let base = format!("https://{}:{port}", Identity::MANAGER_HOST);
+    let route = Route { method: "POST", path: "/v1/rebalance", access: Access::Viewer };
+    for (membership, plan, moves) in [(&worker, 403, 403), (&viewer, 200, 403), (&admin, 200, 200)] {
+        let (http, name) = (https(membership), &membership.identity().name);
+        assert_eq!(knock_with(&http, &base, &route, r#"{"plan": true}"#).await.unwrap(), plan, "{name}");
+        for body in ["{}", r#"{"plan": false}"#] {
+            assert_eq!(knock_with(&http, &base, &route, body).await.unwrap(), moves, "{name}: {body}");
+        }
+    }
+    assert_eq!(cluster.local.rebalance(RebalanceWish { moves: 1, plan: false }).await.map(drop), Ok(()));
 }
 
 #[tokio::test]

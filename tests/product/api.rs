@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cube_tui::client::{ManagerClient, Resume, http_client};
 use cube_tui::cluster::{Cluster, FeedItem};
+use cube_tui::manager::api::route_list;
 use futures_util::StreamExt as _;
 use libtest_mimic::{Completion, Trial};
 use serde_json::{Value, json};
@@ -243,20 +244,28 @@ async fn views() {
     assert_eq!((&newest["events"][0]["revision"], &newest["has_more"]), (&newest["revision"], &json!(true)));
     assert_eq!(get("/v1/workers").await.1["workers"], json!([]));
     for (path, words) in [
-        ("tasks?bogus=1", "bogus: unknown field `bogus`, expected one of `state`, `name`"),
+        ("tasks?bogus=1", "bogus: unknown field, expected one of `state`, `name`"),
         ("tasks?after=zzz", "after: expected a whole number, 0 or more"),
         ("tasks?limit=", "limit: expected a number, found nothing"),
         ("tasks/api/why?workers=-1", "workers: expected a whole number, 0 or more"),
-        ("tasks/api/why?worker=1", "worker: unknown field `worker`"),
-        ("workers?bogus=1", "bogus: unknown field `bogus`; it takes none"),
-        ("tasks/api?bogus=1", "bogus: unknown field `bogus`; it takes none"),
+        ("tasks/api/why?worker=1", "worker: unknown field"),
+        ("workers?bogus=1", "bogus: unknown field; it takes none"),
+        ("tasks/api?bogus=1", "bogus: unknown field; it takes none"),
         ("events?limit=99999999999", "limit: that number is too large"),
-        ("events?sinec=1", "sinec: unknown field `sinec`"),
-        ("changes?sinec=1", "sinec: unknown field `sinec`"),
+        ("events?sinec=1", "sinec: unknown field"),
+        ("changes?sinec=1", "sinec: unknown field"),
     ] {
         let (status, refused) = get(&format!("/v1/{path}")).await;
         let message = refused["Message"].as_str().unwrap_or_default();
         assert!(status == 400 && message.starts_with(words), "{path}: {status} {message}");
+    }
+    // The book's routes pass over it, and so do those that probes and scrapers ask.
+    let looks = route_list().into_iter().filter(|route| route.method == "GET");
+    for route in looks.filter(|route| route.path.starts_with("/v1/") || route.path == "/openapi.json") {
+        let (status, refused) = get(&format!("{}?bogus=1", route.path.replace("{id}", "api"))).await;
+        let message = refused["Message"].as_str().unwrap_or_default();
+        let is_named = message.starts_with("bogus: ") && message.matches("bogus").count() == 1;
+        assert!(status == 400 && is_named, "{}: {status} {message}", route.path);
     }
 }
 

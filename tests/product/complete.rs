@@ -65,6 +65,29 @@ async fn by_name() {
     assert_eq!(offered("cube-tui drain localhost:", &words), ["1", "2"], "what follows the colon");
     let words = ["cube-tui", "cordon", "localhost", ":", "2"];
     assert_eq!(offered("cube-tui cordon localhost:2", &words), ["2"]);
+    for (line, words) in [
+        ("run i --restart ", ["no", "on-failure", "always", "unless-stopped"].as_slice()),
+        ("run i --restart un", &["unless-stopped"]),
+        ("ps --state c", &["completed", "crashloop"]),
+    ] {
+        let line = format!("cube-tui {line}");
+        assert_eq!(offered(&line, &line.split(' ').collect::<Vec<_>>()), words);
+    }
+    let with = |line: &str| {
+        let mut command = home.command(line);
+        command.env("CUBE_MANAGER_PORT", manager.port.to_string());
+        Ended::of(command).expect(0, &[])
+    };
+    let invite =
+        || with("invite --role viewer --listen 127.0.0.1:0 --address 127.0.0.1 --output json").json();
+    let line = invite()[0]["line"].as_str().unwrap().to_owned();
+    with(&format!("join {line} --name me"));
+    invite();
+    let open = with("token list --output json").json();
+    let open = open.iter().find(|listed| listed["type"] == "invite").unwrap()["id"].as_str().unwrap();
+    let mut revocable = offered("cube-tui token revoke ", &["cube-tui", "token", "revoke", ""]);
+    revocable.sort_by_key(|word| word != "me");
+    assert_eq!(revocable, ["me", open], "workers that have not joined are none");
     assert_eq!(offered("cube-tui res", &["cube-tui", "res"]), ["restart"]);
 }
 

@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Trial> {
         trial("a_follower_hears_a_restarted_task_out_and_ends_with_it", restarted),
         trial("a_follower_goes_on_with_a_task_that_moved_to_another_worker", moved),
         trial("a_waiting_run_prints_every_line_of_its_task", run_prints),
+        trial("who_never_started_has_said_nothing_and_what_a_stop_took_is_gone", said_nothing),
         trial("exec_has_the_commands_streams_and_exit_code", exec),
         trial("a_command_whose_user_was_killed_is_not_left_behind", user_killed),
     ]
@@ -130,6 +131,23 @@ async fn run_prints(stage: Stage) {
     assert_eq!(kinds, HashSet::from(["task", "log"]));
     let said: Vec<&Value> = json.iter().filter(|line| line["type"] == "log").collect();
     assert_eq!(said.len(), 2);
+}
+
+async fn said_nothing(stage: Stage) {
+    let mut node = stage.home.start(NODE);
+    let manager = node.manager().await;
+    let on = |line: &str| Ended::of(client(&stage, &manager, line));
+    let run = format!("run cube-is-nowhere:1 --pull never --wait --name bad --label {}", stage.mark());
+    let ended = on(&run).expect(125, &["Failed", "is not on this machine"]);
+    assert!(!ended.stderr.contains("cube-tui: "), "its end says it all: {ended:#?}");
+    for line in ["logs bad", "logs bad -f"] {
+        on(line).expect(1, &["bad: it never started, and said nothing: image cube-is-nowhere:1 is not on"]);
+    }
+    let id = manager.submit(&stage.sleeper("box")).await;
+    manager.until_state(id, State::Running).await;
+    assert_eq!(manager.stop(id).await, 204);
+    manager.until_state(id, State::Completed).await;
+    on("logs box").expect(1, &["box: its output is gone: a stop takes it away"]);
 }
 
 async fn exec(stage: Stage) {

@@ -144,7 +144,7 @@ fn cut() {
     home.write("third.json", &json!([task("third"), task("fourth"), task("fifth"), task("sixth")]));
     let _node = on_port("--no-ui --output json --no-local-worker --data-dir other --submit third.json");
     terminal.line(&["third", "Pending"]);
-    terminal.shows(&[&format!("another cluster answers at localhost:{port} now")]);
+    terminal.shows(&["another cluster or store answers now", &format!("(localhost:{port})")]);
     terminal.until("the tasks of the old cluster are gone", |screen| !screen.contents().contains("second"));
     terminal.keys("q");
     assert_eq!(terminal.ended(), 0);

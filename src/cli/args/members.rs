@@ -64,7 +64,7 @@ pub enum TokenCommand {
 #[derive(Args, Debug)]
 pub struct RevokeArgs {
     /// A member's name, or the id (or its unique start) of a member or an invite
-    #[arg(value_name = "NAME|ID", add = complete::workers())]
+    #[arg(value_name = "NAME|ID", add = complete::members())]
     pub who: String,
     /// Move off what runs on a worker first, and let go of it when nothing is left there or this long has passed (5m)
     #[arg(long, value_name = "WITHIN", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = Within::parse)]

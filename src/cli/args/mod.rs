@@ -255,7 +255,6 @@ mod tests {
             "restart web --timeout 5s",
             "completions tcsh",
             "frobnicate",
-            "worker --name box",
             "worker --join x --name ../x",
             "invite --role manager",
             "invite --close --ttl 1m",

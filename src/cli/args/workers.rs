@@ -65,8 +65,8 @@ pub struct WorkerArgs {
     /// Join the cluster of this line of `cube-tui invite` (`-`: read it from stdin); later starts need it no more
     #[arg(long, value_name = "LINE")]
     pub join: Option<String>,
-    /// What it is called in the cluster [default: this host's name]
-    #[arg(long, requires = "join", value_parser = member_name)]
+    /// What it is called in the cluster, from its joining on [default: this host's name]
+    #[arg(long, value_parser = member_name)]
     pub name: Option<String>,
     /// What tasks may do here [default: policy.toml in the data folder]
     #[arg(long, value_name = "FILE")]

@@ -45,11 +45,7 @@ struct WorkerRow {
     get, path = "/v1/workers", tag = "cluster",
     responses((status = 200, description = "All of them", body = WorkerList), Refusals)
 )]
-pub(super) async fn workers(
-    Shared(api): Shared<Api>,
-    query: Result<Query<NoQuery>, QueryRejection>,
-) -> Result<Json<WorkerList>, Refusal> {
-    query?;
+pub(super) async fn workers(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<WorkerList>, Refusal> {
     let list = api.handle.read(|cluster| {
         let row = |worker: &WorkerRecord| WorkerRow {
             tasks: cluster.tasks_of_len(&worker.id),
@@ -185,9 +181,9 @@ fn begins_with(row: &cluster::TaskRow, start: &str) -> bool {
 pub(super) async fn task(
     Shared(api): Shared<Api>,
     id: Result<Path<String>, PathRejection>,
-    query: Result<Query<NoQuery>, QueryRejection>,
+    _: NoQuery,
 ) -> Result<Json<TaskRow>, Refusal> {
-    let (Path(text), _) = (id?, query?);
+    let Path(text) = id?;
     // A full id, which is the common case, is found at once; anything else takes a walk.
     let _turn = match text.parse::<TaskId>() {
         Ok(_) => None,

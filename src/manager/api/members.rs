@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::read::read_object;
+use super::read::{NoQuery, read_object};
 use super::refusals::Refusals;
 use super::{Api, Gate};
 use crate::cluster::{Cause, Cluster, Joined};
@@ -265,7 +265,7 @@ pub(super) async fn announce(
         Refusals
     )
 )]
-pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<Listed>>, Refusal> {
+pub(super) async fn list(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Vec<Listed>>, Refusal> {
     Ok(Json(api.gate()?.trust.list().await?))
 }
 

@@ -6,6 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
+use super::read::NoQuery;
 use super::refusals::Refusals;
 use super::{book, changes, look, members, metrics, secrets, streams, v1, why};
 use crate::task::ErrorBody;
@@ -79,7 +80,7 @@ static JSON: LazyLock<String> = LazyLock::new(|| {
     get, path = "/openapi.json", tag = "about",
     responses((status = 200, description = "OpenAPI", body = Object), Refusals)
 )]
-pub(super) async fn openapi() -> Response {
+pub(super) async fn openapi(_: NoQuery) -> Response {
     ([(CONTENT_TYPE, "application/json")], JSON.as_str()).into_response()
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::read::read_object;
+use super::read::{NoQuery, read_object};
 use super::refusals::Refusals;
 use crate::http::Refusal;
 use crate::manager::secrets::{Secrets, SecretsError};
@@ -98,7 +98,7 @@ pub(super) async fn set(Shared(api): Shared<Api>, body: Body) -> Result<Json<Sec
         Refusals
     )
 )]
-pub(super) async fn list(Shared(api): Shared<Api>) -> Result<Json<Vec<ListedSecret>>, Refusal> {
+pub(super) async fn list(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Vec<ListedSecret>>, Refusal> {
     let all = api.secrets()?.list();
     let cluster = api.handle.snapshot().await?;
     let mut counts = std::collections::HashMap::<&SecretName, usize>::new();

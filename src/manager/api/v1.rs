@@ -1,11 +1,11 @@
 //! The typed routes that change the cluster, and the snapshot that mirrors start from.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Query, State as Shared};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,7 +13,7 @@ use super::Api;
 use super::read::{NoQuery, first_of, read, read_object};
 use super::refusals::Refusals;
 use crate::cluster::{Cause, Cluster, Settings, Snapshot};
-use crate::http::{Refusal, read_array};
+use crate::http::{Access, Caller, Refusal, read_array};
 use crate::manager::request::{
     Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, Restarted, Scheduling, Stopping, Submitted,
     WorkerWish, WorkerWishOnWire,
@@ -192,6 +192,8 @@ pub(super) async fn set_availability(
 }
 
 /// Even out the load with a few moves, or tell which
+///
+/// A viewer may ask for the plan; to make the moves takes an admin.
 #[utoipa::path(
     post, path = "/v1/rebalance", tag = "cluster",
     params(Asking),
@@ -200,12 +202,16 @@ pub(super) async fn set_availability(
 )]
 pub(super) async fn rebalance(
     Shared(api): Shared<Api>,
+    caller: Option<Extension<Caller>>,
     asking: Result<Query<Asking>, QueryRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Rebalanced>, Refusal> {
     // Who asks is the same to a rebalance; a wrong query is still told.
     let Query(_) = asking?;
     let wish: RebalanceWish = read_object(&body?)?;
+    if !wish.plan {
+        Access::Admin.admits(caller.as_deref().unwrap_or(&Caller::Nobody))?;
+    }
     Ok(Json(api.handle.rebalance(wish).await?))
 }
 
@@ -214,11 +220,7 @@ pub(super) async fn rebalance(
     get, path = "/v1/scheduler", tag = "cluster",
     responses((status = 200, description = "The scheduler, and how often capacity is promised", body = Settings), Refusals)
 )]
-pub(super) async fn scheduler(
-    Shared(api): Shared<Api>,
-    query: Result<Query<NoQuery>, QueryRejection>,
-) -> Result<Json<Settings>, Refusal> {
-    query?;
+pub(super) async fn scheduler(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Settings>, Refusal> {
     Ok(Json(api.handle.read(Cluster::settings).await?))
 }
 
@@ -246,11 +248,7 @@ pub(super) async fn set_scheduler(
     get, path = "/v1/snapshot", tag = "cluster",
     responses((status = 200, description = "All of it", body = Snapshot), Refusals)
 )]
-pub(super) async fn snapshot(
-    Shared(api): Shared<Api>,
-    query: Result<Query<NoQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
-    query?;
+pub(super) async fn snapshot(Shared(api): Shared<Api>, _: NoQuery) -> Result<Response, Refusal> {
     let _turn = api.whole.acquire().await;
     let snapshot = Snapshot::from(&api.handle.snapshot().await?);
     let json = serde_json::to_vec(&snapshot).map_err(|error| Refusal::new(500, error.to_string()))?;

@@ -40,6 +40,9 @@ pub enum LogItem {
         #[schema(value_type = String)]
         name: Arc<str>,
         text: String,
+        /// There are none: nothing was out of reach.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        are_none: bool,
     },
     /// Nothing is missing before this, and nothing follows.
     End,
@@ -68,6 +71,9 @@ pub(in crate::manager) struct Place {
     pub(in crate::manager) state: State,
     /// It ended, and is not started again.
     pub(in crate::manager) is_over: bool,
+    /// Its last run began.
+    pub(in crate::manager) has_started: bool,
+    pub(in crate::manager) reason: String,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +84,15 @@ pub(in crate::manager) struct WorkerPlace {
 }
 
 impl Place {
+    /// Why a task that is over has no lines.
+    fn why_none(&self) -> String {
+        if self.has_started {
+            return "its output is gone: a stop takes it away, and so does time".to_owned();
+        }
+        let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        format!("it never started, and said nothing{reason}")
+    }
+
     pub(in crate::manager) fn of(record: &TaskRecord, worker: Option<WorkerPlace>) -> Self {
         let spec = &record.task.spec;
         let name = if spec.name.is_empty() { record.task.id.short() } else { spec.name.clone() };
@@ -86,7 +101,15 @@ impl Place {
             && (status.is_interrupted
                 || spec.restart_policy.restarts(status.state == State::Failed, status.restart_count));
         let is_over = status.state.has_ended() && record.queued.is_none() && !restarts;
-        Self { name: name.into(), worker, generation: status.generation, state: status.state, is_over }
+        Self {
+            name: name.into(),
+            worker,
+            generation: status.generation,
+            state: status.state,
+            is_over,
+            has_started: status.start_time.is_some(),
+            reason: status.reason.clone(),
+        }
     }
 }
 

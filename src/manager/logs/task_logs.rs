@@ -78,8 +78,7 @@ impl TaskLogs {
     pub(super) async fn run(mut self) {
         loop {
             let Some(place) = self.place.borrow_and_update().clone() else {
-                self.fail("", "it was collected: it ended long ago").await;
-                return;
+                return self.none("", "it was collected: it ended long ago").await;
             };
             let read = match &place.worker {
                 Some(worker) => self.read(&place, worker).await,
@@ -95,10 +94,9 @@ impl TaskLogs {
                 }
                 match read {
                     Read::Whole | Read::Unread => {}
-                    Read::Nothing(why) if !place.is_over && self.generation.is_none() => {
-                        self.note(&place, why).await;
-                    }
-                    Read::Broken(why) | Read::Nothing(why) | Read::Refused(why) => {
+                    Read::Nothing(_) if place.is_over => self.none(&place.name, &place.why_none()).await,
+                    Read::Nothing(why) => self.note(&place, why).await,
+                    Read::Broken(why) | Read::Refused(why) => {
                         self.fail(&place.name, &why).await;
                     }
                 }
@@ -112,10 +110,11 @@ impl TaskLogs {
                         return;
                     }
                 }
-                Read::Nothing(why) => {
+                Read::Nothing(_) => {
                     if self.is_over().await {
+                        let place = self.place.borrow().clone().unwrap_or(place);
                         if self.generation.is_none() {
-                            self.fail(&place.name, &why).await;
+                            self.none(&place.name, &place.why_none()).await;
                         }
                         return;
                     }
@@ -242,9 +241,19 @@ impl TaskLogs {
         let _ = self.items.send(Said::Item(note)).await;
     }
 
+    /// They can't be had.
     async fn fail(&self, name: &str, text: &str) {
+        self.end(name, text, false).await;
+    }
+
+    /// There are none.
+    async fn none(&self, name: &str, text: &str) {
+        self.end(name, text, true).await;
+    }
+
+    async fn end(&self, name: &str, text: &str, are_none: bool) {
         let name = if name.is_empty() { self.task.short() } else { name.to_owned() };
-        let failed = LogItem::Failed { task: self.task, name: name.into(), text: text.to_owned() };
+        let failed = LogItem::Failed { task: self.task, name: name.into(), text: text.to_owned(), are_none };
         let _ = self.items.send(Said::Item(failed)).await;
     }
 }

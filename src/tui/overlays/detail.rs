@@ -3,6 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::TaskRecord;
+use crate::scheduler::in_cpus;
 use crate::task::{HealthCheck, Verdict};
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, moment, next_start, percent};
@@ -149,7 +150,7 @@ fn wish(record: &TaskRecord, lines: &mut Lines) {
     lines.add_some("command", &spec.cmd.join(" "));
     lines.add_some("env", &spec.env.join(" "));
     if spec.cpu > 0.0 || spec.memory_bytes > 0 {
-        let cpu = if spec.cpu > 0.0 { format!("{} CPUs", spec.cpu) } else { "any CPU".to_owned() };
+        let cpu = if spec.cpu > 0.0 { in_cpus(spec.cpu) } else { "any CPU".to_owned() };
         let memory = if spec.memory_bytes > 0 { bytes(spec.memory_bytes) } else { "any".to_owned() };
         lines.add_some("limits", &format!("{cpu}, {memory} memory"));
     }

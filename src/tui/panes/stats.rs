@@ -3,6 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use crate::cluster::Sample;
+use crate::scheduler::in_cpus;
 use crate::tui::clean::clean;
 use crate::tui::format::{age, bytes, curve, percent};
 use crate::tui::layout::Pane;
@@ -56,7 +57,10 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     next(&format!("tasks {}", tasks(last)), Tone::Plain);
     let capacity = worker.capacity;
     if capacity.memory_bytes > 0 {
-        next(&format!("host  {} CPUs, {} memory", capacity.cpus, bytes(capacity.memory_bytes)), Tone::Dim);
+        next(
+            &format!("host  {}, {} memory", in_cpus(capacity.cpus), bytes(capacity.memory_bytes)),
+            Tone::Dim,
+        );
     }
     next(&format!("last sample {} ago", age(last.time, model.now)), Tone::Dim);
 }

@@ -57,18 +57,19 @@ fn a_cut_of_a_moment_stands_in_nobodys_way() {
 
 #[test]
 fn another_cluster_at_the_same_address_is_told_and_the_same_one_is_not() {
-    let mut model = busy(160, 40);
+    let mut model = busy(80, 24);
     let same = Box::new(model.cluster.clone());
     cut(&mut model, 12);
     update(&mut model, Event::Watching(same));
     assert!(!screen(&model).contains("another cluster"), "{}", screen(&model));
+    model.title.cluster = "localhost:5556".to_owned();
     cut(&mut model, 12);
     let mut other = crate::cluster::Cluster::default();
     other.apply(&Log::new().submit(50, "other", "x"));
     update(&mut model, Event::Watching(Box::new(other)));
     let later = model.now + SignedDuration::from_secs(30);
     at(&mut model, later);
-    let words = "! another cluster answers at local now, or this one with another store";
+    let words = "! another cluster or store answers now: what was shown is gone (localhost:5556)";
     assert!(screen(&model).contains(words), "{}", screen(&model));
 }
 

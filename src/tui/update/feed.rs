@@ -11,7 +11,7 @@ use crate::tui::model::{Link, Model, Overlay};
 pub(super) fn watching(model: &mut Model, cluster: Cluster) {
     if !matches!(model.link, Link::Connecting(_)) && cluster.contradicts(model.cluster.mark()) {
         model.say_error(format!(
-            "another cluster answers at {} now, or this one with another store: what was shown before is not its",
+            "another cluster or store answers now: what was shown is gone ({})",
             model.title.cluster
         ));
     }

@@ -158,7 +158,7 @@ fn a_drain_that_can_not_move_everything_says_why_and_gives_up_at_its_deadline() 
     let task = desk.runs("a", TaskSpec { cpu: 2.0, ..TaskSpec::default() });
     desk.wish("a", AvailabilityWish::Drain { within_s: Some(30) });
     desk.pass(&["a", "b"], 5);
-    assert_eq!(desk.reason(task), "stays on a, which is drained: b has 1 CPUs, 2 wanted");
+    assert_eq!(desk.reason(task), "stays on a, which is drained: b has 1 CPU, 2 wanted");
     assert!(matches!(desk.availability("a"), Availability::Draining { .. }));
     let before = desk.log.len();
     desk.pass(&["a", "b"], 20);

@@ -211,7 +211,7 @@ fn a_plan_says_what_a_submit_would_be_refused_for_and_what_is_known() {
     let fates: Vec<_> = plan.tasks.iter().map(|planned| &planned.fate).collect();
     assert_eq!(fates[0], &Fate::Known { state: State::Scheduled });
     let Fate::Waiting { nearest_change: Some(nearest), .. } = fates[1] else { panic!("{plan:?}") };
-    assert_eq!(nearest, "free 1 CPUs on a");
+    assert_eq!(nearest, "free 1 CPU on a");
     assert!(matches!(fates[2], Fate::NeverFits { .. }));
     assert_eq!(fates[3], &Fate::Known { state: State::Pending }, "the same again");
     assert!(!plan.fits() && plan.workers.is_empty());
