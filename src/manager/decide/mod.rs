@@ -22,6 +22,7 @@ mod restart_policy;
 mod secrets;
 mod send_work;
 mod stop_task;
+mod stop_to_move;
 mod update_tasks;
 mod watch;
 mod why;
@@ -61,6 +62,7 @@ use rebalance::Rebalancing;
 use recover::Unknown;
 pub use secrets::not_set;
 pub use send_work::{dispatch_backoff, must_be_new};
+use stop_to_move::is_stopped_for_a_drain;
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
@@ -424,8 +426,9 @@ impl Manager {
         for task in waiting {
             self.queue(turn, task);
         }
-        let under_way =
-            self.cluster.rows().filter(|row| row.preempted().is_some() || row.serving().is_some());
+        let under_way = self.cluster.rows().filter(|row| {
+            row.preempted().is_some() || row.serving().is_some() || is_stopped_for_a_drain(row)
+        });
         let mut under_way: Vec<TaskRow> = under_way.cloned().collect();
         under_way.sort_unstable_by_key(TaskRow::id);
         for row in &under_way {

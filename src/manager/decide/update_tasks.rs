@@ -141,9 +141,9 @@ impl Manager {
         } else if record.is_stopping() && status.exit_code.is_some() {
             count_as_stopped(&mut status);
         }
-        if self.was_stopped_to_move(worker, &record, &status) {
+        if let Some(reason) = self.was_stopped_to_move(worker, &record, &status) {
             status.is_interrupted = true;
-            status.reason = format!("stopped by {worker} to be moved");
+            status.reason = reason;
         }
         if let Some(status) = news(&record, status, turn.now.wall) {
             if status.never_ran && record.state() == State::Scheduled && record.preempted.is_none() {
