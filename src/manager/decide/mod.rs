@@ -373,6 +373,9 @@ impl Manager {
     /// that is lost or comes back, look at all of the tasks they concern.
     pub fn handle(&mut self, now: Now, input: Input) -> Decision {
         let mut turn = Turn { now, decision: Decision::default() };
+        if self.comes_too_late(&input) {
+            return turn.decision;
+        }
         match input {
             Input::Started { workers } => self.started(&mut turn, workers),
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
@@ -417,6 +420,16 @@ impl Manager {
         self.send_work(&mut turn);
         self.collect(&mut turn);
         turn.decision
+    }
+
+    /// Whether a worker was let go while this word of it was on its way.
+    fn comes_too_late(&self, input: &Input) -> bool {
+        match input {
+            Input::WorkerUp { worker, .. }
+            | Input::Heartbeat { worker, .. }
+            | Input::LeaseClock { worker, .. } => !self.configured.contains(worker),
+            _ => false,
+        }
     }
 
     /// After the log was folded: what waits is tried, and every worker has to show itself first.

@@ -106,6 +106,49 @@ fn the_tasks_of_a_worker_that_is_let_go_move_at_once() {
     assert!(let_go(&mut desk, "box").changes.is_empty(), "once");
 }
 
+#[test]
+fn an_exclusive_task_of_a_worker_that_is_let_go_says_so_at_once_and_is_replaced_once_it_is_forgotten() {
+    let mut desk = Desk::default_with_joined();
+    let clock = || Input::LeaseClock {
+        worker: id("box"),
+        clock: crate::worker::report::LeaseClock { since_boot_ms: 1, is_needed: true },
+    };
+    desk.give(clock());
+    let (task, _) = desk.submit(TaskSpec { exclusive: true, ..TaskSpec::default() });
+    desk.report("box", task, State::Running);
+    desk.up("a");
+    let_go(&mut desk, "box");
+    let told = |desk: &Desk| {
+        let reason = desk.reason(task);
+        assert!(reason.contains("its worker box was revoked"), "{reason}");
+        assert!(reason.contains("stops it within 8 s"), "{reason}");
+        assert!(reason.contains("`cube-tui forget box` starts it elsewhere"), "{reason}");
+    };
+    told(&desk);
+    // What was on its way does not bring it back.
+    desk.give(clock());
+    desk.give(Input::Heartbeat { worker: id("box"), runtime_problem: String::new() });
+    desk.up("box");
+    assert_eq!(desk.health("box"), WorkerHealth::Lost);
+    // Whether its process is there to stop the task, nobody can say.
+    let hears_a = |desk: &mut Desk| {
+        for _ in 0..30 {
+            desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+            desk.wait(Duration::from_secs(2));
+        }
+    };
+    hears_a(&mut desk);
+    assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("box")));
+    told(&desk);
+    let mut desk = Desk { manager: Manager::new(desk.manager.cluster().clone()), ..desk };
+    desk.start(&["a"]);
+    desk.up("a");
+    hears_a(&mut desk);
+    told(&desk);
+    let forgotten = desk.give(Input::Forget { request: 4, cause: Cause::Command, worker: id("box") });
+    assert_eq!(starts(&forgotten.effects), [("a", 1)]);
+}
+
 impl Desk {
     /// One worker that was named and is not up yet, and one that has joined and is.
     fn default_with_joined() -> Self {

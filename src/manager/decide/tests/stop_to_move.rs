@@ -69,6 +69,8 @@ fn what_was_stopped_for_a_drain_that_was_taken_back_says_so_and_where_it_was_sta
         assert_eq!(stops(&desk.avail(DRAIN)), [("a", 0)]);
         assert_eq!(desk.reason(task), "stopped for the drain of a");
         desk.stop_sent(task, SendOutcome::Accepted);
+        desk.report_with("a", task, |task| task.status.reason = "stopping".into());
+        assert_eq!(desk.reason(task), "stopped for the drain of a");
         assert_eq!(stops(&desk.avail(AvailabilityWish::Uncordon)), []);
         let told = "stopped for the drain of a, which was taken back meanwhile";
         assert_eq!(desk.reason(task), told);
