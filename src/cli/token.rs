@@ -88,8 +88,8 @@ async fn revoke(manager: ManagerClient, args: &RevokeArgs) -> Result<(), CliErro
     if exclusive > 0 {
         let name = printable(&listed.name);
         told = format!(
-            "{told}; {} of these Exclusive: once nothing of it runs there, `cube-tui forget {name}` starts it elsewhere",
-            count_of(exclusive)
+            "{told}; of these, Exclusive: {exclusive}, to start elsewhere when nothing of it runs there any more and \
+             `cube-tui forget {name}` says so"
         );
     }
     printer.result(&told)

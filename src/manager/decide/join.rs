@@ -27,8 +27,8 @@ pub(super) fn exclusive_on_revoked(worker: &WorkerRecord) -> Option<String> {
     let id = &worker.id;
     worker.reason.starts_with(REVOKED).then(|| {
         format!(
-            "Exclusive, and its worker {id} was revoked: if that still runs, it stops it within {} s, else it may run on; \
-             once it does not, `cube-tui forget {id}` starts it elsewhere",
+            "Exclusive, and its worker {id} was revoked: it ends there within {} s by its lease, if that worker still runs; \
+             once it has ended, `cube-tui forget {id}` starts it elsewhere",
             (LEASE + LEASE_GRACE).as_secs()
         )
     })

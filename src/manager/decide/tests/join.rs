@@ -42,6 +42,24 @@ fn a_worker_that_joins_is_talked_to_once_and_where_it_is_is_told_only_as_news() 
 }
 
 #[test]
+fn a_worker_that_joined_and_is_never_reached_says_where_it_was_sought_and_what_to_do() {
+    let mut desk = Desk::with(&["a"]);
+    join(&mut desk, "box", "10.0.0.2:5555");
+    let down = || Input::LinkDown { worker: id("box"), reason: "connection refused".into() };
+    let reason = |desk: &Desk| desk.manager.cluster().worker(&id("box")).unwrap().reason.clone();
+    desk.give(down());
+    let told = reason(&desk);
+    assert!(told.starts_with("joined, but not reached at 10.0.0.2:5555 (connection refused); "), "{told}");
+    assert!(told.contains("--listen HOST:PORT that this manager reaches"), "{told}");
+    desk.wait(crate::manager::decide::LOST_AFTER);
+    assert_eq!((desk.health("box"), reason(&desk)), (WorkerHealth::Lost, told));
+    // One that was reached once is only away.
+    desk.up("box");
+    desk.give(down());
+    assert_eq!(reason(&desk), "connection refused");
+}
+
+#[test]
 fn a_worker_cannot_take_the_name_of_one_that_was_named_at_the_start() {
     let mut desk = Desk::with(&["local"]);
     let refused = join(&mut desk, "local", "10.0.0.2:5555");
@@ -121,7 +139,7 @@ fn an_exclusive_task_of_a_worker_that_is_let_go_says_so_at_once_and_is_replaced_
     let told = |desk: &Desk| {
         let reason = desk.reason(task);
         assert!(reason.contains("its worker box was revoked"), "{reason}");
-        assert!(reason.contains("stops it within 8 s"), "{reason}");
+        assert!(reason.contains("ends there within 8 s by its lease"), "{reason}");
         assert!(reason.contains("`cube-tui forget box` starts it elsewhere"), "{reason}");
     };
     told(&desk);
