@@ -1,6 +1,7 @@
 //! `worker`: a worker alone, for a manager elsewhere, until a signal comes. Its containers keep running.
 
 use std::path::Path;
+use std::pin::pin;
 
 use jiff::Timestamp;
 use tokio::net::lookup_host;
@@ -80,16 +81,26 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
         ));
     }
     let said = printer.line(&line);
-    if said.is_ok() {
-        signals.received().await;
-    }
+    let mut ending = pin!(started.join());
+    let ended = tokio::select! {
+        () = signals.received(), if said.is_ok() => None,
+        ended = &mut ending, if said.is_ok() => Some(ended),
+        else => None,
+    };
     token.cancel();
-    let ended = started.join().await;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => ending.await,
+    };
     if let Some(keeping) = keeping {
         let _ = keeping.await;
     }
     said?;
-    ended.map_err(|error| CliError::unreachable(error.to_string()))?;
+    ended.map_err(|error| {
+        CliError::unreachable(format!(
+            "{error}; containers keep running, and the next start finds them again"
+        ))
+    })?;
     Ok(Exit::Done)
 }
 
