@@ -41,6 +41,18 @@ async fn refusal(worker: &TestWorker, method: Method, path: &str, body: &str) ->
 }
 
 #[tokio::test]
+async fn a_worker_with_a_fault_of_its_own_ends_and_says_so_instead_of_answering_errors() {
+    let (worker, runtime) = worker().await;
+    let (http, url) = (worker.http.clone(), worker.url("/healthz"));
+    let mut reports = Box::pin(worker.client.reports().await.unwrap());
+    runtime.break_off();
+    let error = worker.ended().await.unwrap_err().to_string();
+    assert!(error.contains("a fault on purpose") && error.contains("please report this"), "{error}");
+    while reports.next().await.is_some_and(|report| report.is_ok()) {}
+    assert!(http.get(url).send().await.unwrap_err().is_connect());
+}
+
+#[tokio::test]
 async fn a_book_manager_can_drive_this_worker() {
     let (worker, _) = worker().await;
     let id = Uuid::new_v4();

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bollard::{
+    exec::{CreateExecOptions, StartExecOptions},
     models::{ContainerCreateBody, ContainerInspectResponse},
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
@@ -88,6 +89,19 @@ impl Stage {
 
     fn sleeper(&self) -> Task {
         task("sleeper", &self.image.name, &["sleep"])
+    }
+
+    /// Ends a container from inside.
+    async fn end_inside(&self, task: &Task) {
+        let end = CreateExecOptions { cmd: Some(vec!["/fixture", "end"]), ..CreateExecOptions::default() };
+        let exec = self.docker.create_exec(&task.status.container_id, end).await.unwrap().id;
+        let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
+        self.docker.start_exec(&exec, Some(detached)).await.unwrap();
+    }
+
+    async fn until_it_runs(&self, task: &Task, expected: bool) {
+        let runs = async || self.inspect(task).await.state.unwrap().running;
+        wait_for("the container", PATIENCE, async || runs().await.filter(|runs| *runs == expected)).await;
     }
 
     /// Ends the worker and starts it again, with what it has in its data folder.
@@ -572,10 +586,13 @@ async fn pull(docker: bollard::Docker, registry: Registry) {
 }
 
 /// A worker that reaches its engine through a proxy in our hands.
-async fn behind_proxy(stage: &Stage) -> (TestWorker, EngineProxy) {
+/// With the worker behind a proxy. There is no other one with this identity: it would take the containers for its own.
+async fn behind_proxy(stage: Stage) -> (Stage, EngineProxy) {
     let proxy = EngineProxy::start();
+    stage.worker.end().await;
     let runtime = Docker::new(&proxy.host(), Uuid::nil(), stage.identity);
-    (TestWorker::start(runtime, stage.identity).await, proxy)
+    let worker = TestWorker::start(runtime, stage.identity).await;
+    (Stage { worker, ..stage }, proxy)
 }
 
 /// Waits for the heartbeat that says, or no longer says, that the engine can't be used.
@@ -595,53 +612,48 @@ async fn until_problem(worker: &TestWorker, expected: bool, deadline: Duration) 
 }
 
 async fn engine_hangs(stage: Stage) -> Stage {
-    let (worker, proxy) = behind_proxy(&stage).await;
-    let sleeper = stage.sleeper();
-    worker.run(&sleeper).await;
-    let running = worker.until_state(sleeper.id, State::Running).await;
+    let (stage, proxy) = behind_proxy(stage).await;
+    let worker = &stage.worker;
+    let running = stage.running(stage.sleeper()).await;
     proxy.set(Mode::Hung);
-    let problem = until_problem(&worker, true, Duration::from_secs(20)).await;
+    let problem = until_problem(worker, true, Duration::from_secs(20)).await;
     assert!(problem.contains("did not answer"), "{problem}");
     worker.event(&stage.sleeper(), State::Running, 503).await;
     let start = Instant::now();
-    assert_eq!(worker.task(sleeper.id).await.unwrap().status.state, State::Running);
+    assert_eq!(worker.task(running.id).await.unwrap().status.state, State::Running);
     assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
-    // It ends while nobody can see it.
-    let kill = KillContainerOptionsBuilder::default().signal("TERM").build();
-    stage.docker.kill_container(&running.status.container_id, Some(kill)).await.unwrap();
+    // While nobody can see it.
+    stage.end_inside(&running).await;
     proxy.set(Mode::Open);
-    until_problem(&worker, false, PATIENCE).await;
-    worker.until_state(sleeper.id, State::Failed).await;
-    let again = stage.sleeper();
-    worker.run(&again).await;
-    worker.until_state(again.id, State::Running).await;
-    worker.end().await;
+    until_problem(worker, false, PATIENCE).await;
+    worker.until_state(running.id, State::Failed).await;
+    stage.running(stage.sleeper()).await;
     stage
 }
 
 async fn engine_gone(stage: Stage) -> Stage {
-    let (worker, proxy) = behind_proxy(&stage).await;
-    let tasks: Vec<Task> = (0..3).map(|_| stage.sleeper()).collect();
-    join_all(tasks.iter().map(|task| worker.run(task))).await;
-    let mut running = Vec::new();
-    for task in &tasks {
-        running.push(worker.until_state(task.id, State::Running).await);
-    }
+    let (stage, proxy) = behind_proxy(stage).await;
+    let worker = &stage.worker;
+    let [stopped, ended, killed, removed] =
+        join_all((0..4).map(|_| stage.running(stage.sleeper()))).await.try_into().unwrap();
     proxy.set(Mode::Gone);
-    let problem = until_problem(&worker, true, Duration::from_secs(5)).await;
+    let problem = until_problem(worker, true, Duration::from_secs(5)).await;
     assert!(problem.contains("container engine"), "{problem}");
-    // One stop is asked for meanwhile; one container ends, one is removed.
-    worker.stop_task(&tasks[0]).await;
+    worker.stop_task(&stopped).await;
+    stage.end_inside(&ended).await;
     let kill = KillContainerOptionsBuilder::default().signal("TERM").build();
-    stage.docker.kill_container(&running[1].status.container_id, Some(kill)).await.unwrap();
+    stage.docker.kill_container(&killed.status.container_id, Some(kill)).await.unwrap();
     let force = RemoveContainerOptionsBuilder::default().force(true).build();
-    stage.docker.remove_container(&running[2].status.container_id, Some(force)).await.unwrap();
+    stage.docker.remove_container(&removed.status.container_id, Some(force)).await.unwrap();
+    join_all([&ended, &killed].map(|task| stage.until_it_runs(task, false))).await;
     proxy.set(Mode::Open);
-    worker.until_state(tasks[0].id, State::Completed).await;
-    let ended = worker.until_state(tasks[1].id, State::Failed).await;
+    worker.until_state(stopped.id, State::Completed).await;
+    let ended = worker.until_state(ended.id, State::Failed).await;
     assert_eq!(ended.status.reason, "exit code 143");
-    let removed = worker.until_state(tasks[2].id, State::Failed).await;
+    let removed = worker.until_state(removed.id, State::Failed).await;
     assert_eq!(removed.status.reason, "container removed by someone else");
-    worker.end().await;
+    // An engine that goes down kills its containers just like this.
+    stage.until_it_runs(&killed, true).await;
+    worker.until_state(killed.id, State::Running).await;
     stage
 }

@@ -75,15 +75,24 @@ async fn revoke(manager: ManagerClient, args: &RevokeArgs) -> Result<(), CliErro
             Some(drain_first(&handle, &WorkerId::from(&**name), within, &mut printer).await?)
         }
     };
-    let Revoked { listed, tasks } = manager.revoke_token(&args.who).await?;
+    let Revoked { listed, tasks, exclusive } = manager.revoke_token(&args.who).await?;
     if printer.is_json() {
         let mut object = object_of(&listed);
         if listed.role == Role::Worker && !listed.name.is_empty() {
             object["tasks"] = json!(tasks);
+            object["exclusive"] = json!(exclusive);
         }
         return printer.result(&object.to_string());
     }
-    printer.result(&sentence(&listed, tasks, left.as_deref()))
+    let mut told = sentence(&listed, tasks, left.as_deref());
+    if exclusive > 0 {
+        let name = printable(&listed.name);
+        told = format!(
+            "{told}; of these, Exclusive: {exclusive}, to start elsewhere when nothing of it runs there any more and \
+             `cube-tui forget {name}` says so"
+        );
+    }
+    printer.result(&told)
 }
 
 /// What became of it; `left` is what a drain could not move.
@@ -99,8 +108,9 @@ fn sentence(listed: &Listed, tasks: usize, left: Option<&[String]>) -> String {
         ),
         (name, Role::Worker, None) if tasks == 0 => format!("{name} is let go; nothing ran there"),
         (name, Role::Worker, None) => format!(
-            "{name} is let go; {} there move to other workers as those of a lost one (--drain moves them before)",
-            count_of(tasks)
+            "{name} is let go; {} there {} to other workers as those of a lost one (--drain moves them before)",
+            count_of(tasks),
+            if tasks == 1 { "moves" } else { "move" }
         ),
         (name, _, _) => format!("{name} is let go"),
     }

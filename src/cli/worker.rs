@@ -1,8 +1,10 @@
 //! `worker`: a worker alone, for a manager elsewhere, until a signal comes. Its containers keep running.
 
 use std::path::Path;
+use std::pin::pin;
 
 use jiff::Timestamp;
+use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
@@ -43,8 +45,10 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     let allows = policy(args.policy.as_deref(), Some(&path))?;
     let membership = membership(args, &path).await?;
     let mut signals = StopSignals::new()?;
+    let mut manager = vec![];
     let (address, name, tls, keeper) = match membership {
         Some(membership) => {
+            manager = membership.manager().to_vec();
             let name = membership.identity().name.clone();
             let (door, keeper) = membership.into_worker()?;
             let anywhere = || Address::new("0.0.0.0", environment.worker.port);
@@ -68,17 +72,35 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     folder.announce(Some(here.clone())).map_err(in_folder)?;
     let keeping = keeper.map(|keeper: Keeper| tokio::spawn(keeper.keep(started.addr.port(), token.clone())));
     let line = Line::of_worker_listening(name.as_deref().unwrap_or(&here), &here, Timestamp::now());
-    let said = Printer::new(args.output.output).line(&line);
-    if said.is_ok() {
-        signals.received().await;
+    let mut printer = Printer::new(args.output.output);
+    if started.addr.ip().is_loopback() && is_elsewhere(&manager).await {
+        printer.remark(&format!(
+            "only this machine reaches {here}, and the manager at {} does not: leave out --listen, or name an address of \
+             this machine that it reaches",
+            manager.join(", ")
+        ));
     }
+    let said = printer.line(&line);
+    let mut ending = pin!(started.join());
+    let ended = tokio::select! {
+        () = signals.received(), if said.is_ok() => None,
+        ended = &mut ending, if said.is_ok() => Some(ended),
+        else => None,
+    };
     token.cancel();
-    let ended = started.join().await;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => ending.await,
+    };
     if let Some(keeping) = keeping {
         let _ = keeping.await;
     }
     said?;
-    ended.map_err(|error| CliError::unreachable(error.to_string()))?;
+    ended.map_err(|error| {
+        CliError::unreachable(format!(
+            "{error}; containers keep running, and the next start finds them again"
+        ))
+    })?;
     Ok(Exit::Done)
 }
 
@@ -95,6 +117,15 @@ fn called(name: Option<&str>, kept: Option<&Membership>) -> Result<(), CliError>
     Err(CliError::usage(format!("{why}: `cube-tui invite` at the manager prints the line for --join")))
 }
 
+/// Whether a manager is at one of these, and none of them is on loopback. Of a name that leads nowhere nobody knows.
+async fn is_elsewhere(manager: &[String]) -> bool {
+    let mut found = vec![];
+    for address in manager {
+        found.extend(lookup_host(address).await.into_iter().flatten());
+    }
+    !found.is_empty() && found.iter().all(|address| !address.ip().is_loopback())
+}
+
 /// What the line brings, or an earlier one has brought.
 async fn membership(args: &WorkerArgs, folder: &Path) -> Result<Option<Membership>, CliError> {
     let path = Membership::path_in(folder);
@@ -109,4 +140,23 @@ async fn membership(args: &WorkerArgs, folder: &Path) -> Result<Option<Membershi
     }
     let name = args.name.clone().unwrap_or_else(host_name);
     Ok(Some(Membership::join(&path, &line, &name).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manager_is_elsewhere_if_none_of_its_addresses_is_on_loopback() {
+        for (addresses, expected) in [
+            (&["192.0.2.1:5557"][..], true),
+            (&["127.0.0.1:5557"], false),
+            (&["localhost:5557"], false),
+            (&["192.0.2.1:5557", "[::1]:5557"], false),
+            (&[], false),
+        ] {
+            let addresses: Vec<_> = addresses.iter().map(|address| (*address).to_owned()).collect();
+            assert_eq!(is_elsewhere(&addresses).await, expected, "{addresses:?}");
+        }
+    }
 }

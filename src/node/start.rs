@@ -141,19 +141,8 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
             labels: local.labels,
             ..worker::Config::new(worker_identity)
         };
-        let token = worker_cancel.clone();
-        worker = Some(tokio::spawn(async move {
-            let started = match local.engine {
-                Engine::Docker(host) => {
-                    let docker = runtime::Docker::new(&host, cluster_id, worker_identity);
-                    worker::start(config, docker, listener, token).await
-                }
-                Engine::Processes(images) => {
-                    worker::start(config, runtime::Process::new(images), listener, token).await
-                }
-            };
-            started?.join().await
-        }));
+        let work = work(local.engine, cluster_id, config, listener, worker_cancel.clone());
+        worker = Some(tokio::spawn(work));
     }
 
     let store: Box<dyn Store> = match &folder {
@@ -195,6 +184,33 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         folder,
     };
     Ok(Begun::Node(node))
+}
+
+/// The local worker until `token` is cancelled. If it ends before by a fault of its own, the manager goes on without it.
+async fn work(
+    engine: Engine,
+    cluster_id: Uuid,
+    config: worker::Config,
+    listener: tokio::net::TcpListener,
+    token: CancellationToken,
+) -> Result<(), worker::WorkerError> {
+    let stop = token.clone();
+    let started = match engine {
+        Engine::Docker(host) => {
+            let docker = runtime::Docker::new(&host, cluster_id, config.identity);
+            worker::start(config, docker, listener, stop).await
+        }
+        Engine::Processes(images) => {
+            worker::start(config, runtime::Process::new(images), listener, stop).await
+        }
+    };
+    let ended = started?.join().await;
+    if let Err(error) = &ended
+        && !token.is_cancelled()
+    {
+        tracing::error!("{error}; containers keep running, and the next start of cube-tui finds them again");
+    }
+    ended
 }
 
 impl Node {

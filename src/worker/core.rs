@@ -185,6 +185,9 @@ impl Default for Limits {
 /// The problem before the engine has given the first sign of itself.
 pub(super) const STILL_LOOKING: &str = "this worker is still looking at its containers";
 
+/// What is said of a task while its stop is under way.
+pub const STOPPING: &str = "stopping";
+
 /// Why a task ended that was stopped.
 pub const STOPPED: &str = "stopped";
 

@@ -29,7 +29,7 @@ mod tests;
 pub use api::route_list;
 pub use client::{WorkerClient, upgraded};
 pub use containers::NewestContainer;
-pub use core::{Effect, Input, Limits, Output, STOPPED, Worker};
+pub use core::{Effect, Input, Limits, Output, STOPPED, STOPPING, Worker};
 pub use exec::{EXEC_PROTOCOL, Frame, FrameReader, FrameWriter, Upgrade, frames, switching};
 pub use logs::WorkerLog;
 pub use policy::{POLICY, PolicyError, read_policy};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    core::{Effect, Input, Phase, STOPPED, Wish, Worker},
+    core::{Effect, Input, Phase, STOPPED, STOPPING, Wish, Worker},
     engine_restart::is_again,
     report::{LEASE_GRACE, Report},
     runtime::{Found, Run, RuntimeError, Started},
@@ -295,8 +295,8 @@ impl Worker {
         let grace = entry.task.spec.stop_timeout();
         let grace = if entry.has_lapsed { grace.min(LEASE_GRACE) } else { grace };
         let status = &mut entry.task.status;
-        if entry.wish == Wish::Stop && status.state == State::Running && status.reason != "stopping" {
-            "stopping".clone_into(&mut status.reason);
+        if entry.wish == Wish::Stop && status.state == State::Running && status.reason != STOPPING {
+            STOPPING.clone_into(&mut status.reason);
             self.report(id);
         }
         self.out.effects.push(Effect::Stop { task: id, container, grace });

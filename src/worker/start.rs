@@ -1,6 +1,6 @@
 //! A worker from its start (adopt, then serve) to its end (stop accepting, drain, join). Knows no task.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -49,7 +49,7 @@ pub enum WorkerError {
     Listener(#[from] io::Error),
     #[error("containers are left behind: {0}; `docker ps --filter label=cube.worker={1}` lists them")]
     LeftBehind(String, Uuid),
-    #[error("the worker broke off: {0}")]
+    #[error("the worker broke off by a fault of cube-tui's own ({0}); please report this")]
     Panicked(String),
 }
 
@@ -71,7 +71,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// Waits for its end, which the token given to `start` begins.
+    /// Waits for its end, which the token given to `start` begins, or a fault of its own.
     pub async fn join(self) -> Result<(), WorkerError> {
         self.join.await.unwrap_or_else(|error| Err(WorkerError::Panicked(error.to_string())))
     }
@@ -95,17 +95,35 @@ pub async fn start<R: Runtime>(
     let _ = timeout(ADOPT_WAIT, adopted_rx).await;
 
     let execs = TaskTracker::new();
-    let api = api::Api { commands, containers: runtime, execs: execs.clone(), token: token.clone() };
+    let stop = token.child_token();
+    let api = api::Api { commands, containers: runtime, execs: execs.clone(), token: stop.clone() };
     let router = api::router(api);
-    let join = tokio::spawn(async move {
-        match config.tls {
-            Some(door) => http::serve_tls(listener, door, router, token).await,
-            None => http::serve(listener, router, token).await,
+    let serving = {
+        let stop = stop.clone();
+        async move {
+            match config.tls {
+                Some(door) => http::serve_tls(listener, door, router, stop).await,
+                None => http::serve(listener, router, stop).await,
+            }
+            execs.close();
+            execs.wait().await;
         }
-        execs.close();
-        execs.wait().await;
-        driver_token.cancel();
-        let drained = driving.await.map_err(|error| WorkerError::Panicked(error.to_string()))?;
+    };
+    let join = tokio::spawn(async move {
+        let (mut serving, mut driving) = (pin!(serving), driving);
+        let drained = tokio::select! {
+            () = &mut serving => {
+                driver_token.cancel();
+                driving.await
+            }
+            // By a fault: it ends last, else. An API that can only answer errors is worse than none.
+            broken = &mut driving => {
+                stop.cancel();
+                serving.await;
+                broken
+            }
+        };
+        let drained = drained.map_err(|error| WorkerError::Panicked(error.to_string()))?;
         drained.map_err(|left| WorkerError::LeftBehind(left, config.identity))
     });
     Ok(Started { addr, join })

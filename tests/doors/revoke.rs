@@ -73,11 +73,12 @@ async fn what_can_not_be_moved_in_time_is_named_when_its_worker_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoke_at_once_says_how_many_tasks_move() {
-    let scene =
-        Scene::with(&[json!({"Name": "web", "Image": "x"}), json!({"Name": "db", "Image": "x"})]).await;
+    let exclusive = json!({"Name": "db", "Image": "x", "Exclusive": true});
+    let scene = Scene::with(&[json!({"Name": "web", "Image": "x"}), exclusive]).await;
     scene.run("token revoke nobody --drain").expect(2, &["\"nobody\" is no worker", "cube-tui token list"]);
     let ended = scene.run("token revoke old").expect(0, &[]);
     assert!(ended.stdout.starts_with("old is let go; 2 tasks there move to other workers"), "{ended:?}");
+    assert!(ended.stdout.contains("; of these, Exclusive: 1, to start elsewhere"), "{ended:?}");
     scene.until_let_go().await;
     let ended = scene.run("token revoke new --output json").expect(0, &[]);
     let line = &ended.json()[0];

@@ -8,7 +8,7 @@ use cube_tui::{
     client::WorkerClient,
     cluster::Allows,
     task::{State, Task, TaskEvent, TaskId, TaskSpec, WorkerId},
-    worker::{self, Config, Limits, Started, runtime::Runtime},
+    worker::{self, Config, Limits, Started, WorkerError, runtime::Runtime},
 };
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -86,6 +86,11 @@ impl TestWorker {
             task.status.state == state
         })
         .await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(self) -> Result<(), WorkerError> {
+        tokio::time::timeout(PATIENCE, self.started.join()).await.expect("it ends by itself")
     }
 
     /// Ends the worker as SIGTERM does.

@@ -86,6 +86,9 @@ pub struct Revoked {
     /// Tasks that lived on this worker: they start on others.
     #[serde(default)]
     pub tasks: usize,
+    /// Those of them that are Exclusive: they start on others once the worker is forgotten.
+    #[serde(default)]
+    pub exclusive: usize,
 }
 
 type Body = Result<Bytes, BytesRejection>;
@@ -295,13 +298,17 @@ pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Re
 pub(super) async fn revoke(Shared(api): Shared<Api>, body: Body) -> Result<Json<Revoked>, Refusal> {
     let Revocation { who } = read_object(&body?)?;
     let listed = api.gate()?.trust.revoke(who).await?;
-    let mut tasks = 0;
+    let (mut tasks, mut exclusive) = (0, 0);
     if listed.role == Role::Worker && !listed.name.is_empty() {
         let worker = WorkerId::from(listed.name.as_str());
         let there = worker.clone();
-        let count = move |cluster: &Cluster| cluster.reserved(&there).map_or(0, |reserved| reserved.tasks);
-        tasks = api.handle.read(count).await?;
+        let count = move |cluster: &Cluster| {
+            let rows = cluster.tasks_of(&there).filter_map(|task| cluster.row(task));
+            let exclusive = rows.filter(|row| row.spec().exclusive && !row.state().has_ended()).count();
+            (cluster.reserved(&there).map_or(0, |reserved| reserved.tasks), exclusive)
+        };
+        (tasks, exclusive) = api.handle.read(count).await?;
         api.handle.worker_left(worker, Cause::Command).await?;
     }
-    Ok(Json(Revoked { listed, tasks }))
+    Ok(Json(Revoked { listed, tasks, exclusive }))
 }

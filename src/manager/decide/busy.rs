@@ -63,6 +63,14 @@ impl Manager {
         turn.effect(Effect::Send { worker: worker.clone(), wish, task });
     }
 
+    /// Takes a stop back that waits for room; false if there is none.
+    pub(super) fn unsend_stop(&mut self, worker: &WorkerId, task: TaskId) -> bool {
+        let Some(flight) = self.in_flight.get_mut(worker) else { return false };
+        let before = flight.waiting_stops.len();
+        flight.waiting_stops.retain(|waiting| waiting.id != task);
+        flight.waiting_stops.len() < before
+    }
+
     /// The worker answered, or will not any more. True for a start that was [doubted](Self::doubt).
     pub(super) fn landed(&mut self, turn: &mut Turn, worker: &WorkerId, wish: Wish, task: TaskId) -> bool {
         let Some(flight) = self.in_flight.get_mut(worker) else { return false };

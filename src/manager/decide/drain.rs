@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::place::Chosen;
 use super::refusals::LOOK_AGAIN;
-use super::{Answer, Effect, Manager, RequestId, Timer, Turn, Wish};
+use super::{Answer, Effect, Manager, RequestId, Timer, Turn};
 use crate::cluster::{
     Availability, Cause, Cluster, Resources, TaskRecord, TaskRow, What, WorkerHealth, WorkerRecord,
 };
@@ -23,7 +23,7 @@ use crate::task::{State, TaskId, TaskSpec, TaskStatus, WorkerId};
 const AT_ONCE: usize = 4;
 
 /// How the reason begins of a task that a drain can't move.
-const STAYS: &str = "stays on ";
+pub(super) const STAYS: &str = "stays on ";
 
 /// Tasks that are tried in one turn.
 const TRIED: usize = 64;
@@ -36,7 +36,7 @@ pub(super) struct Drain {
     /// Started elsewhere, and still running here as this generation.
     moving: BTreeMap<TaskId, u32>,
     /// Being stopped here, to be started elsewhere then.
-    stopping: BTreeSet<TaskId>,
+    pub(super) stopping: BTreeSet<TaskId>,
 }
 
 impl Drain {
@@ -69,23 +69,14 @@ impl Manager {
                 };
                 self.set_worker(turn, cause, record);
                 self.drain_round(turn, worker);
-                if wish == AvailabilityWish::Uncordon {
-                    self.forget_why_they_stay(turn, worker);
+                if !matches!(wish, AvailabilityWish::Drain { .. }) {
+                    self.take_back_drain(turn, worker);
                 }
                 let left = self.cluster.reserved(worker).map_or(0, |reserved| reserved.tasks);
                 Ok(Answer::Availability(Drained { worker: worker.clone(), left }))
             }
         };
         turn.effect(Effect::Answer { request, answer });
-    }
-
-    /// What stayed because nobody else could take it stays because it belongs there.
-    fn forget_why_they_stay(&mut self, turn: &mut Turn, worker: &WorkerId) {
-        for task in self.assigned(worker) {
-            if self.cluster.row(task).is_some_and(|row| row.reason().starts_with(STAYS)) {
-                self.change(turn, Cause::Scheduler, What::Waiting { task, reason: String::new() });
-            }
-        }
     }
 
     /// After a start: what was being drained goes on, once the workers had the time to show themselves.
@@ -104,6 +95,7 @@ impl Manager {
             let drain = self.drains.entry(serving.worker.clone()).or_default();
             drain.moving.insert(row.id(), serving.generation);
         }
+        self.resume_stop_to_move(row);
     }
 
     /// One round: everything that lives there is tried, as many at a time as the budget has.
@@ -253,31 +245,6 @@ impl Manager {
         self.send_start(turn, &worker, task);
     }
 
-    /// Its end brings it back to `pending`.
-    fn stop_to_move(&mut self, turn: &mut Turn, worker: &WorkerId, task: TaskId) {
-        let Some(record) = self.cluster.task(task) else { return };
-        let task_to_stop = record.task.clone();
-        if let Some(drain) = self.drains.get_mut(worker) {
-            drain.stopping.insert(task);
-        }
-        self.send(turn, worker, Wish::Stop, task_to_stop);
-    }
-
-    /// Whether the worker stopped this task although nobody wants it to end: for its drain, which may be over or forgotten
-    /// by now (a restart of the manager, another wish about the worker). It is wanted as before.
-    pub(super) fn was_stopped_to_move(
-        &self,
-        worker: &WorkerId,
-        record: &TaskRecord,
-        report: &TaskStatus,
-    ) -> bool {
-        let is_asked = self.drains.get(worker).is_some_and(|drain| drain.stopping.contains(&record.task.id));
-        record.desired == State::Running
-            && report.state.has_ended()
-            && !report.is_interrupted
-            && (is_asked || report.reason.starts_with(crate::worker::STOPPED))
-    }
-
     /// Whether it was started elsewhere for a drain and its old run still serves, on a worker that is not lost: then
     /// nothing is lost by waiting.
     pub(super) fn is_moved_off(&self, task: TaskId) -> bool {
@@ -338,7 +305,7 @@ pub(super) fn still_taken(
 }
 
 /// Whether a drain moves it: what is being stopped ends by itself.
-fn may_leave(record: &TaskRecord) -> bool {
+pub(super) fn may_leave(record: &TaskRecord) -> bool {
     match record.state() {
         State::Scheduled | State::Running => record.desired == State::Running,
         State::Pending | State::Completed | State::Failed => false,

@@ -4,6 +4,7 @@
 use super::{Answer, Effect, Manager, RequestError, RequestId, Turn};
 use crate::cluster::{Cause, Joined, WorkerHealth, WorkerRecord};
 use crate::task::WorkerId;
+use crate::worker::report::{LEASE, LEASE_GRACE};
 
 const REVOKED: &str = "its membership was revoked";
 
@@ -18,6 +19,19 @@ pub(super) fn not_of_this_run(known: &WorkerRecord) -> String {
         return revoked(&known.id);
     }
     String::from("not among the workers of this run; add it with --worker")
+}
+
+/// What is said of an Exclusive task there. That its lease is over stops it, if the worker's process is there to do so;
+/// nobody talks to it any more, so nobody knows.
+pub(super) fn exclusive_on_revoked(worker: &WorkerRecord) -> Option<String> {
+    let id = &worker.id;
+    worker.reason.starts_with(REVOKED).then(|| {
+        format!(
+            "Exclusive, and its worker {id} was revoked: it ends there within {} s by its lease, if that worker still runs; \
+             once it has ended, `cube-tui forget {id}` starts it elsewhere",
+            (LEASE + LEASE_GRACE).as_secs()
+        )
+    })
 }
 
 impl Manager {
@@ -72,6 +86,7 @@ impl Manager {
             record.health = WorkerHealth::Lost;
             record.reason = revoked(worker);
             self.configured.remove(worker);
+            self.leases.desert(worker.clone());
             self.set_worker(turn, cause, record);
             turn.effect(Effect::Unlink { worker: worker.clone() });
             self.leave(turn, worker);

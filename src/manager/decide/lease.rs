@@ -34,8 +34,8 @@ struct Heard {
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     heard: HashMap<WorkerId, Heard>,
-    /// Workers that do not answer on a host that does (gone, or standing still), and those that nobody named in this
-    /// run. What they ran may run on, and nobody may be left there to stop it.
+    /// Workers that do not answer on a host that does (gone, or standing still), those that nobody named in this run, and
+    /// those that were revoked. What they ran may run on, and nobody may be left there to stop it.
     deserted: HashSet<WorkerId>,
 }
 

@@ -22,6 +22,7 @@ mod restart_policy;
 mod secrets;
 mod send_work;
 mod stop_task;
+mod stop_to_move;
 mod update_tasks;
 mod watch;
 mod why;
@@ -61,6 +62,7 @@ use rebalance::Rebalancing;
 use recover::Unknown;
 pub use secrets::not_set;
 pub use send_work::{dispatch_backoff, must_be_new};
+use stop_to_move::is_stopped_for_a_drain;
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
 
@@ -371,6 +373,9 @@ impl Manager {
     /// that is lost or comes back, look at all of the tasks they concern.
     pub fn handle(&mut self, now: Now, input: Input) -> Decision {
         let mut turn = Turn { now, decision: Decision::default() };
+        if self.comes_too_late(&input) {
+            return turn.decision;
+        }
         match input {
             Input::Started { workers } => self.started(&mut turn, workers),
             Input::Submit { request, cause, events } => self.submit(&mut turn, request, cause, events),
@@ -417,6 +422,16 @@ impl Manager {
         turn.decision
     }
 
+    /// Whether a worker was let go while this word of it was on its way.
+    fn comes_too_late(&self, input: &Input) -> bool {
+        match input {
+            Input::WorkerUp { worker, .. }
+            | Input::Heartbeat { worker, .. }
+            | Input::LeaseClock { worker, .. } => !self.configured.contains(worker),
+            _ => false,
+        }
+    }
+
     /// After the log was folded: what waits is tried, and every worker has to show itself first.
     fn started(&mut self, turn: &mut Turn, workers: Vec<ConfiguredWorker>) {
         self.configure(turn, workers);
@@ -424,8 +439,9 @@ impl Manager {
         for task in waiting {
             self.queue(turn, task);
         }
-        let under_way =
-            self.cluster.rows().filter(|row| row.preempted().is_some() || row.serving().is_some());
+        let under_way = self.cluster.rows().filter(|row| {
+            row.preempted().is_some() || row.serving().is_some() || is_stopped_for_a_drain(row)
+        });
         let mut under_way: Vec<TaskRow> = under_way.cloned().collect();
         under_way.sort_unstable_by_key(TaskRow::id);
         for row in &under_way {

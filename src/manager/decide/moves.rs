@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::join::exclusive_on_revoked;
 use super::place::Chosen;
 use super::refusals::LOOK_AGAIN;
 use super::{Manager, Now, Timer, Turn};
@@ -140,7 +141,10 @@ impl Manager {
     /// An Exclusive task may still run, and may not run twice: it stays, and says why.
     fn keep_exclusive(&mut self, turn: &mut Turn, task: TaskId) {
         let Some((from, record)) = self.on_lost_worker(task) else { return };
-        let reason = if !self.configured.contains(from) {
+        let revoked = self.cluster.worker(from).and_then(exclusive_on_revoked);
+        let reason = if let Some(revoked) = revoked {
+            revoked
+        } else if !self.configured.contains(from) {
             let why = self.cluster.worker(from).map(|worker| worker.reason.as_str()).unwrap_or_default();
             format!("Exclusive, and may still run on {from}: {why}")
         } else if self.leases.is_deserted(from) {

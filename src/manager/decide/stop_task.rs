@@ -78,7 +78,7 @@ impl Manager {
         let (Some(record), Some(worker)) = (self.cluster.task(task), self.cluster.worker_of(task)) else {
             return;
         };
-        if record.is_stopping() {
+        if record.is_stopping() || self.is_to_stop_for_drain(worker, task) {
             let (worker, task) = (worker.clone(), record.task.clone());
             self.send(turn, &worker, Wish::Stop, task);
         }
@@ -113,6 +113,7 @@ impl Manager {
 
     pub(super) fn stop_sent(&mut self, turn: &mut Turn, task: TaskId, outcome: &SendOutcome) {
         if self.cluster.row(task).is_none_or(|row| !row.is_stopping()) {
+            self.stop_to_move_sent(turn, task, outcome);
             return;
         }
         match outcome {

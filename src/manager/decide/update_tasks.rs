@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 
+use super::stop_to_move::is_stopped_for_a_drain;
 use super::{Manager, Turn, Wish};
 use crate::cluster::{Cause, Peer, TaskRecord, TaskRow, What};
 use crate::task::{State, Task, TaskId, TaskStatus, WorkerId};
+use crate::worker::STOPPING;
 
 /// A book worker lists a task only once it took it off its queue, which it looks at every 10 s, one task a turn.
 /// When nothing has happened there for this long, a start that it does not list went missing.
@@ -141,9 +143,13 @@ impl Manager {
         } else if record.is_stopping() && status.exit_code.is_some() {
             count_as_stopped(&mut status);
         }
-        if self.was_stopped_to_move(worker, &record, &status) {
+        if let Some(reason) = self.was_stopped_to_move(worker, &record, &status) {
             status.is_interrupted = true;
-            status.reason = format!("stopped by {worker} to be moved");
+            status.reason = reason;
+        } else if status.reason == STOPPING && self.cluster.row(report.id).is_some_and(is_stopped_for_a_drain)
+        {
+            // That says more.
+            status.reason.clone_from(&record.status().reason);
         }
         if let Some(status) = news(&record, status, turn.now.wall) {
             if status.never_ran && record.state() == State::Scheduled && record.preempted.is_none() {

@@ -21,6 +21,9 @@ const FRESH_FOR: Duration = Duration::from_secs(15);
 /// from the CPU): the silence was its own.
 const OWN_PAUSE: Duration = Duration::from_secs(2);
 
+/// How the reason begins of a worker that has joined and was never reached.
+const NOT_REACHED: &str = "joined, but not reached at";
+
 /// A worker's problem that only changes its words is told this often.
 const PROBLEM_AGAIN: Duration = Duration::from_secs(30);
 
@@ -143,7 +146,11 @@ impl Manager {
             // Known to be away; how each new try fails is no news.
             WorkerHealth::Lost => return,
         }
-        record.reason = if self.is_flapping(turn.now, worker) { FLAPPING.to_owned() } else { reason };
+        record.reason = match not_reached(&record, &reason) {
+            Some(not_reached) => not_reached,
+            None if self.is_flapping(turn.now, worker) => FLAPPING.to_owned(),
+            None => reason,
+        };
         self.set_worker(turn, Cause::WorkerLink, record);
     }
 
@@ -198,6 +205,8 @@ impl Manager {
                 "" => silent_for(silent),
                 // The link's own words for a shorter silence.
                 reason if reason.starts_with("silent") => silent_for(silent),
+                // It never spoke.
+                reason if reason.starts_with(NOT_REACHED) => reason.to_owned(),
                 reason => format!("{}, {reason}", silent_for(silent)),
             };
             self.set_worker(turn, Cause::WorkerLink, record);
@@ -250,6 +259,16 @@ impl Manager {
             self.retell();
         }
     }
+}
+
+/// Of one that came here to say where it is, and did not answer there once. Where it listens nobody else can change.
+fn not_reached(record: &WorkerRecord, reason: &str) -> Option<String> {
+    let joined = record.joined.as_ref().filter(|_| record.peer == Peer::Unknown)?;
+    let address = &joined.address;
+    Some(format!(
+        "{NOT_REACHED} {address} ({reason}); start it with --listen HOST:PORT that this manager reaches, and see that no \
+         firewall is in between"
+    ))
 }
 
 fn silent_for(silent: Duration) -> String {

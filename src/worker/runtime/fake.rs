@@ -55,6 +55,7 @@ struct Engine {
     problem: String,
     /// What it has, if that is not all of the host.
     capacity: Option<Capacity>,
+    is_faulty: bool,
 }
 
 impl Default for Fake {
@@ -77,6 +78,11 @@ impl Fake {
     /// How many containers were started so far.
     pub fn starts(&self) -> u64 {
         self.engine().starts
+    }
+
+    /// From now on its worker panics that asks what it has.
+    pub fn break_off(&self) {
+        self.engine().is_faulty = true;
     }
 
     /// The containers that are there.
@@ -215,7 +221,9 @@ impl Engine {
 
 impl Runtime for Fake {
     fn share_of(&self, host: Capacity) -> Capacity {
-        self.engine().capacity.unwrap_or(host)
+        let engine = self.engine();
+        assert!(!engine.is_faulty, "a fault on purpose");
+        engine.capacity.unwrap_or(host)
     }
 
     async fn start(&self, task: &Task, _secrets: &Given) -> Result<Started, RuntimeError> {

@@ -42,6 +42,24 @@ fn a_worker_that_joins_is_talked_to_once_and_where_it_is_is_told_only_as_news() 
 }
 
 #[test]
+fn a_worker_that_joined_and_is_never_reached_says_where_it_was_sought_and_what_to_do() {
+    let mut desk = Desk::with(&["a"]);
+    join(&mut desk, "box", "10.0.0.2:5555");
+    let down = || Input::LinkDown { worker: id("box"), reason: "connection refused".into() };
+    let reason = |desk: &Desk| desk.manager.cluster().worker(&id("box")).unwrap().reason.clone();
+    desk.give(down());
+    let told = reason(&desk);
+    assert!(told.starts_with("joined, but not reached at 10.0.0.2:5555 (connection refused); "), "{told}");
+    assert!(told.contains("--listen HOST:PORT that this manager reaches"), "{told}");
+    desk.wait(crate::manager::decide::LOST_AFTER);
+    assert_eq!((desk.health("box"), reason(&desk)), (WorkerHealth::Lost, told));
+    // One that was reached once is only away.
+    desk.up("box");
+    desk.give(down());
+    assert_eq!(reason(&desk), "connection refused");
+}
+
+#[test]
 fn a_worker_cannot_take_the_name_of_one_that_was_named_at_the_start() {
     let mut desk = Desk::with(&["local"]);
     let refused = join(&mut desk, "local", "10.0.0.2:5555");
@@ -104,6 +122,49 @@ fn the_tasks_of_a_worker_that_is_let_go_move_at_once() {
     assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("a")));
     assert_eq!(desk.manager.cluster().task(task).unwrap().status().generation, 1);
     assert!(let_go(&mut desk, "box").changes.is_empty(), "once");
+}
+
+#[test]
+fn an_exclusive_task_of_a_worker_that_is_let_go_says_so_at_once_and_is_replaced_once_it_is_forgotten() {
+    let mut desk = Desk::default_with_joined();
+    let clock = || Input::LeaseClock {
+        worker: id("box"),
+        clock: crate::worker::report::LeaseClock { since_boot_ms: 1, is_needed: true },
+    };
+    desk.give(clock());
+    let (task, _) = desk.submit(TaskSpec { exclusive: true, ..TaskSpec::default() });
+    desk.report("box", task, State::Running);
+    desk.up("a");
+    let_go(&mut desk, "box");
+    let told = |desk: &Desk| {
+        let reason = desk.reason(task);
+        assert!(reason.contains("its worker box was revoked"), "{reason}");
+        assert!(reason.contains("ends there within 8 s by its lease"), "{reason}");
+        assert!(reason.contains("`cube-tui forget box` starts it elsewhere"), "{reason}");
+    };
+    told(&desk);
+    // What was on its way does not bring it back.
+    desk.give(clock());
+    desk.give(Input::Heartbeat { worker: id("box"), runtime_problem: String::new() });
+    desk.up("box");
+    assert_eq!(desk.health("box"), WorkerHealth::Lost);
+    // Whether its process is there to stop the task, nobody can say.
+    let hears_a = |desk: &mut Desk| {
+        for _ in 0..30 {
+            desk.give(Input::Heartbeat { worker: id("a"), runtime_problem: String::new() });
+            desk.wait(Duration::from_secs(2));
+        }
+    };
+    hears_a(&mut desk);
+    assert_eq!(desk.manager.cluster().worker_of(task), Some(&id("box")));
+    told(&desk);
+    let mut desk = Desk { manager: Manager::new(desk.manager.cluster().clone()), ..desk };
+    desk.start(&["a"]);
+    desk.up("a");
+    hears_a(&mut desk);
+    told(&desk);
+    let forgotten = desk.give(Input::Forget { request: 4, cause: Cause::Command, worker: id("box") });
+    assert_eq!(starts(&forgotten.effects), [("a", 1)]);
 }
 
 impl Desk {

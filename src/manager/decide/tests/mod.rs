@@ -19,6 +19,7 @@ mod reports;
 mod restart;
 mod restarts;
 mod secrets;
+mod stop_to_move;
 mod waiting;
 mod why;
 
