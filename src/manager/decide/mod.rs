@@ -5,8 +5,10 @@ mod add_task;
 mod busy;
 mod collect;
 mod drain;
+mod effect;
 mod forget;
 mod hold;
+mod input;
 mod join;
 mod lease;
 mod moves;
@@ -32,25 +34,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::request::{
-    AvailabilityWish, Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted,
-    Stopping, Submitted,
-};
-use crate::cluster::{
-    Allows, Capacity, Cause, Change, Cluster, Facts, Joined, Overcommit, Peer, Revision, Sample,
-    SchedulerName, Settings, TaskRow, What,
-};
+use super::request::RequestError;
+use crate::cluster::{Cause, Change, Cluster, Revision, TaskRow, What};
 use crate::scheduler::{Loads, Rankings};
-use crate::task::{SecretName, Task, TaskEvent, TaskId, TaskStatus, WorkerId};
-use crate::worker::report::LeaseClock;
+use crate::task::{SecretName, TaskId, TaskStatus, WorkerId};
 pub use add_task::MOST_WAITING;
 use busy::InFlight;
 pub use busy::MOST_IN_FLIGHT;
 use collect::Kept;
 use drain::Drain;
+pub use effect::{Answer, Decision, Effect, Wish};
 use hold::Hold;
+pub use input::{ConfiguredWorker, Input, Now, RequestId, SendOutcome};
 pub use lease::LEASE_IS_OVER_AFTER;
 use lease::Leases;
 use moves::Leaving;
@@ -65,223 +60,6 @@ pub use send_work::{dispatch_backoff, must_be_new};
 use stop_to_move::is_stopped_for_a_drain;
 use watch::Watch;
 pub use worker_health::{LOST_AFTER, STALE_AFTER};
-
-/// The present, told twice: what the wall clock says is only written down; what waits and times out goes by the
-/// time since start, which no one can set back or forth.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Now {
-    pub wall: Timestamp,
-    pub since_start: Duration,
-}
-
-/// Something that the manager has to deal with.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// First of all, after the log was folded: the workers of this run.
-    Started {
-        workers: Vec<ConfiguredWorker>,
-    },
-    Submit {
-        request: RequestId,
-        cause: Cause,
-        events: Vec<TaskEvent>,
-    },
-    Stop {
-        request: RequestId,
-        cause: Cause,
-        tasks: Vec<TaskId>,
-    },
-    /// Start tasks anew, whatever has become of them.
-    Restart {
-        request: RequestId,
-        cause: Cause,
-        tasks: Vec<TaskId>,
-    },
-    /// Count on a lost worker of an earlier run no more.
-    Forget {
-        request: RequestId,
-        cause: Cause,
-        worker: WorkerId,
-    },
-    /// Take over what the workers have and the store does not.
-    Recover {
-        request: RequestId,
-        cause: Cause,
-    },
-    /// A worker that has joined says where it is.
-    WorkerJoined {
-        request: RequestId,
-        cause: Cause,
-        worker: WorkerId,
-        joined: Joined,
-    },
-    /// A worker was thrown out.
-    WorkerLeft {
-        request: RequestId,
-        cause: Cause,
-        worker: WorkerId,
-    },
-    /// The secrets that are set now.
-    Secrets {
-        names: BTreeSet<SecretName>,
-    },
-    /// What became of an [`Effect::Send`].
-    Sent {
-        worker: WorkerId,
-        task: TaskId,
-        generation: u32,
-        wish: Wish,
-        outcome: SendOutcome,
-    },
-    /// A worker answered for the first time since the link to it was down.
-    WorkerUp {
-        worker: WorkerId,
-        peer: Peer,
-        capacity: Capacity,
-        runtime_problem: String,
-        facts: Facts,
-        /// What its policy lets tasks do; `None` of a worker of the book.
-        allows: Option<Allows>,
-    },
-    /// Everything a worker has: what is not listed, it does not know.
-    WorkerTasks {
-        worker: WorkerId,
-        tasks: Vec<Task>,
-    },
-    /// One task changed on a worker.
-    WorkerTask {
-        worker: WorkerId,
-        task: Task,
-    },
-    /// A worker lives; why its engine can't be used, or "".
-    Heartbeat {
-        worker: WorkerId,
-        runtime_problem: String,
-    },
-    /// A worker told its load.
-    Load {
-        worker: WorkerId,
-        sample: Box<Sample>,
-    },
-    /// Somebody wants a worker to take no new work, to be emptied, or back.
-    SetAvailability {
-        request: RequestId,
-        cause: Cause,
-        worker: WorkerId,
-        wish: AvailabilityWish,
-    },
-    /// Somebody wants workers selected in another way; what is `None` stays as it is.
-    SetScheduling {
-        /// `None` for the arguments of a start, which nobody waits for.
-        request: Option<RequestId>,
-        cause: Cause,
-        scheduler: Option<SchedulerName>,
-        overcommit: Option<Overcommit>,
-    },
-    /// Somebody wants the load evened out, or to know how.
-    Rebalance {
-        request: RequestId,
-        wish: RebalanceWish,
-    },
-    /// A worker told the reading of its lease's clock.
-    LeaseClock {
-        worker: WorkerId,
-        clock: LeaseClock,
-    },
-    /// A worker does not answer, and its host does: the process is gone, or stands still.
-    HostIsThere {
-        worker: WorkerId,
-    },
-    /// The link to a worker broke or could not be made.
-    LinkDown {
-        worker: WorkerId,
-        reason: String,
-    },
-    /// The time that [`Manager::next_wake`] asked for has come.
-    Tick,
-}
-
-/// A worker that the user named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfiguredWorker {
-    pub id: WorkerId,
-    pub insecure: bool,
-}
-
-/// Something to be done for the manager, once the Changes decided with it are durable.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// POST to the worker that it shall start or stop the task, as this generation.
-    Send {
-        worker: WorkerId,
-        wish: Wish,
-        task: Task,
-    },
-    /// Send a worker's reading of its clock back. Goes out before the starts that are decided after it.
-    RenewLease {
-        worker: WorkerId,
-        since_boot_ms: u64,
-    },
-    /// Begin to talk to a worker that has joined; a link to it that is there ends.
-    Link {
-        worker: WorkerId,
-        joined: Joined,
-    },
-    /// Talk to it no more.
-    Unlink {
-        worker: WorkerId,
-    },
-    Answer {
-        request: RequestId,
-        answer: Result<Answer, RequestError>,
-    },
-}
-
-/// What a worker is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    Start,
-    Stop,
-}
-
-/// Ties an [`Effect::Answer`] to the request.
-pub type RequestId = u64;
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    Submitted(Vec<Submitted>),
-    Stopping(Vec<Stopping>),
-    Restarted(Vec<Restarted>),
-    Forgotten(Forgotten),
-    Recovered(Recovered),
-    Availability(Drained),
-    Rebalanced(Box<Rebalanced>),
-    Scheduling(Settings),
-    /// That it is so now is all there is to say.
-    Done,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SendOutcome {
-    Accepted,
-    /// The worker answered that it won't, with its message (4xx).
-    Refused {
-        status: u16,
-        message: String,
-    },
-    /// No answer, or "not now" (5xx, 429). Unless `arrived` is impossible, the worker may have taken it.
-    Failed {
-        reason: String,
-        may_have_arrived: bool,
-    },
-}
-
-/// What one input led to, in order. Already folded into the manager's own cluster.
-#[derive(Debug, Default, PartialEq)]
-pub struct Decision {
-    pub changes: Vec<Arc<Change>>,
-    pub effects: Vec<Effect>,
-}
 
 /// Something to look at again later.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use super::super::{EventId, State, Task, TaskEvent};
 use super::WireError;
 
 /// Reads a TaskEvent as a peer of the book posts it. A start must be one that could run: see
-/// [`super::TaskSpec::check`]; a stop needs no more than the ids.
+/// [`TaskSpec::check`](crate::task::TaskSpec::check); a stop needs no more than the ids.
 ///
 /// What peers usually send is read in one pass; only where that fails (another case, `null`, repeated or
 /// unknown keys) is the body read field by field, with Go's rules.

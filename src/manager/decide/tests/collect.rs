@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{Desk, id, starts};
 use crate::manager::decide::collect::Kept;
 use crate::manager::decide::*;
 use crate::scheduler::properties::cases;
-use crate::task::{State, TaskSpec};
+use crate::task::{State, Task, TaskEvent, TaskSpec};
 
 fn desk(kept: Kept) -> Desk {
     let mut desk = Desk::with(&["a"]);

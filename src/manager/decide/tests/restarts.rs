@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Desk, id, starts};
 use crate::manager::decide::*;
 use crate::task::{RestartPolicy, State, TaskSpec};

@@ -1,6 +1,7 @@
 //! Tasks that name secrets: they wait for them, and go where they may have them.
 
 use super::{Desk, id, starts};
+use crate::cluster::Peer;
 use crate::manager::decide::*;
 use crate::scheduler::Outcome;
 use crate::task::{State, TaskSpec};
