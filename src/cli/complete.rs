@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use futures_util::future::{join_all, try_join};
 
-use super::args::Cli;
 use super::config_file::ConfigFile;
 use super::environment::Environment;
 use super::reach::client;
@@ -28,10 +27,10 @@ const WITHIN: Duration = Duration::from_millis(300);
 const LIVE: [State; 3] = [State::Running, State::Scheduled, State::Pending];
 const ENDED: [State; 2] = [State::Failed, State::Completed];
 
-/// Answers a shell that asks; false if none did.
-pub fn answer() -> Result<bool, clap::Error> {
+/// Answers a shell that asks how words of `command` may go on; false if none did.
+pub fn answer(command: fn() -> Command) -> Result<bool, clap::Error> {
     let folder = std::env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(Cli::command).var(VARIABLE).bin("cube-tui").completer("cube-tui");
+    let asked = CompleteEnv::with_factory(command).var(VARIABLE).bin("cube-tui").completer("cube-tui");
     asked.try_complete(std::env::args_os(), folder.as_deref())
 }
 

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use super::print::escaped;
+use super::text::{escaped, printable};
 use crate::cluster::{Cause, Change, Cluster, Revision, TaskRecord, What, WorkerHealth, WorkerRecord};
-use crate::task::{HostPort, State, Task, is_unprintable};
+use crate::task::{HostPort, State, Task};
 
 /// A line of output. Its JSON is a promise to scripts: `v` grows only when a field changes its meaning.
 #[derive(Clone, Debug, Serialize)]
@@ -246,11 +246,6 @@ pub fn published_ports(task: &Task) -> Vec<String> {
         published.extend(hosts.into_iter().map(|host| format!("{host}->{container}")));
     }
     published
-}
-
-/// What others named or said, made safe for a terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
 }
 
 fn unless_empty(text: &str) -> Option<&str> {

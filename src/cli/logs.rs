@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::args::{LogsArgs, Output, Since};
 use super::exit::{CliError, Exit};
-use super::line::printable;
 use super::resolve::task_id;
 use super::submit::within;
+use super::text::printable;
 use crate::client::ManagerHandle;
 use crate::manager::logs::{LogItem, LogItems, TaskLine};
 use crate::task::TaskId;

@@ -50,6 +50,7 @@ mod signals;
 mod stop;
 mod submit;
 mod table;
+mod text;
 mod token;
 mod top;
 mod wait;
@@ -70,7 +71,7 @@ use reach::manager;
 
 /// Does what this process's arguments ask for.
 pub fn run() -> ExitCode {
-    match complete::answer() {
+    match complete::answer(Cli::command) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => error.exit(),
@@ -140,7 +141,7 @@ fn refuse(error: &clap::Error) -> ! {
     let words = error.render().to_string();
     if words.lines().any(|line| line.contains(crate::task::is_unprintable)) {
         for line in words.lines() {
-            eprintln!("{}", line::printable(line));
+            eprintln!("{}", text::printable(line));
         }
         std::process::exit(error.exit_code());
     }

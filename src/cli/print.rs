@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 
 use super::args::Output;
 use super::exit::CliError;
-use super::line::{Line, printable};
-use crate::task::is_unprintable;
+use super::line::Line;
+use super::text::{escaped, printable};
 
 /// Prints one command's output.
 pub struct Printer {
@@ -99,37 +99,5 @@ impl Printer {
     /// Something to know beside the results. That it could not be said is no reason to end.
     pub fn remark(&mut self, text: &str) {
         let _ = writeln!(self.remarks, "cube-tui: {}", printable(text));
-    }
-}
-
-/// JSON in which nothing is left that a terminal would obey: JSON itself escapes C0 only. Its meaning stays the same,
-/// since such characters stand in strings only.
-pub fn escaped(json: &str) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c != '\n' && is_unprintable(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Fails never: memory has room.
-                let _ = write!(text, "\\u{unit:04x}");
-            }
-        } else {
-            text.push(c);
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn escaped_json_says_the_same_and_moves_no_cursor() {
-        let name = "a\u{9b}2J\u{7f}b\u{202e}c\u{e0041}d\x1b]52;c;aGk=\x07";
-        let json = serde_json::to_string_pretty(&[name]).unwrap();
-        let text = escaped(&json);
-        assert!(!text.contains(|c: char| c != '\n' && crate::task::is_unprintable(c)), "{text:?}");
-        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), [name]);
     }
 }

@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::line::printable;
+use super::text::printable;
 use crate::cluster::{Cluster, Progress, TaskRecord};
 use crate::task::{State, TaskId, WorkerId};
 

@@ -2,9 +2,9 @@
 
 use super::args::RebalanceArgs;
 use super::exit::{CliError, Exit};
-use super::line::printable;
 use super::print::Printer;
 use super::table::{add_row, table_of, terminal_width, text_of};
+use super::text::printable;
 use crate::client::ManagerHandle;
 use crate::manager::request::{Load, RebalanceWish, Rebalanced};
 use crate::scheduler::Measure;

@@ -4,13 +4,12 @@
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
-use clap::{Args, Subcommand};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::args::OutputArgs;
+use super::args::{OutputArgs, RemoveArgs, SecretCommand, SetArgs};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
 use super::print::Printer;
@@ -18,37 +17,7 @@ use super::reach::client;
 use super::table::{add_row, table_of, terminal_width, text_of};
 use crate::client::ManagerClient;
 use crate::manager::api::{ListedSecret, SecretSet};
-use crate::task::{LARGEST_SECRET, SecretName, SecretValue};
-
-#[derive(Debug, Subcommand)]
-pub enum SecretCommand {
-    /// Set a secret to what comes on stdin (one line end at its end does not count), or is typed
-    Set(SetArgs),
-    /// List the secrets, without their values
-    List(OutputArgs),
-    /// Forget a secret
-    Remove(RemoveArgs),
-}
-
-#[derive(Args, Debug)]
-pub struct SetArgs {
-    pub name: SecretName,
-    /// Read the value from this file, byte for byte
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<std::path::PathBuf>,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-#[derive(Args, Debug)]
-pub struct RemoveArgs {
-    pub name: SecretName,
-    /// Also if tasks name it that have not ended
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
+use crate::task::{LARGEST_SECRET, SecretValue};
 
 pub async fn secret(command: SecretCommand, environment: &Environment) -> Result<Exit, CliError> {
     let manager = client(&environment.manager).await?;

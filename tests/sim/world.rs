@@ -190,7 +190,8 @@ impl World {
                 // Who wakes up looks at the clock before the post.
                 self.queue.insert((stands_still_until, life.into()), event);
             } else {
-                self.at(stands_still_until, event);
+                // In its turn, also after a second pause: a stream keeps its order.
+                self.queue.insert((stands_still_until, sequence), event);
             }
             return true;
         }

@@ -2,6 +2,8 @@
 
 mod members;
 mod root;
+mod run;
+mod secret;
 mod tasks;
 mod workers;
 
@@ -11,11 +13,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use members::*;
 pub use root::*;
+pub use run::*;
+pub use secret::*;
 pub use tasks::*;
 pub use workers::*;
 
-use super::run::RunArgs;
-use super::secret::SecretCommand;
 use crate::demo::COMMAND as DEMO_TASK;
 
 /// A container orchestrator for one to fifty machines: dashboard, manager and worker in one.
