@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    core::{Entry, Wish, Worker},
+    core::{Entry, Worker},
     report::{EventAnswer, LEASE, LeaseClock},
 };
 use crate::task::{State, Task, TaskId};
@@ -123,6 +123,7 @@ impl Worker {
 
 impl Entry {
     fn is_under_lease(&self) -> bool {
-        self.task.spec.exclusive && self.wish == Wish::Run && !self.task.status.state.has_ended()
+        // Also one that is being stopped: for a restart or a drain its manager starts it elsewhere once the lease is over.
+        self.task.spec.exclusive && !self.task.status.state.has_ended()
     }
 }

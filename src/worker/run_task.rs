@@ -46,7 +46,7 @@ impl Worker {
                     self.stop_container(id, container);
                 }
             }
-            (Wish::Run, Phase::Stopping { container, .. }) if entry.has_lapsed => {
+            (_, Phase::Stopping { container, .. }) if entry.has_lapsed => {
                 // For another reason, and with a grace that the lease does not have.
                 let container = container.clone();
                 self.out.effects.push(Effect::Stop { task: id, container, grace: LEASE_GRACE });

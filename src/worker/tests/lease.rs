@@ -147,16 +147,6 @@ fn an_adopted_one_has_the_time_of_a_lease_to_be_heard_of() {
 }
 
 #[test]
-fn a_stop_that_was_wished_for_meanwhile_wins() {
-    let mut leased = Leased::new();
-    let task = leased.running();
-    leased.after(SECOND).stop(&task);
-    assert!(leased.after(LEASE).give(Input::LeaseEnds).effects.is_empty());
-    leased.after(SECOND).stopped(&task, "c", Ok(()));
-    assert_eq!(leased.desk.state_and_reason(&task), (State::Completed, "stopped"));
-}
-
-#[test]
 fn a_stop_that_is_under_way_when_the_lease_ends_has_no_longer_than_the_lease() {
     let mut leased = Leased::new();
     let task = leased.running();
@@ -170,4 +160,18 @@ fn a_stop_that_is_under_way_when_the_lease_ends_has_no_longer_than_the_lease() {
     assert_eq!(output.effects, [stop]);
     leased.after(SECOND).stopped(&task, "c", Ok(()));
     assert!(leased.desk.status(&task).is_interrupted);
+}
+
+#[test]
+fn one_that_somebody_wants_stopped_when_the_lease_ends_has_no_longer_either() {
+    let mut leased = Leased::new();
+    let task = leased.running();
+    let asked = leased.after(SECOND).stop(&task);
+    assert!(matches!(asked.effects[..], [Effect::Stop { grace, .. }] if grace > LEASE_GRACE), "{asked:?}");
+    let output = leased.after(LEASE).give(Input::LeaseEnds);
+    let stop = Effect::Stop { task: task.id, container: "c".to_owned(), grace: LEASE_GRACE };
+    assert_eq!(output.effects, [stop]);
+    leased.after(SECOND).stopped(&task, "c", Ok(()));
+    assert_eq!(leased.desk.state_and_reason(&task), (State::Completed, "stopped"));
+    assert_eq!(leased.desk.worker.lease_ends(), None);
 }
