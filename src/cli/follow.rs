@@ -16,7 +16,7 @@ use crate::manager::request::RequestError;
 /// A manager that restarts is back within this; one that stays away longer is worth an answer.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(15);
 /// Soon enough not to be noticed, seldom enough not to be a burden.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
+pub const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// What someone does with what happens. `Break` ends the following.
 pub trait Observer {

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 
 use super::args::RootArgs;
 use super::exit::{CliError, Exit};
-use super::follow::{Observer, follow};
+use super::follow::{Observer, TRY_AGAIN_AFTER, follow};
 use super::line::Line;
 use super::print::Printer;
 use super::signals::StopSignals;
 use super::submit::{submit_and_wait, submit_only};
-use crate::client::ManagerHandle;
+use crate::client::{ManagerHandle, Watch};
 use crate::cluster::{Change, Cluster, WorkerHealth, WorkerRecord};
 use crate::manager::request::RequestError;
 use crate::task::TaskEvent;
@@ -37,7 +37,7 @@ pub async fn print_until_signal(
     mut signals: StopSignals,
 ) -> Result<Exit, CliError> {
     let printing = async {
-        let watch = manager.watch().await?;
+        let watch = first_watch(manager, printer).await?;
         if !events.is_empty() {
             submit_only(manager, events, &mut Printer::silent()).await?;
         }
@@ -47,6 +47,22 @@ pub async fn print_until_signal(
         result = printing => result.map(|()| Exit::Done),
         // Nothing was waited for: a signal is the way to end this.
         () = signals.received() => Ok(Exit::Done),
+    }
+}
+
+/// A manager that is there, and says what it waits for, is waited for.
+async fn first_watch(manager: &ManagerHandle, printer: &mut Printer) -> Result<Watch, CliError> {
+    let mut is_told = false;
+    loop {
+        match manager.watch().await {
+            Err(error @ RequestError::OutOfOrder(_)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    printer.remark(&format!("{error}; waiting for that"));
+                }
+                tokio::time::sleep(TRY_AGAIN_AFTER).await;
+            }
+            watch => return Ok(watch?),
+        }
     }
 }
 
@@ -72,5 +88,62 @@ impl Observer for PrintObserver<'_> {
 
     fn cut_off(&mut self, error: &RequestError) {
         self.0.remark(&format!("{error}; trying again"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use jiff::Timestamp;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::client::http_client;
+    use crate::cluster::Cause;
+    use crate::manager::store::{MemoryStore, Store, StoreError};
+    use crate::manager::{self, Workers};
+    use crate::task::{Task, TaskSpec};
+
+    /// A disk that can be full.
+    struct Disk(MemoryStore, Arc<AtomicBool>);
+
+    impl Store for Disk {
+        fn load(&mut self) -> Result<Cluster, StoreError> {
+            self.0.load()
+        }
+
+        fn append(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
+            if self.1.load(Ordering::SeqCst) {
+                return Err(StoreError::Write { path: "changes.redb".into(), why: "no room".to_owned() });
+            }
+            self.0.append(changes)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_manager_that_waits_for_its_disk_from_the_start_is_waited_for() {
+        let is_full = Arc::new(AtomicBool::new(true));
+        let disk = Box::new(Disk(MemoryStore::default(), Arc::clone(&is_full)));
+        let cancel = CancellationToken::new();
+        let started = manager::start(Workers::new(vec![], http_client()), disk, &cancel).unwrap();
+        let handle = ManagerHandle::Embedded(started.handle.clone());
+        let spec = TaskSpec { image: "busy:1".into(), ..TaskSpec::default() };
+        let event = TaskEvent::start(Task { spec: spec.into(), ..Task::default() }, Timestamp::now());
+        handle.submit(vec![event], Cause::Command).await.unwrap_err();
+        // It learns of that on another way than who asked.
+        while handle.watch().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+
+        let mut printer = Printer::silent();
+        let mut first = std::pin::pin!(first_watch(&handle, &mut printer));
+        let early = tokio::time::timeout(TRY_AGAIN_AFTER * 2, &mut first).await;
+        assert!(early.is_err(), "it neither gives up nor finds what is not there");
+        is_full.store(false, Ordering::SeqCst);
+        assert_eq!(first.await.unwrap().cluster.task_db().len(), 0);
+        cancel.cancel();
+        started.stopped().await;
     }
 }

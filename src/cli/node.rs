@@ -188,6 +188,13 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
             node::Begun::Node(node) => return Ok(Begun::Here(Box::new(node))),
             node::Begun::Held(holder) => holder,
         };
+        if holder.is_worker {
+            let message = format!(
+                "a worker (process {}) has this data folder; a manager here needs its own: --data-dir DIR",
+                holder.pid
+            );
+            return Err(CliError::unreachable(message));
+        }
         // Who takes a folder over does not attach to whom it takes it from.
         if args.background.is_none()
             && let Some(begun) = attach_to(&holder, args).await?
@@ -210,7 +217,7 @@ pub(super) async fn begin(args: &RootArgs, environment: &Environment) -> Result<
 /// The manager of the process that holds the data folder; none while it is just starting, or just ending: a process that
 /// was killed holds what it has for a moment longer.
 async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, CliError> {
-    let Holder { pid, api: Some(api) } = holder else { return Ok(None) };
+    let Holder { pid, api: Some(api), .. } = holder else { return Ok(None) };
     let url = format!("http://{api}");
     let manager = ManagerClient::new(http_client(), &url);
     if !manager.is_there().await {

@@ -69,7 +69,7 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     let config = worker::Config { limits, labels, tls, ..worker::Config::new(identity) };
     let started = worker::start(config, docker, listener, token.clone()).await.map_err(cannot_serve)?;
     let here = Address::new(&address.host, started.addr.port()).to_string();
-    folder.announce(Some(here.clone())).map_err(in_folder)?;
+    folder.announce(Some(here.clone()), true).map_err(in_folder)?;
     let keeping = keeper.map(|keeper: Keeper| tokio::spawn(keeper.keep(started.addr.port(), token.clone())));
     let line = Line::of_worker_listening(name.as_deref().unwrap_or(&here), &here, Timestamp::now());
     let mut printer = Printer::new(args.output.output);

@@ -19,8 +19,11 @@ pub struct Folder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
-    /// `host:port` of its manager's API; none while it is starting.
+    /// `host:port` of its manager's API, or of its worker's; none while it is starting.
     pub api: Option<String>,
+    /// It is a worker, and has no manager.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_worker: bool,
 }
 
 /// What became of the wish to hold a folder.
@@ -63,22 +66,26 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => {
                 let mut folder = Self { path: path.to_owned(), lock };
-                folder.announce(None)?;
+                folder.announce(None, false)?;
                 Ok(Claim::Ours(folder))
             }
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 lock.read_to_string(&mut text)?;
                 // Empty for the instant between the holder's lock and its first line.
-                Ok(Claim::Theirs(serde_json::from_str(&text).unwrap_or(Holder { pid: 0, api: None })))
+                Ok(Claim::Theirs(serde_json::from_str(&text).unwrap_or(Holder {
+                    pid: 0,
+                    api: None,
+                    is_worker: false,
+                })))
             }
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// Tells later starts where this process's manager answers.
-    pub fn announce(&mut self, api: Option<String>) -> io::Result<()> {
-        let holder = Holder { pid: std::process::id(), api };
+    /// Tells later starts where this process's manager or worker answers.
+    pub fn announce(&mut self, api: Option<String>, is_worker: bool) -> io::Result<()> {
+        let holder = Holder { pid: std::process::id(), api, is_worker };
         let text = serde_json::to_string(&holder).map_err(io::Error::other)?;
         self.lock.set_len(0)?;
         self.lock.rewind()?;
@@ -92,6 +99,11 @@ impl Folder {
     /// The store's file.
     pub fn store(&self) -> PathBuf {
         self.path.join("changes.redb")
+    }
+
+    /// Whether a store lies here without the file `name` that was made before it: it came from elsewhere.
+    pub fn has_store_without(&self, name: &str) -> bool {
+        self.store().exists() && !self.path.join(name).exists()
     }
 
     /// The id in the file `name`: the same for as long as the folder lives.
@@ -133,9 +145,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cube");
         let Claim::Ours(mut folder) = Folder::claim(&path).unwrap() else { panic!("not ours") };
-        folder.announce(Some("127.0.0.1:5556".into())).unwrap();
+        folder.announce(Some("127.0.0.1:5556".into()), false).unwrap();
         let Claim::Theirs(holder) = Folder::claim(&path).unwrap() else { panic!("held twice") };
-        assert_eq!(holder, Holder { pid: std::process::id(), api: Some("127.0.0.1:5556".into()) });
+        let (pid, api) = (std::process::id(), Some("127.0.0.1:5556".into()));
+        assert_eq!(holder, Holder { pid, api, is_worker: false });
         drop(folder);
         assert!(matches!(Folder::claim(&path).unwrap(), Claim::Ours(_)));
     }

@@ -24,6 +24,9 @@ use crate::manager::{self, WorkerAddress, Workers};
 use crate::task::WorkerId;
 use crate::worker::{self, runtime};
 
+/// In the data folder, by which a worker knows its containers again.
+const WORKER_ID: &str = "worker-id";
+
 /// What a node is made of.
 #[derive(Debug)]
 pub struct Config {
@@ -67,6 +70,13 @@ pub enum Engine {
 pub enum StartError {
     #[error("cannot use the data folder {}: {error}; name another one with --data-dir", path.display())]
     Folder { path: PathBuf, error: io::Error },
+    #[error(
+        "{} has a store but not the file {WORKER_ID} beside it: the containers of its tasks would be taken for a stranger's, \
+         and each would be started a second time. Copy the whole data folder, not only the store; if {WORKER_ID} is lost and \
+         none of those containers runs any more, write a new UUID into it",
+        path.display()
+    )]
+    Copied { path: PathBuf },
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
@@ -111,6 +121,11 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
             Claim::Theirs(holder) => return Ok(Begun::Held(holder)),
         }
     }
+    if let (Some(folder), Some(_)) = (&folder, &config.local_worker)
+        && folder.has_store_without(WORKER_ID)
+    {
+        return Err(StartError::Copied { path: folder.path().to_owned() });
+    }
     let is_ephemeral = folder.is_none();
     let id = |name| match (&folder, &config.folder) {
         (Some(folder), Some(path)) => {
@@ -118,7 +133,7 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         }
         _ => Ok(Uuid::new_v4()),
     };
-    let (cluster_id, worker_identity) = (id("cluster-id")?, id("worker-id")?);
+    let (cluster_id, worker_identity) = (id("cluster-id")?, id(WORKER_ID)?);
     let listener = listen(&config.manager).await?;
     let manager_address = shown(&config.manager, &listener);
     let cancel = CancellationToken::new();
@@ -159,7 +174,7 @@ pub async fn start(config: Config) -> Result<Begun, StartError> {
         tracing::error!("workers are selected as before: {error}");
     }
     if let (Some(folder), Some(path)) = (&mut folder, config.folder) {
-        let announced = folder.announce(Some(manager_address.clone()));
+        let announced = folder.announce(Some(manager_address.clone()), false);
         announced.map_err(|error| StartError::Folder { path, error })?;
     }
     let serving = TaskTracker::new();

@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
         trial("a_start_right_after_kill_9_never_attaches_to_the_dead", after_a_kill),
         trial("shutdown_ends_the_manager_of_the_folder_and_no_other", shutdown),
         trial("a_store_deleted_under_its_manager_is_put_back_whole", deleted_store),
+        trial("a_store_that_was_copied_without_its_workers_id_is_refused", copied_store),
     ]
 }
 
@@ -48,6 +49,8 @@ async fn no_manager() {
     let port = worker.port_of("worker").await;
     home.run(&format!("--no-ui --attach localhost:{port}"))
         .expect(4, &["is no manager", "a worker answers there"]);
+
+    home.run("--no-ui --data-dir w").expect(4, &["a worker (process", "--data-dir DIR"]);
 
     for (answer, said) in [
         ("SSH-2.0-OpenSSH_9.2\r\n", "speaks no HTTP"),
@@ -134,4 +137,21 @@ async fn deleted_store() {
     let heals = async || manager.client.snapshot().await.ok();
     let cluster = wait_for("it heals by itself", Duration::from_secs(20), heals).await;
     assert_eq!(cluster.task_db().len(), 2, "what was refused is not there");
+}
+
+async fn copied_store() {
+    let home = Home::without_engine();
+    let mut node = home.start("--no-ui --data-dir data --output json");
+    let manager = node.manager().await;
+    manager.submit(&json!({"Name": "kept", "Image": "alpine"})).await;
+    node.end(Signal::TERM).await;
+    fs::create_dir(home.path("copy")).unwrap();
+    for file in ["changes.redb", "changes.last"] {
+        fs::copy(home.path("data").join(file), home.path("copy").join(file)).unwrap();
+    }
+    home.run("--no-ui --data-dir copy")
+        .expect(4, &["copy has a store", "worker-id", "Copy the whole data folder"]);
+    fs::copy(home.path("data/worker-id"), home.path("copy/worker-id")).unwrap();
+    let mut node = home.start("--no-ui --data-dir copy --output json");
+    assert_eq!(node.manager().await.cluster().await.task_db().len(), 1);
 }
