@@ -192,8 +192,9 @@ impl Manager {
         let place = Place { position: queued.position, task };
         match queued.retry_at {
             Some(at) if at > now.wall => {
-                // Of a wall clock that was set back between two runs, no more is believed than the longest backoff.
-                let wait = at.duration_since(now.wall).unsigned_abs().min(LONGEST_BACKOFF);
+                // Of a wall clock that was set back between two runs, no more is believed than it was to wait at first.
+                let whole = at.duration_since(queued.since).unsigned_abs().min(LONGEST_BACKOFF);
+                let wait = at.duration_since(now.wall).unsigned_abs().min(whole);
                 self.wake_after(now, wait, Timer::Retry(place));
             }
             _ => self.line_up(turn, place),

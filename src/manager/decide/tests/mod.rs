@@ -520,3 +520,19 @@ fn a_flapping_worker_retells_its_reason_to_the_first_in_line_only() {
     let told = decision.changes.iter().filter(|change| matches!(change.what, What::Waiting { .. })).count();
     assert_eq!(told, 64);
 }
+
+#[test]
+fn a_wall_clock_that_was_set_back_between_two_runs_makes_no_wait_longer() {
+    let mut desk = Desk::with(&["a"]);
+    let (task, _) = desk.submit(TaskSpec::default());
+    let reason = "connection refused".to_owned();
+    desk.sent("a", task, SendOutcome::Failed { reason, may_have_arrived: false });
+    let mut manager = Manager::new(desk.manager.cluster().clone());
+    let wall = Timestamp::UNIX_EPOCH - jiff::SignedDuration::from_hours(2);
+    let workers = vec![ConfiguredWorker { id: id("a"), insecure: false }];
+    manager.handle(Now { wall, since_start: Duration::ZERO }, Input::Started { workers });
+    let queued = manager.cluster().task(task).unwrap().queued.unwrap();
+    let wait = queued.retry_at.unwrap().duration_since(queued.since).unsigned_abs();
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
+    assert_eq!(manager.next_wake(), Some(wait));
+}
