@@ -298,6 +298,20 @@ async fn mistyped_fields() {
     }
     let (_, text) = post("/v1/plan", &event).await;
     assert!(text.contains("Task.Memry: unknown field; did you mean Memory?"), "{text}");
+    let good = json!({"State": 2, "Task": {"Image": "i"}});
+    for (bad, said) in [
+        (
+            json!({"Task": {"Image": "i", "HealthInterval": u64::MAX}}),
+            "Task.HealthInterval: expected a whole",
+        ),
+        (json!({"ID": "x"}), "ID: expected a UUID"),
+        (json!(1), "expected"),
+    ] {
+        let (status, text) = post("/v1/tasks", &json!([good, bad])).await;
+        assert!(status == 400 && text.contains(said) && text.contains("event 1"), "{text}");
+        let (status, text) = post("/v1/plan", &bad).await;
+        assert!(status == 400 && text.contains(said) && !text.contains("Flat"), "{text}");
+    }
     let (status, text) =
         post("/v1/availability", &json!({"worker": "a", "wish": "cordon", "within_s": 1})).await;
     assert!(status == 400 && text.contains("only a drain has it"), "{text}");

@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -18,7 +19,7 @@ use crate::manager::request::{
     Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, Restarted, Scheduling, Stopping, Submitted,
     WorkerWish, WorkerWishOnWire,
 };
-use crate::task::{ErrorBody, OwnTaskEvent, TaskEvent, TaskId, WorkerId};
+use crate::task::{ErrorBody, OwnTaskEvent, TaskEvent, TaskId, WorkerId, parse_task_event};
 
 /// Events in a request: some ten megabytes of tasks, and a second of work.
 const MOST_AT_ONCE: usize = 20_000;
@@ -76,8 +77,10 @@ pub(super) async fn submit(
 
 /// One event or an array of them, each fit to be taken in.
 pub(super) fn read_events(body: &[u8]) -> Result<Vec<TaskEvent>, Refusal> {
-    let events: Vec<OwnTaskEvent> =
-        if first_of(body) == Some(b'[') { read_array(body, MOST_AT_ONCE)? } else { vec![read_object(body)?] };
+    let is_array = first_of(body) == Some(b'[');
+    let events: Result<Vec<OwnTaskEvent>, Refusal> =
+        if is_array { read_array(body, MOST_AT_ONCE) } else { read_object(body).map(|event| vec![event]) };
+    let events = events.map_err(|refusal| named(body, is_array).unwrap_or(refusal))?;
     let mut events: Vec<TaskEvent> = events.into_iter().map(|event| event.0).collect();
     for (number, event) in events.iter_mut().enumerate() {
         event.give_missing_ids();
@@ -87,6 +90,16 @@ pub(super) fn read_events(body: &[u8]) -> Result<Vec<TaskEvent>, Refusal> {
         }
     }
     Ok(events)
+}
+
+/// What is wrong, by the name of its field: as the book's route says it, which reads field by field.
+fn named(body: &[u8], is_array: bool) -> Option<Refusal> {
+    if !is_array {
+        return parse_task_event(body).err().map(|error| Refusal::new(400, error.to_string()));
+    }
+    let events: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    let mut errors = events.iter().map(|event| parse_task_event(event.get().as_bytes()).err()).enumerate();
+    errors.find_map(|(number, error)| Some(Refusal::new(400, format!("event {number}: {}", error?))))
 }
 
 /// Stops tasks: all or none
