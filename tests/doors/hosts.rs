@@ -180,6 +180,12 @@ async fn a_secret_logs_and_a_command_go_over_tls_to_a_task_on_a_second_host() {
     assert_eq!(said.stdout, "out 0\nout 1\n");
     Ended::of(on_a("exec same -- /fixture read /run/secrets/DB s3cret-of-the-test")).expect(0, &[]);
     Ended::of(on_a("exec same -- /fixture exit 7")).expect(7, &[]);
+
+    // Nothing of the secret stays in that host's memory.
+    Ended::of(on_a("stop same talks --wait --timeout 60s")).expect(0, &[]);
+    let folder = format!("/dev/shm/cube-tui-{}", home_b.read(".local/state/cube-tui/worker/worker-id"));
+    let is_gone = || async { (!Path::new(&folder).exists()).then_some(()) };
+    support::wait_for("it is gone", PATIENCE, is_gone).await;
 }
 
 #[tokio::test]
