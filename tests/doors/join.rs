@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cube_tui::client::join;
 use cube_tui::cluster::{WorkerHealth, WorkerRecord};
+use cube_tui::manager::api::Invitation;
 use cube_tui::manager::request::RequestError;
 use cube_tui::manager::trust::JoinLine;
 use cube_tui::tls::{Authority, Credential, Current, Request, Role, server};
@@ -14,7 +15,11 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, Worker};
-use crate::support::{process::Home, wait_for, worker::PATIENCE};
+use crate::support::{
+    process::{Ended, Home},
+    wait_for,
+    worker::PATIENCE,
+};
 
 /// The manager of another cluster, who would like to know a secret: hands out what it was sent after the handshake.
 async fn impostor() -> (String, tokio::task::JoinHandle<Vec<u8>>) {
@@ -82,6 +87,29 @@ async fn an_invite_is_good_once_and_not_after_its_time_nor_after_a_rotation() {
     let cluster = cluster.again().await;
     join(&line, "box-2").await.unwrap();
     assert_eq!(cluster.local.tokens().await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_finds_no_address_voids_nothing_and_one_is_told_it() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    // Not an address of this host's: nothing can listen there.
+    let listen = Some("192.0.2.1:5557".to_owned());
+    let nowhere = Invitation { role: Role::Worker, ttl_s: 60, listen, address: None, replaces: true };
+    cluster.local.invite(&nowhere).await.expect_err("there is nowhere to come to");
+    let open = cluster.local.tokens().await.unwrap();
+    assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [line.invite]);
+
+    let port = cluster.node.manager_address.rsplit_once(':').unwrap().1;
+    let home = Home::without_engine();
+    let mut rotate = home.command("token rotate --address box.example");
+    rotate.env("CUBE_MANAGER_PORT", port);
+    let told = Ended::of(rotate).expect(0, &["open invites voided: 1"]);
+    assert!(told.stdout.starts_with("cube-join:box.example:"), "{told:?}");
+    let open = cluster.local.tokens().await.unwrap();
+    let new: JoinLine = told.stdout.parse().unwrap();
+    assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [new.invite]);
+    assert!(is_unauthorised(&join(&line, "box").await), "voided");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,9 +56,18 @@ pub enum TokenCommand {
     /// List the members and the open invites
     List(OutputArgs),
     /// Void every open invite, and print a new one for a worker
-    Rotate(OutputArgs),
+    Rotate(RotateArgs),
     /// Let go of a member, or void an invite; a worker's tasks move, with --drain before it goes
     Revoke(RevokeArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Under which address the other host reaches this one [default: the one that leads out of it]
+    #[arg(long, value_name = "HOST")]
+    pub address: Option<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Args, Debug)]
