@@ -9,6 +9,7 @@ use super::super::complete;
 use super::super::events::{After, since};
 use super::super::ps::Filter;
 use super::OutputArgs;
+use super::duration::ago;
 
 #[derive(Args, Debug)]
 pub struct SubmitArgs {
@@ -76,7 +77,7 @@ pub enum Since {
 
 impl Since {
     fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(ago) = humantime::parse_duration(text) {
+        if let Some(ago) = ago(text) {
             return Ok(Self::Ago(ago));
         }
         let at = text.parse().map_err(|_| {
