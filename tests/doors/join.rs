@@ -52,6 +52,8 @@ async fn a_wrong_pin_ends_it_before_the_secret_is_sent() {
     let (address, heard) = impostor().await;
     let error = join(&JoinLine { addresses: vec![address], ..line.clone() }, "box").await.unwrap_err();
     assert!(matches!(error, RequestError::Unreachable(_)), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("somebody stands in between") && !error.contains("--no-ui"), "{error}");
     assert_eq!(heard.await.unwrap(), b"", "nothing was sent");
     join(&line, "box").await.expect("the invite is as good as before");
 }
@@ -110,6 +112,20 @@ async fn a_rotation_that_finds_no_address_voids_nothing_and_one_is_told_it() {
     let new: JoinLine = told.stdout.parse().unwrap();
     assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [new.invite]);
     assert!(is_unauthorised(&join(&line, "box").await), "voided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_plain_http_at_the_tls_port_is_told_to_join_first() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    let address = &line.addresses[0];
+    let home = Home::without_engine();
+    let mut ps = home.command("ps");
+    ps.env("CUBE_MANAGER_HOST", "127.0.0.1").env("CUBE_MANAGER_PORT", address.rsplit_once(':').unwrap().1);
+    let says = [&format!("TLS is spoken at http://{address}"), "`cube-tui join LINE` here"];
+    let told = Ended::of(ps).expect(5, &says);
+    assert!(!told.stderr.contains("--no-ui"), "{told:?}");
+    home.run(&format!("--snapshot 80x24 --attach http://{address}")).expect(5, &says);
 }
 
 #[tokio::test(flavor = "multi_thread")]
