@@ -146,6 +146,8 @@ async fn a_worker_that_was_revoked_says_so_and_what_to_do() {
         let words = format!("worker --data-dir {folder} --listen 127.0.0.1:0 --name {name}");
         home.run(&words).expect(2, &[why, "`cube-tui invite` at the manager"]);
     }
+    let line = cluster.invite(Role::Admin).await;
+    home.run(&format!("worker --data-dir new --join {line}")).expect(2, &["this line invites an admin"]);
     cluster.local.revoke_token("box").await.unwrap();
     let mut worker = home.start(start);
     let said = "box is no member of the cluster at 127.0.0.1:";

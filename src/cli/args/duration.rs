@@ -5,6 +5,12 @@ use std::time::Duration;
 use humantime::DurationError;
 use jiff::Timestamp;
 
+/// How long.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("expected a duration such as 5m or 90s, found {text:?}"))
+}
+
 /// How long ago. A number that is too large is an age that nothing has.
 pub fn ago(text: &str) -> Option<Duration> {
     match humantime::parse_duration(text) {

@@ -9,7 +9,7 @@ use super::super::complete;
 use super::super::events::{After, since};
 use super::super::ps::Filter;
 use super::OutputArgs;
-use super::duration::ago;
+use super::duration::{ago, duration};
 
 #[derive(Args, Debug)]
 pub struct SubmitArgs {
@@ -32,7 +32,7 @@ pub struct WaitArgs {
     #[arg(long, conflicts_with = "wait")]
     pub detach: bool,
     /// Give up waiting after this long (90s, 5m)
-    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
@@ -129,7 +129,7 @@ pub struct RestartArgs {
     #[arg(long)]
     pub wait: bool,
     /// Give up waiting after this long (90s, 5m)
-    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub output: OutputArgs,
