@@ -52,8 +52,32 @@ fn bad_input_is_2_names_the_place_and_starts_nothing() {
     ends(home.path(), "submit good.json bad.json", 2, &["bad.json, line 2", "did you mean Name?"]);
     ends(home.path(), "submit missing.json", 2, &["missing.json"]);
     ends(home.path(), "--nonsense", 2, &["--nonsense"]);
+    for line in [
+        "drain w --deadline nonsense",
+        "invite --ttl nonsense",
+        "token revoke w --drain=nonsense",
+        "restart web --wait --timeout nonsense",
+        "submit good.json --wait --timeout nonsense",
+        "--no-ui --submit good.json --wait --timeout nonsense",
+    ] {
+        ends(home.path(), line, 2, &["expected a duration such as 5m or 90s, found \"nonsense\""]);
+    }
     ends(home.path(), "run alpine --env A", 2, &["--env: expected KEY=VALUE"]);
     assert!(!home.path().join(".local").exists(), "no store was made");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_data_folder_is_4_and_says_so() {
+    let home = home();
+    for (line, folder) in [
+        ("--no-ui --data-dir good.json", "good.json"),
+        ("--no-ui --no-local-worker --data-dir good.json", "good.json"),
+        ("--no-ui --data-dir good.json/data", "good.json/data"),
+        ("worker --data-dir good.json", "good.json"),
+    ] {
+        let why = format!("cannot use the data folder {folder}: ");
+        ends(home.path(), line, 4, &[&why, "; name another one with --data-dir"]);
+    }
 }
 
 #[test]

@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::answer::answer;
-use super::args::EventsArgs;
+use super::args::{EventsArgs, ago, before_now};
 use super::exit::{CliError, Exit};
 use super::follow::{Observer, follow};
 use super::line::Line;
@@ -32,9 +30,9 @@ pub fn since(text: &str) -> Result<After, String> {
     if let Ok(revision) = text.parse() {
         return Ok(After::Revision(revision));
     }
-    humantime::parse_duration(text)
+    ago(text)
         .map(After::Ago)
-        .map_err(|_| format!("expected a time such as 5m or 2h, or a revision such as 120, found {text:?}"))
+        .ok_or_else(|| format!("expected a time such as 5m or 2h, or a revision such as 120, found {text:?}"))
 }
 
 pub async fn events(args: &EventsArgs, manager: &ManagerHandle) -> Result<Exit, CliError> {
@@ -75,7 +73,7 @@ impl<'a> Tell<'a> {
         let is_late_enough = match self.args.since {
             None => true,
             Some(After::Revision(revision)) => change.revision > revision,
-            Some(After::Ago(ago)) => Timestamp::now() - ago <= change.time,
+            Some(After::Ago(ago)) => before_now(ago) <= change.time,
         };
         (self.tasks.is_empty() || is_task) && is_late_enough && change.revision > self.told
     }
@@ -205,6 +203,7 @@ mod tests {
             0,
             "they are from long ago or to come"
         );
+        assert_eq!(lines(&EventsArgs { since: since("100000y").ok(), ..args() }), 5);
         let (text, remarks) = told(&EventsArgs { limit: 1, ..args() }, &history.cluster);
         assert!(text.starts_with("07:00:05") && remarks.contains("4 older events"), "{text} {remarks}");
     }

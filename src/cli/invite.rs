@@ -28,6 +28,7 @@ pub async fn invite(args: &InviteArgs, environment: &Environment) -> Result<Exit
         ttl_s: args.ttl.as_secs().max(1),
         listen: args.listen.as_ref().map(ToString::to_string),
         address: args.address.clone(),
+        replaces: false,
     };
     let invited = manager.invite(&invitation).await?;
     print(&invited, &invitation, &mut printer)?;
@@ -36,7 +37,7 @@ pub async fn invite(args: &InviteArgs, environment: &Environment) -> Result<Exit
 
 /// The line on stdout, so that it can be piped; what to do with it beside it.
 pub fn print(invited: &Invited, invitation: &Invitation, printer: &mut Printer) -> Result<(), CliError> {
-    let Invited { line, listen } = invited;
+    let Invited { line, listen, .. } = invited;
     let Invitation { role, ttl_s, .. } = invitation;
     if printer.is_json() {
         let role = role.name();

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::args::{LogsArgs, Output, Since};
+use super::args::{LogsArgs, Output, Since, before_now};
 use super::exit::{CliError, Exit};
 use super::resolve::task_id;
 use super::submit::within;
@@ -33,7 +33,7 @@ const COLOURS: [&str; 6] = ["36", "33", "32", "35", "34", "31"];
 pub async fn logs(args: &LogsArgs, manager: &ManagerHandle, color: bool) -> Result<Exit, CliError> {
     let since = args.since.map(|since| match since {
         Since::At(at) => at,
-        Since::Ago(ago) => Timestamp::now().saturating_sub(ago).unwrap_or(Timestamp::MIN),
+        Since::Ago(ago) => before_now(ago),
     });
     within(None, "", async {
         let cluster = manager.snapshot().await?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::OutputArgs;
-use super::args::{RevokeArgs, TokenCommand, Within};
+use super::args::{RevokeArgs, RotateArgs, TokenCommand, Within};
 use super::drain_first::{drain_first, tasks as count_of};
 use super::environment::Environment;
 use super::exit::{CliError, Exit};
@@ -13,7 +13,7 @@ use super::reach::client;
 use super::table::{add_row, table_of, terminal_width, text_of};
 use super::text::printable;
 use crate::client::{ManagerClient, ManagerHandle};
-use crate::manager::api::{Invitation, Revoked, Rotated};
+use crate::manager::api::{Invitation, Revoked};
 use crate::manager::trust::Listed;
 use crate::task::WorkerId;
 use crate::tls::Role;
@@ -25,7 +25,7 @@ pub async fn token(command: &TokenCommand, environment: &Environment) -> Result<
     let manager = client(&environment.manager).await?;
     match command {
         TokenCommand::List(args) => list(&manager, *args).await,
-        TokenCommand::Rotate(args) => rotate(&manager, *args).await,
+        TokenCommand::Rotate(args) => rotate(&manager, args).await,
         TokenCommand::Revoke(args) => revoke(manager, args).await,
     }?;
     Ok(Exit::Done)
@@ -48,12 +48,13 @@ async fn list(manager: &ManagerClient, args: OutputArgs) -> Result<(), CliError>
     printer.result(&text_of(&table, terminal_width()))
 }
 
-async fn rotate(manager: &ManagerClient, args: OutputArgs) -> Result<(), CliError> {
-    let Rotated { voided } = manager.rotate_tokens().await?;
-    let mut printer = Printer::new(args.output);
-    printer.remark(&format!("open invites voided: {voided}"));
-    let invitation = Invitation { role: Role::Worker, ttl_s: ROTATED_TTL_S, listen: None, address: None };
+async fn rotate(manager: &ManagerClient, args: &RotateArgs) -> Result<(), CliError> {
+    let address = args.address.clone();
+    let invitation =
+        Invitation { role: Role::Worker, ttl_s: ROTATED_TTL_S, listen: None, address, replaces: true };
     let invited = manager.invite(&invitation).await?;
+    let mut printer = Printer::new(args.output.output);
+    printer.remark(&format!("open invites voided: {}", invited.voided));
     invite::print(&invited, &invitation, &mut printer)
 }
 

@@ -135,7 +135,8 @@ async fn membership(args: &WorkerArgs, folder: &Path) -> Result<Option<Membershi
     };
     let line = join_line(line)?;
     if line.role != Role::Worker {
-        let why = format!("this line invites a {}: use `cube-tui join LINE`", line.role.name());
+        let one = if line.role == Role::Admin { "an" } else { "a" };
+        let why = format!("this line invites {one} {}: use `cube-tui join LINE`", line.role.name());
         return Err(CliError::usage(why));
     }
     let name = args.name.clone().unwrap_or_else(host_name);

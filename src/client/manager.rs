@@ -1,5 +1,6 @@
 //! The client of a manager's API.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::watchdog::watched;
 use super::{Resume, Watch};
 use crate::cluster::{Cause, Cluster, FeedItem, Mark, Settings, Snapshot};
-use crate::http::{ClientError, checked, https_client, read_lines};
+use crate::http::{ClientError, REFUSED, STRANGER, checked, https_client, read_lines};
 use crate::manager::logs::{LogItem, LogItems};
 use crate::manager::request::{
     Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, RequestError, Restarted, Scheduling, Stopping,
@@ -185,8 +186,10 @@ impl ManagerClient {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, RequestError> {
-        let response = request.send().await.map_err(|error| self.error(error.into()))?;
-        let response = checked(response).await.map_err(|error| self.error(error))?;
+        let response = match request.send().await {
+            Ok(response) => checked(response).await.map_err(|error| self.error(error))?,
+            Err(error) => return Err(self.not_answered(error.into()).await),
+        };
         response.json().await.map_err(|error| self.error(error.into()))
     }
 
@@ -201,9 +204,53 @@ impl ManagerClient {
     }
 
     pub(super) fn unreachable(&self, reason: &str) -> RequestError {
-        RequestError::Unreachable(format!(
-            "cannot reach the manager at {} ({reason}); is one running? try `cube-tui --no-ui`",
-            self.shown
-        ))
+        let next = match reason {
+            REFUSED if self.is_of_this_machine() => "; is one running? try `cube-tui --no-ui`",
+            STRANGER => {
+                "; this host's line or membership is of another cluster, or somebody stands in between: a new `cube-tui \
+                 invite` at the manager prints a line that is its own"
+            }
+            _ => "",
+        };
+        RequestError::Unreachable(format!("cannot reach the manager at {} ({reason}){next}", self.shown))
+    }
+
+    /// Whether it looks for the manager where one that is started here would listen.
+    fn is_of_this_machine(&self) -> bool {
+        let Ok(url) = reqwest::Url::parse(&self.base) else { return false };
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        url.scheme() == "http" && is_loopback
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::http_client;
+
+    #[test]
+    fn what_helps_is_said_by_what_failed_and_where() {
+        let failed = |base: &str, reason: &str| {
+            ManagerClient::new(http_client(), base).unreachable(reason).to_string()
+        };
+        for base in ["http://localhost:5556", "http://127.3.2.1:5556", "http://[::1]:5556"] {
+            let error = failed(base, REFUSED);
+            assert!(
+                error.ends_with("(connection refused); is one running? try `cube-tui --no-ui`"),
+                "{error}"
+            );
+        }
+        for (base, reason) in [
+            ("http://192.0.2.1:5556", REFUSED),
+            ("https://127.0.0.1:5557", REFUSED),
+            ("http://nowhere:5556", "Name or service not known"),
+            ("http://localhost:5556", "no answer in time"),
+        ] {
+            let expected = format!("cannot reach the manager at {base} ({reason})");
+            assert_eq!(failed(base, reason), expected);
+        }
+        let error = failed("https://box:5557", STRANGER);
+        assert!(error.contains("somebody stands in between: a new `cube-tui invite`"), "{error}");
     }
 }

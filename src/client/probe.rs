@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use super::ManagerClient;
-use crate::http::{ClientError, checked};
+use crate::http::{CONNECT_WITHIN, ClientError, NOT_PLAIN, checked};
 use crate::manager::request::RequestError;
 
 /// A manager on this machine answers at once; a busy one is there all the same.
@@ -24,11 +27,40 @@ impl ManagerClient {
         match self.answer(&beyond).await {
             Ok(()) | Err(ClientError::Refused { status: 410, .. }) => Ok(()),
             Err(ClientError::Refused { status: 404 | 405, .. }) => Err(self.somebody_else().await),
-            Err(ClientError::Unreachable { reason, may_have_arrived: true }) if reason != NO_ANSWER => {
+            Err(ClientError::Unreachable { reason, may_have_arrived: true })
+                if reason != NO_ANSWER && !self.meets_tls().await =>
+            {
                 Err(self.no_manager(&format!("another program listens there, and speaks no HTTP ({reason})")))
             }
-            Err(error) => Err(self.error(error)),
+            Err(error) => Err(self.not_answered(error).await),
         }
+    }
+
+    /// Why a request got no answer. A TLS listener is not out of reach: it asks for more than this has.
+    pub(super) async fn not_answered(&self, error: ClientError) -> RequestError {
+        match error {
+            ClientError::Unreachable { reason, .. } if reason == NOT_PLAIN && self.meets_tls().await => {
+                RequestError::NotAuthorised(format!(
+                    "TLS is spoken at {}, for those who have joined there: `cube-tui invite --role admin` at the \
+                     manager prints the line for `cube-tui join LINE` here",
+                    self.shown
+                ))
+            }
+            error => self.error(error),
+        }
+    }
+
+    /// Whether a request in plain text is answered as TLS does it: with an alert.
+    async fn meets_tls(&self) -> bool {
+        const ALERT: [u8; 2] = [21, 3];
+        let Some(address) = self.base.strip_prefix("http://") else { return false };
+        let answer = async {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+            let mut answer = [0; 2];
+            stream.read_exact(&mut answer).await.map(|_| answer)
+        };
+        matches!(tokio::time::timeout(CONNECT_WITHIN, answer).await, Ok(Ok(ALERT)))
     }
 
     async fn somebody_else(&self) -> RequestError {

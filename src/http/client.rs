@@ -92,6 +92,13 @@ impl From<reqwest::Error> for ClientError {
     }
 }
 
+/// Nobody listens.
+pub const REFUSED: &str = "connection refused";
+/// Somebody listens, and is not whom the client looks for.
+pub const STRANGER: &str = "who answers there shows the certificate of another cluster, or of nobody's";
+/// Somebody listens, with TLS or whatever else it is.
+pub const NOT_PLAIN: &str = "what answers there does not speak plain HTTP";
+
 /// The cause at the bottom, which names the fault; the layers above it name each other.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
@@ -102,14 +109,13 @@ fn innermost(error: &reqwest::Error) -> String {
         return "no answer in time".to_owned();
     }
     if let Some(rustls::Error::InvalidCertificate(_)) = within_io(cause) {
-        return "who answers there shows the certificate of another cluster, or of nobody's".to_owned();
+        return STRANGER.to_owned();
     }
     if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-        return "what answers there does not speak plain HTTP; a manager's TLS address is for those who have joined by it"
-            .to_owned();
+        return NOT_PLAIN.to_owned();
     }
     match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-        Some(std::io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(std::io::ErrorKind::ConnectionRefused) => REFUSED.to_owned(),
         Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
             "connection cut".to_owned()
         }
@@ -163,7 +169,7 @@ mod tests {
         // As a TLS listener answers a request that is none of TLS.
         stream.write_all(&[21, 3, 3, 0, 2, 2, 70]).await.unwrap();
         let error = ClientError::from(asked.await.unwrap().unwrap_err());
-        assert!(error.to_string().contains("does not speak plain HTTP"), "{error}");
+        assert_eq!(error.to_string(), NOT_PLAIN);
     }
 
     #[test]

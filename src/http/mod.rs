@@ -19,7 +19,9 @@ mod together;
 
 pub use body::LARGEST_BODY;
 pub use caller::Caller;
-pub use client::{CONNECT_WITHIN, ClientError, checked, http_client, https_client};
+pub use client::{
+    CONNECT_WITHIN, ClientError, NOT_PLAIN, REFUSED, STRANGER, checked, http_client, https_client,
+};
 pub use json_lines::json_lines;
 pub use read_array::read_array;
 pub use read_lines::read_lines;

@@ -102,7 +102,12 @@ pub fn read_policy(path: &Path, must_be_there: bool) -> Result<Allows, PolicyErr
             let file: Result<PolicyFile, _> = toml::from_str(&text);
             file.map(Allows::from).map_err(|error| failed(error.to_string()))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && !must_be_there => Ok(Allows::default()),
+        // Where there is not even a folder, whoever claims it says so.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !must_be_there =>
+        {
+            Ok(Allows::default())
+        }
         Err(error) => Err(failed(error.to_string())),
     }
 }

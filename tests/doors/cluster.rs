@@ -57,6 +57,7 @@ impl Cluster {
             ttl_s: ttl.as_secs(),
             listen: Some("127.0.0.1:0".to_owned()),
             address: Some("127.0.0.1".to_owned()),
+            replaces: false,
         };
         self.local.invite(&invitation).await.unwrap().line.parse().unwrap()
     }

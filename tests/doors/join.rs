@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cube_tui::client::join;
 use cube_tui::cluster::{WorkerHealth, WorkerRecord};
+use cube_tui::manager::api::Invitation;
 use cube_tui::manager::request::RequestError;
 use cube_tui::manager::trust::JoinLine;
 use cube_tui::tls::{Authority, Credential, Current, Request, Role, server};
@@ -14,7 +15,11 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, Worker};
-use crate::support::{process::Home, wait_for, worker::PATIENCE};
+use crate::support::{
+    process::{Ended, Home},
+    wait_for,
+    worker::PATIENCE,
+};
 
 /// The manager of another cluster, who would like to know a secret: hands out what it was sent after the handshake.
 async fn impostor() -> (String, tokio::task::JoinHandle<Vec<u8>>) {
@@ -47,6 +52,8 @@ async fn a_wrong_pin_ends_it_before_the_secret_is_sent() {
     let (address, heard) = impostor().await;
     let error = join(&JoinLine { addresses: vec![address], ..line.clone() }, "box").await.unwrap_err();
     assert!(matches!(error, RequestError::Unreachable(_)), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("somebody stands in between") && !error.contains("--no-ui"), "{error}");
     assert_eq!(heard.await.unwrap(), b"", "nothing was sent");
     join(&line, "box").await.expect("the invite is as good as before");
 }
@@ -85,6 +92,43 @@ async fn an_invite_is_good_once_and_not_after_its_time_nor_after_a_rotation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_finds_no_address_voids_nothing_and_one_is_told_it() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    // Not an address of this host's: nothing can listen there.
+    let listen = Some("192.0.2.1:5557".to_owned());
+    let nowhere = Invitation { role: Role::Worker, ttl_s: 60, listen, address: None, replaces: true };
+    cluster.local.invite(&nowhere).await.expect_err("there is nowhere to come to");
+    let open = cluster.local.tokens().await.unwrap();
+    assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [line.invite]);
+
+    let port = cluster.node.manager_address.rsplit_once(':').unwrap().1;
+    let home = Home::without_engine();
+    let mut rotate = home.command("token rotate --address box.example");
+    rotate.env("CUBE_MANAGER_PORT", port);
+    let told = Ended::of(rotate).expect(0, &["open invites voided: 1"]);
+    assert!(told.stdout.starts_with("cube-join:box.example:"), "{told:?}");
+    let open = cluster.local.tokens().await.unwrap();
+    let new: JoinLine = told.stdout.parse().unwrap();
+    assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [new.invite]);
+    assert!(is_unauthorised(&join(&line, "box").await), "voided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_plain_http_at_the_tls_port_is_told_to_join_first() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    let address = &line.addresses[0];
+    let home = Home::without_engine();
+    let mut ps = home.command("ps");
+    ps.env("CUBE_MANAGER_HOST", "127.0.0.1").env("CUBE_MANAGER_PORT", address.rsplit_once(':').unwrap().1);
+    let says = [&format!("TLS is spoken at http://{address}"), "`cube-tui join LINE` here"];
+    let told = Ended::of(ps).expect(5, &says);
+    assert!(!told.stderr.contains("--no-ui"), "{told:?}");
+    home.run(&format!("--snapshot 80x24 --attach http://{address}")).expect(5, &says);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_revoked_says_so_and_what_to_do() {
     let cluster = Cluster::start().await;
     let home = Home::without_engine();
@@ -102,6 +146,8 @@ async fn a_worker_that_was_revoked_says_so_and_what_to_do() {
         let words = format!("worker --data-dir {folder} --listen 127.0.0.1:0 --name {name}");
         home.run(&words).expect(2, &[why, "`cube-tui invite` at the manager"]);
     }
+    let line = cluster.invite(Role::Admin).await;
+    home.run(&format!("worker --data-dir new --join {line}")).expect(2, &["this line invites an admin"]);
     cluster.local.revoke_token("box").await.unwrap();
     let mut worker = home.start(start);
     let said = "box is no member of the cluster at 127.0.0.1:";

@@ -117,6 +117,7 @@ async fn join(stage: &Stage, manager: &Manager, name: &str) {
         ttl_s: 60,
         listen: Some("127.0.0.1:0".to_owned()),
         address: Some("127.0.0.1".to_owned()),
+        replaces: false,
     };
     let line = manager.client.invite(&invitation).await.unwrap().line.parse().unwrap();
     Membership::join(&stage.home.path("member.json"), &line, name).await.unwrap();

@@ -61,6 +61,10 @@ async fn merged(stage: Stage) {
     assert_eq!(one.stderr, "err 0\nerr 1\nerr 2\nerr 3\nerr 4\n");
     assert_eq!(logs(&stage, &manager, "logs first --tail 2").stdout, "out 4\n");
     assert_eq!(logs(&stage, &manager, "logs first --since 0s").stdout, "");
+    for beginning in ["0000-01-01T00:00:00Z", "1900-01-01T00:00:00Z", "100000d", "500000000000y"] {
+        let all = logs(&stage, &manager, &format!("logs first --since {beginning}"));
+        assert_eq!(all.stdout.lines().count(), 5, "{beginning}");
+    }
 
     let both = logs(&stage, &manager, "logs first second");
     assert_eq!(both.stdout.lines().count(), 20);

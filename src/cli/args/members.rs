@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::super::address::Address;
 use super::super::complete;
 use super::OutputArgs;
+use super::duration::duration;
 
 /// Who may come by an invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,7 +26,7 @@ pub struct InviteArgs {
     #[arg(long, value_name = "ROLE", value_enum, default_value = "worker")]
     pub role: InvitedRole,
     /// How long the line is good; it is used up by the first who joins
-    #[arg(long, value_name = "DUR", default_value = "15m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", default_value = "15m", value_parser = duration)]
     pub ttl: Duration,
     /// Where the manager listens with TLS [default: where it does already, 0.0.0.0:5557]
     #[arg(long, value_name = "HOST:PORT")]
@@ -56,9 +57,18 @@ pub enum TokenCommand {
     /// List the members and the open invites
     List(OutputArgs),
     /// Void every open invite, and print a new one for a worker
-    Rotate(OutputArgs),
+    Rotate(RotateArgs),
     /// Let go of a member, or void an invite; a worker's tasks move, with --drain before it goes
     Revoke(RevokeArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Under which address the other host reaches this one [default: the one that leads out of it]
+    #[arg(long, value_name = "HOST")]
+    pub address: Option<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Args, Debug)]
@@ -78,12 +88,8 @@ pub struct RevokeArgs {
 pub struct Within(pub Option<Duration>);
 
 impl Within {
-    fn parse(text: &str) -> Result<Self, humantime::DurationError> {
-        if text.is_empty() {
-            Ok(Self(None))
-        } else {
-            humantime::parse_duration(text).map(|within| Self(Some(within)))
-        }
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(Self(None)) } else { duration(text).map(|within| Self(Some(within))) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, with its help. Does nothing.
 
+mod duration;
 mod members;
 mod root;
 mod run;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use duration::{ago, before_now};
 pub use members::*;
 pub use root::*;
 pub use run::*;
@@ -180,6 +182,7 @@ mod tests {
             "join cube-join:x --name me",
             "token list",
             "token rotate --output json",
+            "token rotate --address box",
             "token revoke box",
             "token revoke --drain box",
             "token revoke box --drain=5m",

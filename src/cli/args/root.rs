@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::super::address::{Address, loopback_worker};
 use super::super::background::Ports;
+use super::duration::duration;
 use super::members::manager_url;
 use super::workers::{scheduler_name, worker_label};
 use super::{Output, OutputArgs};
@@ -27,7 +28,7 @@ pub struct RootArgs {
     #[arg(long, requires_all = ["no_ui", "submit"])]
     pub wait: bool,
     /// Give up waiting after this long (90s, 5m)
-    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// How output looks
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, requires = "no_ui")]

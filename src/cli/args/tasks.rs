@@ -9,6 +9,7 @@ use super::super::complete;
 use super::super::events::{After, since};
 use super::super::ps::Filter;
 use super::OutputArgs;
+use super::duration::{ago, duration};
 
 #[derive(Args, Debug)]
 pub struct SubmitArgs {
@@ -31,7 +32,7 @@ pub struct WaitArgs {
     #[arg(long, conflicts_with = "wait")]
     pub detach: bool,
     /// Give up waiting after this long (90s, 5m)
-    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
@@ -76,7 +77,7 @@ pub enum Since {
 
 impl Since {
     fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(ago) = humantime::parse_duration(text) {
+        if let Some(ago) = ago(text) {
             return Ok(Self::Ago(ago));
         }
         let at = text.parse().map_err(|_| {
@@ -128,7 +129,7 @@ pub struct RestartArgs {
     #[arg(long)]
     pub wait: bool,
     /// Give up waiting after this long (90s, 5m)
-    #[arg(long, value_name = "DUR", requires = "wait", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", requires = "wait", value_parser = duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub output: OutputArgs,

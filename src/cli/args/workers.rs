@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::super::address::Address;
 use super::super::complete;
 use super::OutputArgs;
+use super::duration::duration;
 use super::members::member_name;
 use crate::cluster::{OWN_LABELS, Overcommit, SchedulerName};
 use crate::manager::request::RebalanceWish;
@@ -52,7 +53,7 @@ pub struct DrainArgs {
     #[command(flatten)]
     pub worker: WorkerNameArgs,
     /// Give up after this long (90s, 5m); what is left stays
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = duration)]
     pub deadline: Option<Duration>,
 }
 

@@ -113,7 +113,10 @@ async fn opened(
     cancel: &CancellationToken,
 ) -> Result<SocketAddr, TrustError> {
     if let Some(open) = open
-        && listen.as_ref().is_none_or(|listen| *listen == open.listen)
+        && listen
+            .as_ref()
+            // With port 0, what is remembered is what became of it.
+            .is_none_or(|listen| *listen == open.listen || *listen == open.address.to_string())
     {
         return Ok(open.address);
     }

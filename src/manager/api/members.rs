@@ -35,6 +35,9 @@ pub struct Invitation {
     /// The host under which others reach this one; found out if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Void all the other open invites, once this one is made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
 }
 
 /// The line for the other host.
@@ -43,6 +46,9 @@ pub struct Invited {
     pub line: String,
     /// Where the TLS listener listens.
     pub listen: String,
+    /// How many other open invites were voided.
+    #[serde(default)]
+    pub voided: usize,
 }
 
 /// Where the TLS listener is to listen: nowhere without an address.
@@ -109,14 +115,14 @@ impl Api {
     )
 )]
 pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<Invited>, Refusal> {
-    let Invitation { role, ttl_s, listen, address } = read_object(&body?)?;
+    let Invitation { role, ttl_s, listen, address, replaces } = read_object(&body?)?;
     let ttl = Duration::from_secs(ttl_s);
     if ttl.is_zero() || ttl > LONGEST {
         return Err(Refusal::new(400, "expected an invite to be open for one second to seven days"));
     }
     let Gate { trust, door } = api.gate()?;
     // Before the listener, which has no certificate before the first.
-    let invite = trust.invite(role, ttl).await?;
+    let invite = trust.invite(role, ttl, replaces).await?;
     let open = async {
         let remembered = trust.listen().await?;
         let at = door.open(listen.clone().or(remembered)).await?;
@@ -127,9 +133,11 @@ pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<
             Some(host) => host,
             None => own_host(at).await?,
         };
-        Ok::<_, TrustError>((at, host))
+        // Last: whoever does not get this one keeps the others.
+        let voided = if replaces { trust.rotate(Some(invite.id)).await? } else { 0 };
+        Ok::<_, TrustError>((at, host, voided))
     };
-    let (at, host) = match open.await {
+    let (at, host, voided) = match open.await {
         Ok(open) => open,
         Err(error) => {
             // Nobody will ever see it.
@@ -145,7 +153,7 @@ pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<
         secret: invite.secret,
         role,
     };
-    Ok(Json(Invited { line: line.to_string(), listen: at.to_string() }))
+    Ok(Json(Invited { line: line.to_string(), listen: at.to_string(), voided }))
 }
 
 /// The address of this host that others most likely reach: the one that leads out of it.
@@ -281,7 +289,7 @@ pub(super) async fn list(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Ve
     )
 )]
 pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Refusal> {
-    let voided = api.gate()?.trust.rotate().await?;
+    let voided = api.gate()?.trust.rotate(None).await?;
     Ok(Json(Rotated { voided }))
 }
 

@@ -23,10 +23,10 @@ type Reply<T> = oneshot::Sender<Result<T, TrustError>>;
 
 #[derive(Debug)]
 pub(super) enum Order {
-    Invite { role: Role, ttl: Duration, reply: Reply<Invite> },
+    Invite { role: Role, ttl: Duration, replaces: bool, reply: Reply<Invite> },
     Join { request: JoinRequest, reply: Reply<Issued> },
     Renew { identity: Identity, request: String, reply: Reply<Issued> },
-    Rotate { reply: Reply<usize> },
+    Rotate { but: Option<Uuid>, reply: Reply<usize> },
     Revoke { who: String, reply: Reply<Listed> },
     List { reply: Reply<Vec<Listed>> },
     Listen { reply: Reply<Option<String>> },
@@ -90,11 +90,11 @@ impl Keeper {
     /// Who asked may have gone away meanwhile.
     fn take(&mut self, order: Order) {
         match order {
-            Order::Invite { role, ttl, reply } => _ = reply.send(self.invite(role, ttl)),
+            Order::Invite { role, ttl, replaces, reply } => _ = reply.send(self.invite(role, ttl, replaces)),
             Order::Join { request, reply } => _ = reply.send(self.join(&request)),
             Order::Renew { identity, request, reply } => _ = reply.send(self.renew(&identity, &request)),
-            Order::Rotate { reply } => {
-                _ = reply.send(self.change(|ledger| Ok(ledger.rotate(Timestamp::now()))));
+            Order::Rotate { but, reply } => {
+                _ = reply.send(self.change(|ledger| Ok(ledger.rotate(but, Timestamp::now()))));
             }
             Order::Revoke { who, reply } => {
                 _ = reply.send(self.change(|ledger| ledger.revoke(&who, Timestamp::now())));
@@ -125,7 +125,7 @@ impl Keeper {
         Ok(outcome)
     }
 
-    fn invite(&mut self, role: Role, ttl: Duration) -> Result<Invite, TrustError> {
+    fn invite(&mut self, role: Role, ttl: Duration, replaces: bool) -> Result<Invite, TrustError> {
         if self.authority.is_none() {
             let authority = Authority::make(Timestamp::now())?;
             self.files.write_authority(&authority)?;
@@ -138,7 +138,7 @@ impl Keeper {
         let expires =
             expires.ok_or_else(|| TrustError::Invalid("that is too long for an invite".to_owned()))?;
         let hash = tls::sha256(secret.as_bytes());
-        self.change(|ledger| ledger.invite(id, role, hash, now, expires))?;
+        self.change(|ledger| ledger.invite(id, role, hash, now, expires, replaces))?;
         Ok(Invite { id, secret, role, pin })
     }
 

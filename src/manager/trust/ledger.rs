@@ -60,12 +60,14 @@ impl Ledger {
         hash: [u8; 32],
         now: Timestamp,
         expires: Timestamp,
+        replaces: bool,
     ) -> Result<(), TrustError> {
         if role == Role::Manager {
             return Err(TrustError::Invalid("expected the role worker, viewer or admin".to_owned()));
         }
         self.invites.retain(|open| open.expires > now);
-        if self.invites.len() >= OPEN_INVITES {
+        // One in the place of all others makes room itself.
+        if self.invites.len() >= OPEN_INVITES && !replaces {
             let why = format!("{OPEN_INVITES} invites are open; `cube-tui token rotate` voids them all");
             return Err(TrustError::Invalid(why));
         }
@@ -98,9 +100,11 @@ impl Ledger {
         Ok(NewMember { id: member, role })
     }
 
-    pub(super) fn rotate(&mut self, now: Timestamp) -> usize {
-        let open = self.invites.iter().filter(|open| open.expires > now).count();
-        self.invites.clear();
+    /// Voids every open invite but this one.
+    pub(super) fn rotate(&mut self, but: Option<Uuid>, now: Timestamp) -> usize {
+        let is_other = |open: &Open| Some(open.id) != but;
+        let open = self.invites.iter().filter(|open| open.expires > now && is_other(open)).count();
+        self.invites.retain(|open| !is_other(open));
         open
     }
 
@@ -149,7 +153,7 @@ mod tests {
 
     fn invited() -> Ledger {
         let mut ledger = Ledger::default();
-        ledger.invite(id(1), Role::Worker, [1; 32], at(0), at(60)).unwrap();
+        ledger.invite(id(1), Role::Worker, [1; 32], at(0), at(60), false).unwrap();
         ledger
     }
 
@@ -169,15 +173,27 @@ mod tests {
         assert!(ledger.members().contains(id(9)));
         not_invited(&mut ledger, id(1), [1; 32], 59);
         let mut ledger = invited();
-        assert_eq!(ledger.rotate(at(1)), 1);
+        assert_eq!(ledger.rotate(None, at(1)), 1);
         not_invited(&mut ledger, id(1), [1; 32], 1);
+    }
+
+    #[test]
+    fn an_invite_in_the_place_of_all_others_is_made_where_no_other_is_and_stays() {
+        let mut ledger = Ledger::default();
+        for number in 1..=1_000 {
+            ledger.invite(id(number), Role::Worker, [1; 32], at(0), at(60), false).unwrap();
+        }
+        assert!(ledger.invite(id(2_000), Role::Worker, [1; 32], at(1), at(60), false).is_err());
+        ledger.invite(id(2_000), Role::Worker, [1; 32], at(1), at(60), true).unwrap();
+        assert_eq!(ledger.rotate(Some(id(2_000)), at(1)), 1_000);
+        assert_eq!(ledger.list(at(1)).iter().map(|open| open.id).collect::<Vec<_>>(), [id(2_000)]);
     }
 
     #[test]
     fn a_name_is_one_members_until_it_is_let_go_and_a_taken_one_costs_no_invite() {
         let mut ledger = invited();
         ledger.join(id(1), [1; 32], "box", id(9), at(1)).unwrap();
-        ledger.invite(id(2), Role::Admin, [2; 32], at(1), at(60)).unwrap();
+        ledger.invite(id(2), Role::Admin, [2; 32], at(1), at(60), false).unwrap();
         let taken = ledger.join(id(2), [2; 32], "box", id(10), at(2)).err().unwrap();
         assert_eq!(taken, TrustError::NameTaken("box".to_owned(), "worker"));
         assert!(matches!(ledger.join(id(2), [2; 32], "../x", id(10), at(2)), Err(TrustError::Invalid(_))));
@@ -190,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_revoked_is_named_by_name_or_by_the_unique_start_of_an_id() {
         let mut ledger = invited();
-        ledger.invite(id(0x1000), Role::Viewer, [2; 32], at(0), at(60)).unwrap();
+        ledger.invite(id(0x1000), Role::Viewer, [2; 32], at(0), at(60), false).unwrap();
         for unknown in ["", "0000", "box", "00000002"] {
             assert!(matches!(ledger.revoke(unknown, at(1)), Err(TrustError::Unknown(_))), "{unknown:?}");
         }
@@ -202,6 +218,6 @@ mod tests {
     #[test]
     fn nobody_is_invited_to_be_the_manager() {
         let mut ledger = Ledger::default();
-        assert!(ledger.invite(id(1), Role::Manager, [1; 32], at(0), at(60)).is_err());
+        assert!(ledger.invite(id(1), Role::Manager, [1; 32], at(0), at(60), false).is_err());
     }
 }

@@ -123,9 +123,9 @@ impl Trust {
         actor::open(folder, life)
     }
 
-    /// Makes an invite, and the authority if it is the first.
-    pub async fn invite(&self, role: Role, ttl: Duration) -> Result<Invite, TrustError> {
-        self.ask(|reply| actor::Order::Invite { role, ttl, reply }).await
+    /// Makes an invite, and the authority if it is the first. One that `replaces` the others is for a rotation after it.
+    pub async fn invite(&self, role: Role, ttl: Duration, replaces: bool) -> Result<Invite, TrustError> {
+        self.ask(|reply| actor::Order::Invite { role, ttl, replaces, reply }).await
     }
 
     /// Makes somebody a member.
@@ -138,9 +138,9 @@ impl Trust {
         self.ask(|reply| actor::Order::Renew { identity, request, reply }).await
     }
 
-    /// Voids every open invite; tells how many there were.
-    pub async fn rotate(&self) -> Result<usize, TrustError> {
-        self.ask(|reply| actor::Order::Rotate { reply }).await
+    /// Voids every open invite but this one; tells how many there were.
+    pub async fn rotate(&self, but: Option<Uuid>) -> Result<usize, TrustError> {
+        self.ask(|reply| actor::Order::Rotate { but, reply }).await
     }
 
     /// Lets go of a member or voids an invite, by name or id.

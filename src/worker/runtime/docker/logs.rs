@@ -88,8 +88,9 @@ fn options(query: LogsQuery) -> LogsOptions {
         options = options.tail(&tail.to_string());
     }
     if let Some(since) = query.since {
-        // The engine takes whole seconds; the rest is left out here.
-        options = options.since(i32::try_from(since.as_second()).unwrap_or(i32::MAX));
+        // The engine takes whole seconds; the rest is left out here. Nothing was said before its time began.
+        let seconds = since.as_second().clamp(0, i32::MAX.into());
+        options = options.since(i32::try_from(seconds).unwrap_or(i32::MAX));
     }
     options.build()
 }
@@ -162,7 +163,21 @@ fn split_time(frame: &[u8]) -> (Option<Timestamp>, &[u8]) {
 mod tests {
     use bollard::container::LogOutput;
 
-    use super::{Lines, OutputStream, VecDeque};
+    use super::{Lines, LogsQuery, OutputStream, VecDeque, options};
+
+    #[test]
+    fn a_time_before_the_engines_began_is_the_beginning() {
+        for (since, asked) in [
+            ("-009999-01-02T01:59:59Z", 0),
+            ("0000-01-01T00:00:00Z", 0),
+            ("1950-01-01T00:00:00Z", 0),
+            ("1970-01-01T00:01:00.5Z", 60),
+            ("9999-01-01T00:00:00Z", i32::MAX),
+        ] {
+            let query = LogsQuery { since: Some(since.parse().unwrap()), ..LogsQuery::default() };
+            assert_eq!(options(query).since, asked, "{since}");
+        }
+    }
 
     #[test]
     fn frames_become_lines_with_their_time_and_what_is_older_is_left_out() {
