@@ -141,7 +141,7 @@ impl Membership {
             }
             // It is good for a while yet.
             Err(error) => {
-                tracing::info!("the certificate was not renewed: {error}");
+                tracing::info!("the certificate was not renewed: {error}; trying again");
                 Ok(client)
             }
         }
@@ -186,7 +186,7 @@ impl Keeper {
                     let renewed = self.renew().await;
                     renew.next(renewed.is_ok().then(|| self.renewal()));
                     if let Err(error) = renewed {
-                        tracing::warn!("the certificate was not renewed: {error}");
+                        tracing::warn!("the certificate was not renewed: {error}; trying again");
                     }
                 }
                 () = sleep_until(announce.at) => {
@@ -213,7 +213,7 @@ impl Keeper {
                 self.membership.manager().join(", ")
             );
         }
-        format!("the manager was not told where this worker is: {error}")
+        format!("the manager was not told where this worker is: {error}; trying again")
     }
 
     async fn renew(&mut self) -> Result<(), MemberError> {
