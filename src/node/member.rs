@@ -141,7 +141,7 @@ impl Membership {
             }
             // It is good for a while yet.
             Err(error) => {
-                tracing::info!("the certificate was not renewed: {error}; trying again");
+                tracing::info!("the certificate was not renewed: {error}");
                 Ok(client)
             }
         }
