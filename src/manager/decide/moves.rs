@@ -14,6 +14,7 @@
 //! A stop of a task on a lost worker waits for that worker instead: only there it can be done.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::join::exclusive_on_revoked;
@@ -21,10 +22,15 @@ use super::place::Chosen;
 use super::refusals::LOOK_AGAIN;
 use super::{Manager, Now, Timer, Turn};
 use crate::cluster::{Cause, Moves, TaskRecord, TaskRow, What, WorkerHealth};
+use crate::scheduler::Request;
 use crate::task::{State, TaskId, TaskStatus, WorkerId};
 
 /// Looked at in one turn: some milliseconds of work, after which everything else has its turn.
 const MOVES_A_TURN: usize = 500;
+
+/// Stuck tasks that are held against the workers with new room in one turn, and the most workers one by one.
+const LOOKED_AT_A_TURN: usize = 256;
+const PLACES: usize = 16;
 
 /// How long a task keeps its place after its `in_a_row`-th move, even if that worker is lost as well: five seconds,
 /// doubled each time, at most five minutes. A loss takes longer than the first, so two hosts may fail one right after
@@ -40,8 +46,12 @@ pub fn move_backoff(in_a_row: u32) -> Duration {
 pub(super) struct Leaving {
     /// To be tried next.
     due: BTreeSet<TaskId>,
-    /// No other worker could take them; tried again when a worker gets better.
+    /// No other worker could take them; tried again when a worker gets better, or has room for them.
     stuck: BTreeSet<TaskId>,
+    /// Where room became free since all of the stuck were looked at, how many are yet to be, and who was the last.
+    freed: BTreeSet<usize>,
+    to_look_at: usize,
+    looked_at: Option<TaskId>,
     /// What was moved off each worker since it was lost, and may still run there.
     left_behind: HashMap<WorkerId, BTreeMap<TaskId, u32>>,
 }
@@ -74,6 +84,26 @@ impl Leaving {
         }
     }
 
+    /// Workers may have room. True if somebody waits for some.
+    pub(super) fn room_at(&mut self, freed: &BTreeSet<usize>) -> bool {
+        self.to_look_at = self.stuck.len();
+        if self.to_look_at > 0 {
+            self.freed.extend(freed);
+        }
+        self.to_look_at > 0
+    }
+
+    /// The next of the stuck, in a circle: so many as are looked at in one turn.
+    fn next_stuck(&mut self) -> Vec<TaskId> {
+        let most = self.to_look_at.min(LOOKED_AT_A_TURN);
+        let after = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
+        let circle = self.stuck.range((after, Bound::Unbounded)).chain(&self.stuck);
+        let next: Vec<TaskId> = circle.take(most).copied().collect();
+        self.to_look_at -= most;
+        self.looked_at = next.last().copied();
+        next
+    }
+
     pub(super) fn due_again(&mut self, task: TaskId) {
         self.due.insert(task);
     }
@@ -101,8 +131,32 @@ impl Manager {
         }
     }
 
+    /// Tries those that were stuck and that a worker with new room can take. So many a turn are looked at, and all of
+    /// them in the end: the first, which may be too large for it, must not keep it from the others.
+    fn look_at_stuck(&mut self, turn: &Turn) {
+        if self.leaving.freed.is_empty() {
+            return;
+        }
+        for task in self.leaving.next_stuck() {
+            let can_go = self.cluster.row(task).is_none_or(|row| {
+                let request = Request::new(row.spec(), &self.cluster);
+                let mut places = self.leaving.freed.iter();
+                places.len() > PLACES || places.any(|place| self.view().can_take(&request, *place))
+            });
+            if can_go && self.leaving.stuck.remove(&task) {
+                self.leaving.due.insert(task);
+            }
+        }
+        if self.leaving.to_look_at == 0 {
+            self.leaving.freed.clear();
+        } else {
+            self.wake_once_after(turn.now, Duration::ZERO, Timer::MoveOn);
+        }
+    }
+
     /// Tries the tasks of lost workers that are due, so many a turn.
     pub(super) fn move_tasks(&mut self, turn: &mut Turn) {
+        self.look_at_stuck(turn);
         for _ in 0..MOVES_A_TURN {
             let Some(task) = self.leaving.due.pop_first() else { return };
             let Some((from, record)) = self.on_lost_worker(task) else { continue };

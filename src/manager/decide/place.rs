@@ -2,13 +2,14 @@
 //! is held back), and notes which workers changed. Sends nothing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::busy::{InFlight, is_busy};
 use super::drain::{Drain, still_taken};
 use super::hold::Hold;
 use super::preempt::Preemption;
 use super::queue::{Head, Key};
-use super::{Answer, Effect, Manager, Now, RequestId, Turn};
+use super::{Answer, Effect, Manager, Now, RequestId, Timer, Turn};
 use crate::cluster::{
     Cause, Cluster, Overcommit, Placement, Refusal, Sample, SchedulerName, Settings, What, WorkerRecord,
 };
@@ -177,6 +178,9 @@ impl Manager {
         let (freed, joined) = (std::mem::take(&mut self.freed), std::mem::take(&mut self.joined));
         if !freed.is_empty() {
             self.leaving.retell(STUCK);
+            if self.leaving.room_at(&freed) {
+                self.wake_once_after(now, Duration::ZERO, Timer::MoveOn);
+            }
         }
         if !self.queue.has_closed() || (freed.is_empty() && joined.is_empty()) {
             return;

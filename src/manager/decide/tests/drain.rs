@@ -8,7 +8,7 @@ use crate::manager::request::AvailabilityWish;
 const DRAIN: AvailabilityWish = AvailabilityWish::Drain { within_s: None };
 
 impl Desk {
-    fn wish(&mut self, worker: &str, wish: AvailabilityWish) -> Decision {
+    pub(super) fn wish(&mut self, worker: &str, wish: AvailabilityWish) -> Decision {
         self.give(Input::SetAvailability { request: 5, cause: Cause::Command, worker: id(worker), wish })
     }
 
@@ -16,7 +16,7 @@ impl Desk {
         self.manager.cluster().worker(&id(worker)).unwrap().availability
     }
 
-    fn runs(&mut self, worker: &str, spec: TaskSpec) -> TaskId {
+    pub(super) fn runs(&mut self, worker: &str, spec: TaskSpec) -> TaskId {
         let (task, effects) = self.submit(spec);
         assert_eq!(starts(&effects).first().map(|start| start.0), Some(worker));
         self.is_running(worker, task);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::manager::decide::{LOST_AFTER, move_backoff};
+use crate::manager::request::AvailabilityWish;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALMOST_LOST: Duration = LOST_AFTER.saturating_sub(SECOND);
@@ -348,4 +349,21 @@ fn a_manager_that_itself_stood_still_takes_no_worker_for_lost() {
     assert_eq!((desk.health("a"), desk.moves(task).len()), (WorkerHealth::Ready, 0));
     desk.hears(&["b"], LOST_AFTER);
     assert_eq!(desk.moves(task).len(), 1, "what is silent from now on is lost");
+}
+
+#[test]
+fn room_for_a_small_one_is_not_kept_from_it_by_the_many_large_ones_that_wait_as_well() {
+    let mut desk = super::placing::desk_with(&[("a", 40.0), ("b", 1.0)]);
+    let of = |cpu| TaskSpec { cpu, ..TaskSpec::default() };
+    desk.wish("a", AvailabilityWish::Cordon);
+    let full = desk.runs("b", of(1.0));
+    desk.wish("a", AvailabilityWish::Uncordon);
+    for _ in 0..30 {
+        desk.runs("a", of(1.2));
+    }
+    let small = desk.runs("a", of(0.5));
+    assert!(desk.hears(&["b"], LOST_AFTER).is_empty(), "nobody has room");
+    desk.report("b", full, State::Completed);
+    assert_eq!(starts(&desk.hears(&["b"], SECOND)), [("b", 1)]);
+    assert_eq!(desk.moves(small), ["a lost: silent for 9 s; moved to b"]);
 }
