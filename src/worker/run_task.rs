@@ -234,7 +234,12 @@ impl Worker {
         for input in early {
             match input {
                 Input::Found(found) => self.found(found),
-                Input::Up { run, container } => self.out.effects.push(Effect::Inspect { run, container }),
+                // The last word may be later than what was found.
+                Input::Up { run, container }
+                | Input::Exited { run, container, .. }
+                | Input::Gone { run, container } => {
+                    self.out.effects.push(Effect::Inspect { run, container });
+                }
                 _ => {}
             }
         }

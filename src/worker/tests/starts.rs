@@ -312,3 +312,17 @@ fn a_start_that_the_engine_denies_and_has_carried_out_is_not_asked_for_again() {
     assert_eq!(output.effects, []);
     assert_eq!((desk.status(&task).state, desk.status(&task).container_id.as_str()), (State::Running, "c"));
 }
+
+#[test]
+fn an_end_that_is_heard_of_during_a_start_that_fails_is_not_lost_behind_what_was_found_before() {
+    let mut desk = Desk::new();
+    let task = task(1);
+    desk.start(&task);
+    desk.give(Input::Found(found(&task, "c", FoundState::Running)));
+    desk.exited(&task, "c", 3);
+    let output = desk.failed(&task, RuntimeError::Unreachable("no answer".to_owned()));
+    let inspect = Effect::Inspect { run: Run::of(&task), container: "c".to_owned() };
+    assert!(output.effects.contains(&inspect), "{output:?}");
+    desk.give(Input::Found(found(&task, "c", FoundState::Exited(exit(3)))));
+    assert_eq!((desk.status(&task).state, desk.status(&task).exit_code), (State::Failed, Some(3)));
+}
