@@ -7,7 +7,7 @@ use std::{
 };
 
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
@@ -31,6 +31,9 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Events are asked for from this long ago, so that none falls between asking and listing.
 const OVERLAP_S: i64 = 2;
+/// After the first list all is listed once more: Podman may lose what happens between the events that it remembers and
+/// those that it tells as they come.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// SIGKILL's exit code: the only one that can mean "out of memory" or "removed by force".
 const KILLED: i64 = 137;
 /// As a kill event tells it.
@@ -96,24 +99,13 @@ impl Docker {
         let mut events = Box::pin(client.events(Some(options)));
         let mut ping = interval(PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut early = Vec::new();
         let mut suspects = Suspects::new();
-        let mut list = Box::pin(self.list_containers());
-        let all = loop {
-            // Events first, so that they are subscribed to before the list is made.
-            tokio::select! {
-                biased;
-                event = events.next() => early.push(self.event(event, &mut suspects)?),
-                all = &mut list => break all?,
-            }
-        };
-        drop(list);
-        let first = [Sign::Listed(all), Sign::Health(String::new())];
-        for sign in first.into_iter().chain(early.into_iter().flatten()) {
+        for sign in self.all_and_since(&mut events, &mut suspects).await? {
             if signs.send(sign).await.is_err() {
                 return Ok(());
             }
         }
+        let mut look_again = std::pin::pin!(sleep(LOOK_AGAIN_AFTER).fuse());
         loop {
             *heard = Some(Timestamp::now());
             tokio::select! {
@@ -124,6 +116,13 @@ impl Docker {
                         return Ok(());
                     }
                 }
+                () = &mut look_again => {
+                    for sign in self.all_and_since(&mut events, &mut suspects).await? {
+                        if signs.send(sign).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
                 _ = ping.tick() => {
                     // Awaited here: while the engine doesn't answer, its events are no better.
                     self.call(LOOK, client.ping()).await.map_err(|error| self.call_failed(error))?;
@@ -131,6 +130,26 @@ impl Docker {
                 () = signs.closed() => return Ok(()),
             }
         }
+    }
+
+    /// Everything that is there, and what was told while it was listed.
+    async fn all_and_since(
+        &self,
+        events: &mut (impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + Unpin),
+        suspects: &mut Suspects,
+    ) -> Result<Vec<Sign>, RuntimeError> {
+        let mut early = Vec::new();
+        let mut list = Box::pin(self.list_containers());
+        let all = loop {
+            // Events first, so that they are subscribed to before the list is made.
+            tokio::select! {
+                biased;
+                event = events.next() => early.push(self.event(event, suspects)?),
+                all = &mut list => break all?,
+            }
+        };
+        let first = [Sign::Listed(all), Sign::Health(String::new())];
+        Ok(first.into_iter().chain(early.into_iter().flatten()).collect())
     }
 
     fn filters(&self, events: &[&str]) -> HashMap<&'static str, Vec<String>> {
