@@ -161,6 +161,8 @@ fn mib(kib: u64) -> f64 {
 
 /// A store in which `count` tasks have come and gone.
 fn fill(folder: &Path, count: usize) {
+    // A store without its worker's id is refused: it would be a copy.
+    std::fs::write(folder.join("worker-id"), uuid::Uuid::new_v4().to_string()).unwrap();
     let mut store = RedbStore::open(&folder.join("changes.redb")).unwrap();
     let now = Timestamp::now();
     let worker = WorkerId::from("worker-1");
