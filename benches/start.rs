@@ -27,6 +27,8 @@ use support::Image;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cube-tui");
 const STARTS: usize = 15;
+/// With a port after it, this program is [`bare_server`].
+const BARE: &str = "bare-server";
 const KEYS: usize = 100;
 const IDLE: Duration = Duration::from_mins(1);
 const CONTAINERS: usize = 20;
@@ -34,6 +36,9 @@ const CONTAINERS: usize = 20;
 fn main() {
     if !measure::is_bench() {
         return;
+    }
+    if let Some(port) = std::env::args().skip_while(|argument| argument != BARE).nth(1) {
+        return bare_server(port.parse().unwrap());
     }
     tell_load();
     if std::env::args().any(|argument| argument == "restart") {
@@ -63,6 +68,16 @@ fn dashboard(folder: &Path, port: u16) -> Pty {
     command.env("CUBE_PORT", "0");
     command.env("CUBE_MANAGER_PORT", port.to_string());
     Pty::start(command, 200, 60)
+}
+
+/// Answers /healthz, and has nothing to read, keep or ask for: what a start takes on this machine, whoever's it is.
+fn bare_server(port: u16) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let router = axum::Router::new().route("/healthz", axum::routing::get(async || "ok"));
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        axum::serve(listener, router).await.unwrap();
+    });
 }
 
 fn headless(folder: &Path, port: u16) -> Child {
@@ -138,9 +153,17 @@ fn first_frame() {
 }
 
 fn first_answer() {
-    let mut times = Vec::new();
+    let (mut times, mut bare) = (Vec::new(), Vec::new());
     let mut memory = 0;
     for _ in 0..STARTS {
+        let port = free_port();
+        let start = Instant::now();
+        let arguments = ["--bench".to_owned(), BARE.to_owned(), port.to_string()];
+        let mut child = Command::new(std::env::current_exe().unwrap()).args(arguments).spawn().unwrap();
+        bare.push(ms(until_healthy(port) - start));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let start = Instant::now();
@@ -151,6 +174,7 @@ fn first_answer() {
         terminate(child);
     }
     tell("G13", "exec to /healthz, median", median(&times), "ms", Goal::AtMost(10.0));
+    tell("", "  the same of a bare axum server (2.7 ms where the goal was set)", median(&bare), "ms", Goal::None);
     tell("G13", "resident memory, empty, headless", mib(memory), "MiB", Goal::AtMost(20.0));
 }
 

@@ -62,6 +62,7 @@ mod workers;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use futures_util::future::LocalBoxFuture;
 
 use args::{Cli, Command};
 use config_file::ConfigFile;
@@ -95,7 +96,8 @@ pub fn run() -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(command(cli, &config)),
+        // Boxed, or every way of blocking on it would have all commands inlined: a hundred kilobytes each.
+        Ok(runtime) => runtime.block_on(Box::pin(command(cli, &config)) as LocalBoxFuture<'_, _>),
         Err(error) => Err(CliError::unreachable(format!("cannot start: {error}"))),
     };
     match ended {

@@ -15,8 +15,9 @@ use super::pack::packed;
 use crate::cluster::{Change, FeedItem, Revision};
 use crate::manager::request::RequestError;
 
-/// Commits that a watcher may be behind before it has to take a new snapshot. A commit holds many Changes.
-const BEHIND: usize = 4_096;
+/// Commits that a watcher may be behind before it has to take a new snapshot. A commit holds many Changes. Their places
+/// are made at the start.
+const BEHIND: usize = 2_048;
 
 /// Pages that a watcher from afar may be behind: some seconds of a busy cluster.
 const PAGES_BEHIND: usize = 256;

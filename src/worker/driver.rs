@@ -28,8 +28,9 @@ use crate::{
 
 /// Between two samples, when somebody listens.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
-/// Lines of reports that a slow reader may be behind; after that it is cut off and starts over.
-const LINES: usize = 8192;
+/// Lines of reports that a slow reader may be behind; after that it is cut off and starts over. Their places are made at
+/// the start.
+const LINES: usize = 2_048;
 /// For what is under way at the end: a stop that takes all of Docker's ten seconds, and the removal after it. What
 /// takes longer is found by its labels next time.
 const DRAIN: Duration = Duration::from_secs(15);
