@@ -127,6 +127,7 @@ impl Store for Measured {
 
 fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mpsc::Sender<String>) {
     let mut orders = Vec::with_capacity(BATCHES);
+    let (mut changes, mut work) = (Vec::new(), Vec::new());
     let mut target: Option<(FeedSender, Outboxes)> = None;
     let mut failure: Option<String> = None;
     loop {
@@ -141,8 +142,6 @@ fn run(mut store: Box<dyn Store>, mut inbox: mpsc::Receiver<Order>, failed: &mps
         if let Err(error) = done {
             fail(&error, &mut failure, failed);
         }
-        let mut changes = Vec::new();
-        let mut work = Vec::new();
         for order in orders.drain(..) {
             match order {
                 Order::Commit(batch) => {

@@ -15,6 +15,7 @@ mod streams;
 mod v1;
 mod why;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,15 +36,26 @@ pub use secrets::{ListedSecret, NewSecret, SecretRemoval, SecretSet};
 /// When fewer tasks may wait again: a worker takes some thousand a second, containers far fewer.
 const TRY_LATER: Duration = Duration::from_secs(5);
 
-/// What the routes share.
+/// What the routes share. Each request has its own copy, several times over.
 #[derive(Clone, Debug)]
-struct Api {
+struct Api(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     handle: Handle,
     workers: Workers,
     gate: Option<Gate>,
     cancel: CancellationToken,
     /// One at a time has the turn to look at all tasks, however many ask: each takes time of the driver's, and memory.
     whole: Arc<Semaphore>,
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Answered for Api {
@@ -62,7 +74,7 @@ pub struct Gate {
 /// Every route of the manager. Without a gate nobody can join.
 pub fn router(handle: Handle, workers: Workers, gate: Option<Gate>, cancel: CancellationToken) -> Router {
     let whole = Arc::new(Semaphore::new(1));
-    routes().into_router(Api { handle, workers, gate, cancel, whole })
+    routes().into_router(Api(Arc::new(Parts { handle, workers, gate, cancel, whole })))
 }
 
 /// Every route, for whoever wants to knock at each.

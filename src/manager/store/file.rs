@@ -171,7 +171,7 @@ impl StoreFile {
     }
 
     pub(super) fn has_put_off(&self, retention: &Retention) -> bool {
-        retention.due_at_rest(&self.log) > 0
+        retention.is_due_at_rest(&self.log)
     }
 
     /// Folds a part of what was put off. After an error this must be dropped.

@@ -97,7 +97,12 @@ impl Retention {
 
     /// How many of the oldest are to be folded away next while nothing waits for a commit.
     pub(super) fn due_at_rest(&self, log: &Log) -> usize {
-        if self.times(SLACK + 1, SLACK).is_exceeded(log) { self.beyond(log, CHUNK) } else { 0 }
+        if self.is_due_at_rest(log) { self.beyond(log, CHUNK) } else { 0 }
+    }
+
+    /// Whether any are. Asked after every commit, and so without counting them.
+    pub(super) fn is_due_at_rest(&self, log: &Log) -> bool {
+        self.times(SLACK + 1, SLACK).is_exceeded(log)
     }
 
     /// With each limit multiplied by `factor / divisor`.
