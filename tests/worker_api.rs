@@ -53,6 +53,19 @@ async fn a_worker_with_a_fault_of_its_own_ends_and_says_so_instead_of_answering_
 }
 
 #[tokio::test]
+async fn a_fault_in_watching_the_engine_costs_a_moment_and_no_end_of_a_task() {
+    let (worker, runtime) = worker().await;
+    let task = task("web", "busy:1", &[]);
+    worker.run(&task).await;
+    worker.until_state(task.id, State::Running).await;
+    runtime.blind();
+    runtime.exit(task.id, 3);
+    let ended = worker.until_state(task.id, State::Failed).await;
+    assert_eq!(ended.status.exit_code, Some(3));
+    worker.end().await;
+}
+
+#[tokio::test]
 async fn a_book_manager_can_drive_this_worker() {
     let (worker, _) = worker().await;
     let id = Uuid::new_v4();

@@ -59,6 +59,7 @@ fn main() {
         trial("a_sample_tells_what_each_task_uses", sample),
         pulls(),
         trial("an_engine_that_hangs_is_told_within_20_seconds_and_recovers", engine_hangs),
+        trial("an_end_that_the_engine_never_tells_is_noticed_by_looking", untold_end),
         trial("an_engine_that_goes_away_is_told_at_once_and_what_it_did_is_noticed", engine_gone),
     ]);
 }
@@ -585,8 +586,7 @@ async fn pull(docker: bollard::Docker, registry: Registry) {
     worker.end().await;
 }
 
-/// A worker that reaches its engine through a proxy in our hands.
-/// With the worker behind a proxy. There is no other one with this identity: it would take the containers for its own.
+/// With the worker behind a proxy in our hands. There is no other one with this identity: it would take the containers for its own.
 async fn behind_proxy(stage: Stage) -> (Stage, EngineProxy) {
     let proxy = EngineProxy::start();
     stage.worker.end().await;
@@ -628,6 +628,23 @@ async fn engine_hangs(stage: Stage) -> Stage {
     until_problem(worker, false, PATIENCE).await;
     worker.until_state(running.id, State::Failed).await;
     stage.running(stage.sleeper()).await;
+    stage
+}
+
+async fn untold_end(stage: Stage) -> Stage {
+    let proxy = EngineProxy::start();
+    proxy.set(Mode::HoldsAnswer("/events"));
+    stage.worker.end().await;
+    let runtime = Docker::new(&proxy.host(), Uuid::nil(), stage.identity);
+    let runtime = runtime.looking_every(Duration::from_millis(500));
+    let worker = TestWorker::start(runtime, stage.identity).await;
+    let stage = Stage { worker, ..stage };
+    for _ in 0..2 {
+        let running = stage.running(stage.sleeper()).await;
+        stage.end_inside(&running).await;
+        let ended = stage.worker.until_state(running.id, State::Failed).await;
+        assert_eq!(ended.status.reason, "exit code 143");
+    }
     stage
 }
 

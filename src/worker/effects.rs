@@ -1,8 +1,8 @@
 //! Carries out a core's effects on a runtime; each result becomes the next input. Decides nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, sleep, timeout},
@@ -133,9 +133,15 @@ async fn inspect<R: Runtime>(runtime: &R, run: Run, container: String) -> Option
     None
 }
 
-/// Watches the runtime until the receiver of `signs` is gone.
+/// Watches the runtime until the receiver of `signs` is gone. A fault in it costs a second: it begins anew, and so lists
+/// everything again.
 pub(super) async fn watch<R: Runtime>(runtime: Arc<R>, signs: mpsc::Sender<Sign>) {
-    runtime.watch(signs).await;
+    /// In which a fault that comes back at once does no harm.
+    const REST: Duration = Duration::from_secs(1);
+    while AssertUnwindSafe(runtime.watch(signs.clone())).catch_unwind().await.is_err() {
+        tracing::error!("watching the engine broke off by a fault of cube-tui's own; please report this");
+        tokio::time::sleep(REST).await;
+    }
 }
 
 /// Stops and removes every container of this worker. The error says what is left.

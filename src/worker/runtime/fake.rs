@@ -56,6 +56,8 @@ struct Engine {
     /// What it has, if that is not all of the host.
     capacity: Option<Capacity>,
     is_faulty: bool,
+    /// The next sign is lost to a fault of whoever watches.
+    is_blind: bool,
 }
 
 impl Default for Fake {
@@ -83,6 +85,11 @@ impl Fake {
     /// From now on its worker panics that asks what it has.
     pub fn break_off(&self) {
         self.engine().is_faulty = true;
+    }
+
+    /// Whoever watches panics at the next sign, which is lost with that.
+    pub fn blind(&self) {
+        self.engine().is_blind = true;
     }
 
     /// The containers that are there.
@@ -328,6 +335,7 @@ impl Runtime for Fake {
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
             };
+            assert!(!std::mem::take(&mut self.engine().is_blind), "a fault on purpose");
             if signs.send(sign).await.is_err() {
                 return;
             }

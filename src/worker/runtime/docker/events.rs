@@ -7,11 +7,11 @@ use std::{
 };
 
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
-use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -105,7 +105,7 @@ impl Docker {
                 return Ok(());
             }
         }
-        let mut look_again = std::pin::pin!(sleep(LOOK_AGAIN_AFTER).fuse());
+        let mut look_again = std::pin::pin!(sleep(LOOK_AGAIN_AFTER.min(self.look_every)));
         loop {
             *heard = Some(Timestamp::now());
             tokio::select! {
@@ -117,6 +117,7 @@ impl Docker {
                     }
                 }
                 () = &mut look_again => {
+                    look_again.as_mut().reset(Instant::now() + self.look_every);
                     for sign in self.all_and_since(&mut events, &mut suspects).await? {
                         if signs.send(sign).await.is_err() {
                             return Ok(());

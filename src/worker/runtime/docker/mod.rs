@@ -44,6 +44,9 @@ const CHANGE: Duration = Duration::from_mins(1);
 /// What a stop may need beyond the task's own time to end.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
 
+/// Between two lists of everything, whatever the events say: what an engine does not tell is noticed all the same.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
 /// A Docker Engine.
 #[derive(Debug)]
 pub struct Docker {
@@ -58,6 +61,7 @@ pub struct Docker {
     cgroups: Cgroups,
     prober: Prober,
     reaches: Reaches,
+    look_every: Duration,
 }
 
 impl Docker {
@@ -73,7 +77,14 @@ impl Docker {
             cgroups: Cgroups::default(),
             prober: Prober::default(),
             reaches: Reaches::default(),
+            look_every: LOOK_EVERY,
         }
+    }
+
+    /// Lists everything as often as this, and not every minute.
+    #[must_use]
+    pub fn looking_every(self, look_every: Duration) -> Self {
+        Self { look_every, ..self }
     }
 
     fn client(&self) -> Result<bollard::Docker, RuntimeError> {
