@@ -174,7 +174,13 @@ fn first_answer() {
         terminate(child);
     }
     tell("G13", "exec to /healthz, median", median(&times), "ms", Goal::AtMost(10.0));
-    tell("", "  the same of a bare axum server (2.7 ms where the goal was set)", median(&bare), "ms", Goal::None);
+    tell(
+        "",
+        "  the same of a bare axum server (2.7 ms where the goal was set)",
+        median(&bare),
+        "ms",
+        Goal::None,
+    );
     tell("G13", "resident memory, empty, headless", mib(memory), "MiB", Goal::AtMost(20.0));
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
 
 use super::support::{
     block_on,
@@ -267,6 +268,15 @@ async fn views() {
         let is_named = message.starts_with("bogus: ") && message.matches("bogus").count() == 1;
         assert!(status == 400 && is_named, "{}: {status} {message}", route.path);
     }
+    // And those by which members of other versions join and renew.
+    let lenient = ["/v1/join", "/v1/renew", "/v1/announce"];
+    let changes = route_list().into_iter().filter(|route| route.method == "POST");
+    for route in changes.filter(|route| route.path.starts_with("/v1/") && !lenient.contains(&route.path)) {
+        let url = manager.url(&format!("{}?bogus=1", route.path.replace("{id}", "api")));
+        let answer = manager.http.post(url).json(&json!({})).send().await.unwrap();
+        let (status, refused) = (answer.status(), answer.text().await.unwrap());
+        assert!(status == 400 && refused.contains("bogus: unknown field"), "{}: {refused}", route.path);
+    }
 }
 
 async fn mistyped_fields() {
@@ -315,6 +325,22 @@ async fn mistyped_fields() {
     let (status, text) =
         post("/v1/availability", &json!({"worker": "a", "wish": "cordon", "within_s": 1})).await;
     assert!(status == 400 && text.contains("only a drain has it"), "{text}");
+    for (path, body, said) in [
+        (
+            "/v1/availability",
+            json!({"worker": "a", "wish": "drain", "within_s": -5}),
+            "within_s: invalid value",
+        ),
+        ("/v1/invites", json!({"role": "worker", "ttl_s": "long"}), "ttl_s: invalid type"),
+        ("/v1/rebalance", json!({"plan": 1}), "plan: invalid type"),
+        ("/v1/stop", json!(["x"]), "[0]: "),
+        ("/v1/restart", json!([Uuid::nil(), 7]), "[1]: invalid type"),
+        ("/v1/forget", json!({}), "invalid type: map"),
+    ] {
+        let (status, text) = post(path, &body).await;
+        let message = serde_json::from_str::<Value>(&text).unwrap()["Message"].clone();
+        assert!(status == 400 && message.as_str().unwrap().starts_with(said), "{path}: {text}");
+    }
     // A peer of the book may know more than this program.
     assert_eq!(post("/tasks", &event).await.0, 201);
 }

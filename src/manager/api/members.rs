@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::read::{NoQuery, read_object};
+use super::read::{Asking, NoQuery, read_object};
 use super::refusals::Refusals;
 use super::{Api, Gate};
 use crate::cluster::{Cause, Cluster, Joined};
@@ -108,13 +108,18 @@ impl Api {
 /// Opens an invite, and the TLS listener for it
 #[utoipa::path(
     post, path = "/v1/invites", tag = "members",
+    params(Asking),
     request_body(content = Invitation, content_type = "application/json"),
     responses(
         (status = 200, description = "The line for the other host", body = Invited),
         Refusals
     )
 )]
-pub(super) async fn invite(Shared(api): Shared<Api>, body: Body) -> Result<Json<Invited>, Refusal> {
+pub(super) async fn invite(
+    Shared(api): Shared<Api>,
+    _: Asking,
+    body: Body,
+) -> Result<Json<Invited>, Refusal> {
     let Invitation { role, ttl_s, listen, address, replaces } = read_object(&body?)?;
     let ttl = Duration::from_secs(ttl_s);
     if ttl.is_zero() || ttl > LONGEST {
@@ -180,13 +185,18 @@ async fn own_host(at: SocketAddr) -> Result<String, TrustError> {
 /// Opens the TLS listener, or closes it
 #[utoipa::path(
     post, path = "/v1/listen", tag = "members",
+    params(Asking),
     request_body(content = Listening, content_type = "application/json"),
     responses(
         (status = 200, description = "Where it listens", body = Listening),
         Refusals
     )
 )]
-pub(super) async fn listen(Shared(api): Shared<Api>, body: Body) -> Result<Json<Listening>, Refusal> {
+pub(super) async fn listen(
+    Shared(api): Shared<Api>,
+    _: Asking,
+    body: Body,
+) -> Result<Json<Listening>, Refusal> {
     let Listening { listen } = read_object(&body?)?;
     let Gate { trust, door } = api.gate()?;
     if let Some(listen) = listen {
@@ -283,12 +293,13 @@ pub(super) async fn list(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Ve
 /// Voids all open invites
 #[utoipa::path(
     post, path = "/v1/tokens/rotate", tag = "members",
+    params(Asking),
     responses(
         (status = 200, description = "How many there were", body = Rotated),
         Refusals
     )
 )]
-pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Refusal> {
+pub(super) async fn rotate(Shared(api): Shared<Api>, _: Asking) -> Result<Json<Rotated>, Refusal> {
     let voided = api.gate()?.trust.rotate(None).await?;
     Ok(Json(Rotated { voided }))
 }
@@ -296,6 +307,7 @@ pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Re
 /// Lets somebody go, by name or id
 #[utoipa::path(
     post, path = "/v1/tokens/revoke", tag = "members",
+    params(Asking),
     request_body(content = Revocation, content_type = "application/json"),
     responses(
         (status = 200, description = "Who it was", body = Revoked),
@@ -303,7 +315,11 @@ pub(super) async fn rotate(Shared(api): Shared<Api>) -> Result<Json<Rotated>, Re
         Refusals
     )
 )]
-pub(super) async fn revoke(Shared(api): Shared<Api>, body: Body) -> Result<Json<Revoked>, Refusal> {
+pub(super) async fn revoke(
+    Shared(api): Shared<Api>,
+    _: Asking,
+    body: Body,
+) -> Result<Json<Revoked>, Refusal> {
     let Revocation { who } = read_object(&body?)?;
     let listed = api.gate()?.trust.revoke(who).await?;
     let (mut tasks, mut exclusive) = (0, 0);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::read::{NoQuery, read_object};
+use super::read::{Asking, NoQuery, read_object};
 use super::refusals::Refusals;
 use crate::http::Refusal;
 use crate::manager::secrets::{Secrets, SecretsError};
@@ -77,13 +77,14 @@ impl Api {
 /// Sets a secret: what waits for it starts
 #[utoipa::path(
     post, path = "/v1/secrets", tag = "secrets",
+    params(Asking),
     request_body(content = NewSecret, content_type = "application/json"),
     responses(
         (status = 200, description = "It is set, also after a restart", body = SecretSet),
         Refusals
     )
 )]
-pub(super) async fn set(Shared(api): Shared<Api>, body: Body) -> Result<Json<SecretSet>, Refusal> {
+pub(super) async fn set(Shared(api): Shared<Api>, _: Asking, body: Body) -> Result<Json<SecretSet>, Refusal> {
     let NewSecret { name, value } = read_object(&body?)?;
     let was_set = api.secrets()?.set(name, value.0).await?;
     api.handle.secrets_changed().await?;
@@ -120,6 +121,7 @@ pub(super) async fn list(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Ve
 /// Forgets a secret
 #[utoipa::path(
     post, path = "/v1/secrets/remove", tag = "secrets",
+    params(Asking),
     request_body(content = SecretRemoval, content_type = "application/json"),
     responses(
         (status = 200, description = "It is gone"),
@@ -128,7 +130,7 @@ pub(super) async fn list(Shared(api): Shared<Api>, _: NoQuery) -> Result<Json<Ve
         Refusals
     )
 )]
-pub(super) async fn remove(Shared(api): Shared<Api>, body: Body) -> Result<Json<()>, Refusal> {
+pub(super) async fn remove(Shared(api): Shared<Api>, _: Asking, body: Body) -> Result<Json<()>, Refusal> {
     let SecretRemoval { name, force } = read_object(&body?)?;
     let secrets = api.secrets()?;
     let unknown =

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use hyper_util::rt::TokioIo;
 
 use super::Api;
+use super::read::Asking;
 use super::refusals::Refusals;
 use crate::http::{Refusal, json_lines, together};
 use crate::manager::logs::LogItem;
@@ -72,7 +73,7 @@ fn asked(pairs: &[(String, String)]) -> Result<(Vec<TaskId>, LogsQuery), Refusal
 /// frames, which are nobody's business here.
 #[utoipa::path(
     post, path = "/v1/tasks/{id}/exec", tag = "tasks",
-    params(("id" = TaskId, Path, description = "Its full id")),
+    params(("id" = TaskId, Path, description = "Its full id"), Asking),
     request_body(content = Exec, content_type = "application/json"),
     responses(
         (status = 101, description = "From here on, frames"),
@@ -88,6 +89,7 @@ fn asked(pairs: &[(String, String)]) -> Result<(Vec<TaskId>, LogsQuery), Refusal
 pub(super) async fn exec(
     Shared(api): Shared<Api>,
     id: Result<Path<String>, PathRejection>,
+    _: Asking,
     Upgrade(upgrade): Upgrade,
     exec: Result<Json<Exec>, JsonRejection>,
 ) -> Result<Response, Refusal> {

@@ -1,19 +1,18 @@
 //! The typed routes that change the cluster, and the snapshot that mirrors start from.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{Query, State as Shared};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::State as Shared;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::Api;
-use super::read::{NoQuery, first_of, read, read_object};
+use super::read::{Asking, NoQuery, first_of, read, read_object};
 use super::refusals::Refusals;
-use crate::cluster::{Cause, Cluster, Settings, Snapshot};
+use crate::cluster::{Cluster, Settings, Snapshot};
 use crate::http::{Access, Caller, Refusal, read_array};
 use crate::manager::request::{
     Drained, Forgotten, RebalanceWish, Rebalanced, Recovered, Restarted, Scheduling, Stopping, Submitted,
@@ -23,20 +22,6 @@ use crate::task::{ErrorBody, OwnTaskEvent, TaskEvent, TaskId, WorkerId, parse_ta
 
 /// Events in a request: some ten megabytes of tasks, and a second of work.
 const MOST_AT_ONCE: usize = 20_000;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asking {
-    /// Who asks, for the history; without it, some program on the API.
-    #[serde(default = "api_request")]
-    #[param(inline, required = false)]
-    cause: Cause,
-}
-
-fn api_request() -> Cause {
-    Cause::Api
-}
 
 /// One event, or several.
 #[derive(ToSchema)]
@@ -67,10 +52,9 @@ pub(super) enum OneOrMany {
 )]
 pub(super) async fn submit(
     Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    asking: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Submitted>>, Refusal> {
-    let Query(asking) = asking?;
     let events = read_events(&body?)?;
     Ok(Json(api.handle.submit(events, asking.cause).await?))
 }
@@ -117,10 +101,9 @@ fn named(body: &[u8], is_array: bool) -> Option<Refusal> {
 )]
 pub(super) async fn stop(
     Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    asking: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Stopping>>, Refusal> {
-    let Query(asking) = asking?;
     let tasks: Vec<TaskId> = read(&body?)?;
     Ok(Json(api.handle.stop(tasks, asking.cause).await?))
 }
@@ -140,10 +123,9 @@ pub(super) async fn stop(
 )]
 pub(super) async fn restart(
     Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    asking: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<Restarted>>, Refusal> {
-    let Query(asking) = asking?;
     let tasks: Vec<TaskId> = read(&body?)?;
     Ok(Json(api.handle.restart(tasks, asking.cause).await?))
 }
@@ -161,10 +143,9 @@ pub(super) async fn restart(
 )]
 pub(super) async fn forget(
     Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    asking: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Forgotten>, Refusal> {
-    let Query(asking) = asking?;
     let worker: WorkerId = read(&body?)?;
     Ok(Json(api.handle.forget(worker, asking.cause).await?))
 }
@@ -175,11 +156,7 @@ pub(super) async fn forget(
     params(Asking),
     responses((status = 200, description = "What was taken over, and who has not answered yet", body = Recovered), Refusals)
 )]
-pub(super) async fn recover(
-    Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
-) -> Result<Json<Recovered>, Refusal> {
-    let Query(asking) = asking?;
+pub(super) async fn recover(Shared(api): Shared<Api>, asking: Asking) -> Result<Json<Recovered>, Refusal> {
     Ok(Json(api.handle.recover(asking.cause).await?))
 }
 
@@ -196,10 +173,9 @@ pub(super) async fn recover(
 )]
 pub(super) async fn set_availability(
     Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    asking: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Drained>, Refusal> {
-    let Query(asking) = asking?;
     let wish: WorkerWish = read_object(&body?)?;
     Ok(Json(api.handle.set_availability(wish, asking.cause).await?))
 }
@@ -216,11 +192,9 @@ pub(super) async fn set_availability(
 pub(super) async fn rebalance(
     Shared(api): Shared<Api>,
     caller: Option<Extension<Caller>>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    _: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Rebalanced>, Refusal> {
-    // Who asks is the same to a rebalance; a wrong query is still told.
-    let Query(_) = asking?;
     let wish: RebalanceWish = read_object(&body?)?;
     if !wish.plan {
         Access::Admin.admits(caller.as_deref().unwrap_or(&Caller::Nobody))?;
@@ -246,10 +220,9 @@ pub(super) async fn scheduler(Shared(api): Shared<Api>, _: NoQuery) -> Result<Js
 )]
 pub(super) async fn set_scheduler(
     Shared(api): Shared<Api>,
-    asking: Result<Query<Asking>, QueryRejection>,
+    asking: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Settings>, Refusal> {
-    let Query(asking) = asking?;
     let scheduling: Scheduling = read_object(&body?)?;
     Ok(Json(api.handle.set_scheduling(scheduling, asking.cause).await?))
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
+use super::read::Asking;
 use super::refusals::Refusals;
 use super::v1::{OneOrMany, read_events};
 use crate::http::Refusal;
@@ -68,6 +69,7 @@ pub(super) async fn why(
 /// itself meanwhile (an end, a sample of a worker's load) may still change where they go.
 #[utoipa::path(
     post, path = "/v1/plan", tag = "tasks",
+    params(Asking),
     request_body(content = OneOrMany, content_type = "application/json"),
     responses(
         (status = 200, description = "What would become of each, and of the workers", body = Plan),
@@ -80,6 +82,7 @@ pub(super) async fn why(
 )]
 pub(super) async fn plan(
     Shared(api): Shared<Api>,
+    _: Asking,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Plan>, Refusal> {
     let events = read_events(&body?)?;
