@@ -9,6 +9,7 @@ mod support;
 #[path = "../product/stage.rs"]
 mod stage;
 
+mod at_random;
 mod cluster;
 mod container;
 mod create_answer;
@@ -28,6 +29,7 @@ fn main() {
         recover::tests(),
         container::tests(),
         refused::tests(),
+        at_random::tests(),
     ];
     support::run(tests.into_iter().flatten().collect());
 }
