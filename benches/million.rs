@@ -136,7 +136,7 @@ impl Run {
             capacity: Capacity { cpus: 64.0, memory_bytes: 256 << 30, disk_bytes: 1 << 40 },
             runtime_problem: String::new(),
             allows: None,
-            facts: Facts::default(),
+            facts: Box::default(),
         };
         self.take(self.workers.iter().map(up).collect());
         self.run_until(WARM_UP);

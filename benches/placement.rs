@@ -209,7 +209,7 @@ fn million() -> Duration {
             peer: Peer::Cube,
             capacity,
             runtime_problem: String::new(),
-            facts,
+            facts: facts.into(),
             allows: None,
         });
         let sample = Sample { cpu_percent: Some(5.0), ..Sample::default() };

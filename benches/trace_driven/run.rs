@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use cube_tui::cluster::{Capacity, Cause, Facts, Peer, Sample, SchedulerName};
+use cube_tui::cluster::{Capacity, Cause, Peer, Sample, SchedulerName};
 use cube_tui::manager::decide::{ConfiguredWorker, Effect, Input, Manager, Now, SendOutcome, Wish};
 use cube_tui::task::{State, Task, TaskEvent, TaskId, WorkerId};
 use jiff::Timestamp;
@@ -81,7 +81,7 @@ impl Run<'_> {
                 peer: Peer::Cube,
                 capacity: capacity(number),
                 runtime_problem: String::new(),
-                facts: Facts::default(),
+                facts: Box::default(),
                 allows: None,
             });
             self.tell_load(number);

@@ -70,6 +70,9 @@ pub struct Facts {
     /// The container engine's version; empty until it told.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub engine: String,
+    /// The id in its data folder: the same over restarts and addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Uuid>,
 }
 
 impl Facts {
@@ -137,7 +140,7 @@ impl WorkerRecord {
 
     /// The value of one of its labels: its own name and what it tells of its machine are labels too.
     pub fn label(&self, name: &str) -> Option<Cow<'_, str>> {
-        let Facts { labels, os, arch, engine } = &self.facts;
+        let Facts { labels, os, arch, engine, identity: _ } = &self.facts;
         let told = |text: &'_ str| (!text.is_empty()).then(|| Cow::Owned(text.to_owned()));
         match name {
             "worker" => Some(Cow::Borrowed(self.id.as_str())),

@@ -37,7 +37,7 @@ pub(super) fn facts(labels: &BTreeMap<String, String>) -> Facts {
         labels: labels.clone(),
         os: std::env::consts::OS.to_owned(),
         arch: arch.to_owned(),
-        engine: String::new(),
+        ..Facts::default()
     }
 }
 

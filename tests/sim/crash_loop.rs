@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cube_tui::cluster::{Capacity, Cause, Cluster, Facts, Peer, What};
+use cube_tui::cluster::{Capacity, Cause, Cluster, Peer, What};
 use cube_tui::manager::decide::{ConfiguredWorker, Effect, Input, Manager, Now, SendOutcome, Wish};
 use cube_tui::task::{RestartPolicy, State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
 use cube_tui::worker::report::Report;
@@ -70,7 +70,7 @@ impl World {
             peer: Peer::Cube,
             capacity: Capacity::default(),
             runtime_problem: String::new(),
-            facts: Facts::default(),
+            facts: Box::default(),
         };
         world.manage(up);
         world.work(worker::Input::Listed(vec![]));

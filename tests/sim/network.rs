@@ -247,7 +247,7 @@ impl World {
                 peer: Peer::Cube,
                 capacity: hello.capacity,
                 runtime_problem: hello.runtime_problem,
-                facts: hello.facts,
+                facts: hello.facts.into(),
             },
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
             Report::Task(task) => Input::WorkerTask { worker, task },

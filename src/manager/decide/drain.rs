@@ -200,7 +200,9 @@ impl Manager {
             return;
         };
         let spec = &record.task.spec;
-        let stops_first = spec.exclusive || spec.fixed_host_ports().next().is_some();
+        // What it has mounted may be the same on both, and not meant for two at once.
+        let stops_first =
+            spec.exclusive || spec.fixed_host_ports().next().is_some() || !spec.mounts.is_empty();
         if let Some(unset) = self.unset_secret(spec) {
             // It runs; elsewhere it would not.
             self.stay(turn, worker, task, &unset);

@@ -84,7 +84,7 @@ pub enum Input {
         peer: Peer,
         capacity: Capacity,
         runtime_problem: String,
-        facts: Facts,
+        facts: Box<Facts>,
         /// What its policy lets tasks do; `None` of a worker of the book.
         allows: Option<Allows>,
     },

@@ -4,6 +4,7 @@
 mod add_task;
 mod busy;
 mod collect;
+mod double;
 mod drain;
 mod effect;
 mod forget;
@@ -120,6 +121,8 @@ pub struct Manager {
     /// How the link to each worker does.
     watches: HashMap<WorkerId, Watch>,
     configured: HashSet<WorkerId>,
+    /// Second names of workers that are there under another one.
+    doubles: HashSet<WorkerId>,
     timers: BTreeSet<(Duration, Timer)>,
     /// What workers have and the store does not.
     unknown: Unknown,
@@ -151,7 +154,7 @@ impl Manager {
     /// that is lost or comes back, look at all of the tasks they concern.
     pub fn handle(&mut self, now: Now, input: Input) -> Decision {
         let mut turn = Turn { now, decision: Decision::default() };
-        if self.comes_too_late(&input) {
+        if self.is_passed_over(&input) {
             return turn.decision;
         }
         match input {
@@ -172,7 +175,7 @@ impl Manager {
                 self.sent(&mut turn, &worker, task, generation, wish, outcome);
             }
             Input::WorkerUp { worker, peer, capacity, runtime_problem, facts, allows } => {
-                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem, facts);
+                self.worker_up(&mut turn, &worker, peer, (capacity, allows), runtime_problem, *facts);
             }
             Input::Load { worker, sample } => self.load(turn.now, &worker, &sample),
             Input::SetAvailability { request, cause, worker, wish } => {
@@ -200,12 +203,16 @@ impl Manager {
         turn.decision
     }
 
-    /// Whether a worker was let go while this word of it was on its way.
-    fn comes_too_late(&self, input: &Input) -> bool {
+    /// Whether a worker was let go while this word of it was on its way, or is heard under another name as well.
+    fn is_passed_over(&self, input: &Input) -> bool {
         match input {
-            Input::WorkerUp { worker, .. }
-            | Input::Heartbeat { worker, .. }
-            | Input::LeaseClock { worker, .. } => !self.configured.contains(worker),
+            Input::WorkerUp { worker, .. } => !self.configured.contains(worker),
+            Input::Heartbeat { worker, .. } | Input::LeaseClock { worker, .. } => {
+                !self.configured.contains(worker) || self.doubles.contains(worker)
+            }
+            Input::WorkerTasks { worker, .. }
+            | Input::WorkerTask { worker, .. }
+            | Input::Load { worker, .. } => self.doubles.contains(worker),
             _ => false,
         }
     }

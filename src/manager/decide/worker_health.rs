@@ -72,6 +72,9 @@ impl Manager {
         runtime_problem: String,
         facts: Facts,
     ) {
+        if self.is_a_double(turn, worker, &facts) {
+            return;
+        }
         self.seen(turn, worker);
         self.forget_load(worker);
         if let Some(mut record) = self.cluster.worker(worker).cloned() {

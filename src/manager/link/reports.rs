@@ -82,8 +82,9 @@ async fn stream(
         *retry = FIRST_RETRY;
         let worker = link.worker.clone();
         let input = match report {
-            Report::Hello(Hello { identity: _, capacity, runtime_problem, facts, allows }) => {
+            Report::Hello(Hello { identity, capacity, runtime_problem, facts, allows }) => {
                 let allows = Some(allows);
+                let facts = Facts { identity: Some(identity), ..facts }.into();
                 Input::WorkerUp { worker, peer: Peer::Cube, capacity, runtime_problem, facts, allows }
             }
             Report::Tasks(tasks) => Input::WorkerTasks { worker, tasks },
@@ -123,7 +124,7 @@ async fn poll(link: &Link, retry: &mut Duration) -> End {
                 peer: Peer::Book,
                 capacity: Capacity::default(),
                 runtime_problem: String::new(),
-                facts: Facts::default(),
+                facts: Box::default(),
                 allows: None,
             };
             if !link.tell(up).await {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Desk, id};
-use crate::cluster::{Capacity, Facts, Peer};
+use crate::cluster::{Capacity, Peer};
 use crate::manager::decide::{Effect, Input, SendOutcome, Wish};
 use crate::task::{RestartPolicy, State, Task, TaskId, TaskSpec};
 
@@ -19,7 +19,7 @@ fn desk() -> Desk {
         peer: Peer::Book,
         capacity: Capacity::default(),
         runtime_problem: String::new(),
-        facts: Facts::default(),
+        facts: Box::default(),
     });
     desk
 }

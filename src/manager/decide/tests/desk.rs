@@ -148,7 +148,7 @@ pub(super) fn up(worker: &str) -> Input {
         peer: Peer::Cube,
         capacity,
         runtime_problem: String::new(),
-        facts: Facts::default(),
+        facts: Box::default(),
         allows: None,
     }
 }

@@ -156,7 +156,7 @@ fn a_worker_of_the_book_gets_no_exclusive_task() {
         peer: Peer::Book,
         capacity: Capacity::default(),
         runtime_problem: String::new(),
-        facts: Facts::default(),
+        facts: Box::default(),
     });
     let (task, effects) = desk.submit(exclusive());
     assert!(starts(&effects).is_empty());

@@ -3,6 +3,7 @@
 mod book;
 mod collect;
 mod desk;
+mod double;
 mod drain;
 mod flapping;
 mod forget;

@@ -9,7 +9,7 @@ const ALMOST_LOST: Duration = LOST_AFTER.saturating_sub(SECOND);
 
 impl Desk {
     /// Time passes in which these workers, and only these, are heard. Returns what was sent.
-    fn hears(&mut self, workers: &[&str], time: Duration) -> Vec<Effect> {
+    pub(super) fn hears(&mut self, workers: &[&str], time: Duration) -> Vec<Effect> {
         let end = self.since_start + time;
         let mut effects = vec![];
         while self.since_start < end {
@@ -25,7 +25,7 @@ impl Desk {
         self.give(Input::Heartbeat { worker: id(worker), runtime_problem: String::new() })
     }
 
-    fn runs_on(&mut self, worker: &str, spec: TaskSpec) -> TaskId {
+    pub(super) fn runs_on(&mut self, worker: &str, spec: TaskSpec) -> TaskId {
         let (task, _) = self.submit(spec);
         self.sent(worker, task, SendOutcome::Accepted);
         self.report(worker, task, State::Running);
@@ -248,7 +248,7 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
         peer: Peer::Book,
         capacity,
         runtime_problem: String::new(),
-        facts: Facts::default(),
+        facts: Box::default(),
         allows: None,
     });
     let task = desk.runs_on("a", TaskSpec::default());
@@ -263,7 +263,7 @@ fn a_book_worker_that_is_back_with_the_original_is_told_to_stop_it() {
         peer: Peer::Book,
         capacity,
         runtime_problem: String::new(),
-        facts: Facts::default(),
+        facts: Box::default(),
         allows: None,
     });
     let mut listed = desk.task(task).task.clone();

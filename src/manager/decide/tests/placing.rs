@@ -10,7 +10,7 @@ pub(super) fn up_with(worker: &str, cpus: f64) -> Input {
         peer: Peer::Cube,
         capacity,
         runtime_problem: String::new(),
-        facts: Facts::default(),
+        facts: Box::default(),
         allows: None,
     }
 }

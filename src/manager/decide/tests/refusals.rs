@@ -214,7 +214,7 @@ fn a_workers_of_the_book_says_so_by_a_failure_without_a_container() {
             peer: Peer::Book,
             capacity: Capacity::default(),
             runtime_problem: String::new(),
-            facts: Facts::default(),
+            facts: Box::default(),
         });
         let task = desk.submit_with(RestartPolicy::No);
         desk.report_with("a", task, |task| {

@@ -177,3 +177,15 @@ fn a_stop_that_waits_for_its_turn_goes_with_its_drain() {
         assert_eq!(desk.state(task), State::Running);
     }
 }
+
+#[test]
+fn what_has_something_mounted_does_not_run_twice_on_it() {
+    let mut desk = desk_with(&[("a", 8.0)]);
+    let spec = TaskSpec { mounts: vec!["data:/d".into()], ..TaskSpec::default() };
+    let (task, _) = desk.submit(spec);
+    desk.sent("a", task, SendOutcome::Accepted);
+    desk.report("a", task, State::Running);
+    restart(&mut desk);
+    let effects = desk.avail(DRAIN);
+    assert_eq!((starts(&effects), stops(&effects)), (vec![], vec![("a", 0)]));
+}
