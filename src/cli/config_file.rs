@@ -189,7 +189,7 @@ fn at(name: &str, text: &str, span: &Range<usize>, problem: &str) -> CliError {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, FromArgMatches};
+    use clap::CommandFactory;
 
     use super::super::args::{Cli, Command, Output};
     use super::*;
@@ -202,7 +202,7 @@ mod tests {
     fn cli(text: &str, line: &str) -> Cli {
         let command = parse(text).unwrap().as_defaults(Cli::command()).unwrap();
         let words = std::iter::once("cube-tui").chain(line.split_whitespace());
-        Cli::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+        Cli::of(&command.try_get_matches_from(words).unwrap()).unwrap()
     }
 
     #[test]
@@ -217,6 +217,14 @@ mod tests {
         // It must not count as given where --output asks for --no-ui.
         assert!(cli("output = \"json\"", "").command.is_none());
         assert_eq!(cli("output = \"json\"", "--no-ui").root.output, Output::Json);
+    }
+
+    #[test]
+    fn what_the_file_sets_is_not_taken_for_typed() {
+        let root = |line| cli("scheduler = \"epvm\"", line).root;
+        assert!(root("").scheduler.is_some());
+        assert_eq!(root("").of_a_start(), [""; 0]);
+        assert_eq!(root("--scheduler binpack --label a=b").of_a_start(), ["--scheduler", "--label"]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ mod workers;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, Parser};
 use futures_util::future::LocalBoxFuture;
 
 use args::{Cli, Command};
@@ -127,7 +127,7 @@ fn parse() -> Result<(Cli, ConfigFile), CliError> {
     match config {
         Ok((command, config)) => {
             let matches = command.try_get_matches();
-            let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+            let cli = matches.and_then(|matches| Cli::of(&matches));
             Ok((cli.unwrap_or_else(|error| refuse(&error)), config))
         }
         Err(error) => {

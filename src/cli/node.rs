@@ -223,10 +223,13 @@ async fn attach_to(holder: &Holder, args: &RootArgs) -> Result<Option<Begun>, Cl
     if !manager.is_there().await {
         return Ok(None);
     }
-    if !(args.node.worker.is_empty() && args.node.insecure_worker.is_empty()) {
+    let options = args.of_a_start();
+    if !options.is_empty() {
+        let are = if options.len() == 1 { "is" } else { "are" };
         let message = format!(
-            "--worker and --insecure-worker are for a manager's start; end process {pid} first (`cube-tui shutdown`), \
-             or use --ephemeral or another --data-dir"
+            "{} {are} for a manager's start; end process {pid} first (`cube-tui shutdown`), or use --ephemeral or another \
+             --data-dir",
+            options.join(", ")
         );
         return Err(CliError::usage(message));
     }

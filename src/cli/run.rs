@@ -187,6 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_first_word_of_the_command_is_the_commands() {
+        for (line, cmd) in [
+            ("alpine echo hi", &["echo", "hi"][..]),
+            ("--name web alpine echo", &["echo"]),
+            ("alpine --name web echo -n --name x", &["echo", "-n", "--name", "x"]),
+            ("alpine --name web echo -- hi", &["echo", "--", "hi"]),
+            ("alpine --name web -- -n hi", &["-n", "hi"]),
+            ("alpine --name web -- echo -- hi", &["echo", "--", "hi"]),
+        ] {
+            let spec = spec(line).expect(line);
+            assert_eq!(spec.cmd, cmd, "{line}");
+            let name = if line.contains("--name web") { "web" } else { "" };
+            assert_eq!((&*spec.image, &*spec.name), ("alpine", name), "{line}");
+        }
+    }
+
+    #[test]
     fn a_bare_image_sets_nothing_else() {
         assert_eq!(spec("alpine").unwrap(), TaskSpec { image: "alpine".into(), ..TaskSpec::default() });
     }

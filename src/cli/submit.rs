@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::answer::answer;
 use super::args::SubmitArgs;
 use super::engine::need_an_engine;
@@ -75,7 +77,8 @@ pub async fn submit_and_wait(
     within(timeout, then, submitting).await
 }
 
-/// The same for one task, while something else is done with it that ends when it does.
+/// The same for one task, while something else is done with it that ends when it does, or when it is no longer waited
+/// for.
 pub async fn submit_and_wait_beside(
     manager: &ManagerHandle,
     events: Vec<TaskEvent>,
@@ -88,9 +91,17 @@ pub async fn submit_and_wait_beside(
         need_an_engine(manager).await?;
         let watch = manager.watch().await?;
         remark_known(manager, events, printer).await?;
-        let waited = wait(manager, watch, &mut waiting, printer, false);
-        let (waited, beside) = tokio::join!(waited, beside);
-        waited.and(beside)?;
+        let is_in_vain = CancellationToken::new();
+        let waited = async {
+            let waited = wait(manager, watch, &mut waiting, printer, false).await;
+            // The task itself goes on, and what is done beside it would, too.
+            if waiting.is_given_up() {
+                is_in_vain.cancel();
+            }
+            waited
+        };
+        let (waited, beside) = tokio::join!(waited, is_in_vain.run_until_cancelled(beside));
+        waited.and(beside.unwrap_or(Ok(())))?;
         Ok(waiting)
     })
     .await

@@ -30,11 +30,13 @@ pub struct Waiting {
     tasks: BTreeMap<TaskId, Option<End>>,
     /// Those that the manager has shown: none may be gone afterwards.
     known: BTreeSet<TaskId>,
+    is_given_up: bool,
 }
 
 impl Waiting {
     pub fn for_tasks(tasks: impl IntoIterator<Item = TaskId>) -> Self {
-        Self { tasks: tasks.into_iter().map(|task| (task, None)).collect(), known: BTreeSet::new() }
+        let tasks = tasks.into_iter().map(|task| (task, None)).collect();
+        Self { tasks, known: BTreeSet::new(), is_given_up: false }
     }
 
     pub fn concerns(&self, task: TaskId) -> bool {
@@ -43,6 +45,11 @@ impl Waiting {
 
     pub fn is_over(&self) -> bool {
         self.tasks.values().all(Option::is_some)
+    }
+
+    /// Whether one of them could not be placed: it has not ended, and is not waited for.
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up
     }
 
     /// The tasks that have yet to end.
@@ -56,6 +63,7 @@ impl Waiting {
         if end.is_none() && never_fits(record) {
             // It goes on waiting there, for a worker that nobody has.
             *end = Some(End { state: State::Failed, exit_code: None });
+            self.is_given_up = true;
             return true;
         }
         if end.is_some() || restarts || !record.state().has_ended() || record.queued.is_some() {
@@ -325,6 +333,7 @@ mod tests {
         let waiting = |ends: &[Option<End>]| Waiting {
             tasks: ends.iter().map(|end| (TaskId::random(), *end)).collect(),
             known: BTreeSet::new(),
+            is_given_up: false,
         };
         let (done, failed) = (end(State::Completed, Some(0)), end(State::Failed, Some(3)));
         assert_eq!(waiting(&[done, done]).exit().code(), 0);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::pin;
 
 use jiff::Timestamp;
-use tokio::net::lookup_host;
+use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
@@ -16,6 +16,7 @@ use super::line::Line;
 use super::node::{policy, worker_listener};
 use super::print::Printer;
 use super::signals::StopSignals;
+use crate::manager::trust::JoinLine;
 use crate::node::{Claim, Folder, Keeper, Membership, StartError, listen, listen_anywhere};
 use crate::tls::Role;
 use crate::worker::{self, Limits, runtime::Docker};
@@ -43,24 +44,20 @@ pub async fn worker(args: &WorkerArgs, environment: &Environment) -> Result<Exit
     let (cluster_id, identity) =
         (folder.id("cluster-id").map_err(in_folder)?, folder.id("worker-id").map_err(in_folder)?);
     let allows = policy(args.policy.as_deref(), Some(&path))?;
-    let membership = membership(args, &path).await?;
+    let joining = Joining::of(args, &path)?;
     let mut signals = StopSignals::new()?;
+    // Before the invite is used up: a port that is taken leaves it as it was.
+    let (address, listener) = listener(args, environment, joining.is_of_member()).await?;
     let mut manager = vec![];
-    let (address, name, tls, keeper) = match membership {
+    let (name, tls, keeper) = match joining.membership(args, &path).await? {
         Some(membership) => {
             manager = membership.manager().to_vec();
             let name = membership.identity().name.clone();
             let (door, keeper) = membership.into_worker()?;
-            let anywhere = || Address::new("0.0.0.0", environment.worker.port);
-            (args.listen.clone().unwrap_or_else(anywhere), Some(name), Some(door), Some(keeper))
+            (Some(name), Some(door), Some(keeper))
         }
-        None => (args.listen.clone().unwrap_or_else(|| environment.worker.clone()), None, None, None),
+        None => (None, None, None),
     };
-    let listener = match &tls {
-        Some(_) => listen_anywhere(&worker_listener(&address)).await,
-        None => listen(&worker_listener(&address)).await,
-    };
-    let listener = listener.map_err(StartError::from)?;
     let token = CancellationToken::new();
     let docker = Docker::new(&environment.docker_host, cluster_id, identity);
     let cannot_serve = |error| CliError::unreachable(format!("cannot serve at {address}: {error}"));
@@ -126,21 +123,58 @@ async fn is_elsewhere(manager: &[String]) -> bool {
     !found.is_empty() && found.iter().all(|address| !address.ip().is_loopback())
 }
 
-/// What the line brings, or an earlier one has brought.
-async fn membership(args: &WorkerArgs, folder: &Path) -> Result<Option<Membership>, CliError> {
-    let path = Membership::path_in(folder);
-    let Some(line) = &args.join else {
-        let kept = Membership::read(&path)?;
-        return called(args.name.as_deref(), kept.as_ref()).map(|()| kept);
-    };
-    let line = join_line(line)?;
-    if line.role != Role::Worker {
-        let one = if line.role == Role::Admin { "an" } else { "a" };
-        let why = format!("this line invites {one} {}: use `cube-tui join LINE`", line.role.name());
-        return Err(CliError::usage(why));
+/// By what a worker is one of a cluster elsewhere, if it is.
+enum Joining {
+    /// A line, yet to be used up.
+    Line(JoinLine),
+    /// What an earlier line has brought.
+    Kept(Option<Membership>),
+}
+
+impl Joining {
+    fn of(args: &WorkerArgs, folder: &Path) -> Result<Self, CliError> {
+        let Some(line) = &args.join else {
+            let kept = Membership::read(&Membership::path_in(folder))?;
+            return called(args.name.as_deref(), kept.as_ref()).map(|()| Self::Kept(kept));
+        };
+        let line = join_line(line)?;
+        if line.role != Role::Worker {
+            let one = if line.role == Role::Admin { "an" } else { "a" };
+            let why = format!("this line invites {one} {}: use `cube-tui join LINE`", line.role.name());
+            return Err(CliError::usage(why));
+        }
+        Ok(Self::Line(line))
     }
-    let name = args.name.clone().unwrap_or_else(host_name);
-    Ok(Some(Membership::join(&path, &line, &name).await?))
+
+    fn is_of_member(&self) -> bool {
+        !matches!(self, Self::Kept(None))
+    }
+
+    /// What the line brings, or an earlier one has brought.
+    async fn membership(self, args: &WorkerArgs, folder: &Path) -> Result<Option<Membership>, CliError> {
+        match self {
+            Self::Line(line) => {
+                let name = args.name.clone().unwrap_or_else(host_name);
+                Ok(Some(Membership::join(&Membership::path_in(folder), &line, &name).await?))
+            }
+            Self::Kept(kept) => Ok(kept),
+        }
+    }
+}
+
+/// Where it listens, and the port that is open there: to anybody for a member, who asks for a certificate.
+async fn listener(
+    args: &WorkerArgs,
+    environment: &Environment,
+    is_member: bool,
+) -> Result<(Address, TcpListener), CliError> {
+    let usual = || {
+        if is_member { Address::new("0.0.0.0", environment.worker.port) } else { environment.worker.clone() }
+    };
+    let address = args.listen.clone().unwrap_or_else(usual);
+    let at = worker_listener(&address);
+    let listener = if is_member { listen_anywhere(&at).await } else { listen(&at).await };
+    Ok((address, listener.map_err(StartError::from)?))
 }
 
 #[cfg(test)]

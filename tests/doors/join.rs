@@ -157,6 +157,47 @@ async fn a_worker_that_was_revoked_says_so_and_what_to_do() {
     assert!(stderr.contains("its membership was revoked") && stderr.contains("cube-tui invite"), "{stderr}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_port_is_taken_leaves_its_invite_as_it_was() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let home = Home::without_engine();
+    let start = |port: u16| format!("worker --data-dir w --listen 127.0.0.1:{port} --name box --join {line}");
+    home.run(&start(taken.local_addr().unwrap().port())).expect(4, &["another program is using it"]);
+    let open = cluster.local.tokens().await.unwrap();
+    assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [line.invite]);
+    let _worker = home.start(&start(0));
+    cluster.until_worker("box", "is there", |worker| worker.health == WorkerHealth::Ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_an_invite_goes_without_a_port() {
+    let cluster = Cluster::start().await;
+    let line = cluster.invite(Role::Worker).await;
+    let port = cluster.node.manager_address.rsplit_once(':').unwrap().1;
+    let home = Home::without_engine();
+    let on = |words: &str| {
+        let mut command = home.command(words);
+        command.env("CUBE_MANAGER_PORT", port);
+        Ended::of(command)
+    };
+    for (address, said) in [
+        ("10.99.7.1:7157", "goes without a port, which is that of `cube-tui invite --listen`"),
+        ("[fd00::1]:7157", "goes without a port"),
+        ("http://box", "expected a name or an IP address"),
+    ] {
+        on(&format!("invite --address {address}")).expect(2, &[address, said]);
+        on(&format!("token rotate --address {address}")).expect(2, &[address, said]);
+    }
+    let open = cluster.local.tokens().await.unwrap();
+    assert_eq!(open.iter().map(|open| open.id).collect::<Vec<_>>(), [line.invite], "nothing was voided");
+    for address in ["fd00::1", "[fd00::1]"] {
+        let told = on(&format!("invite --address {address}")).expect(0, &[]);
+        assert!(told.stdout.starts_with("cube-join:[fd00::1]:"), "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn one_worker_cannot_stand_in_for_another() {
     let cluster = Cluster::start().await;

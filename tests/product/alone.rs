@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::support::{
     block_on,
     process::{Home, Manager},
+    wait_for,
     worker::PATIENCE,
 };
 
@@ -44,6 +45,8 @@ where
 }
 
 pub const ALONE: &str = "--no-ui --output json --data-dir data --no-local-worker";
+/// Of a start that finds the one before there.
+const SECOND: &str = "--no-ui --output json --data-dir data";
 
 async fn port_in_use() {
     let home = Home::without_engine();
@@ -67,20 +70,35 @@ async fn second_start() {
     let manager = first.manager().await;
     let pid = format!("another cube-tui (pid {}) has this data folder", first.pid().as_raw_nonzero());
 
-    let mut second = home.start(&format!("{ALONE} --submit task.json"));
+    let mut second = home.start(&format!("{SECOND} --submit task.json"));
     second.ended().await;
     assert!(second.stderr().contains("task.json"), "read before anything else: {}", second.stderr());
 
     home.write("task.json", &json!({"Name": "through-the-second", "Image": "alpine"}));
-    let mut second = home.start(&format!("{ALONE} --submit task.json"));
+    let mut second = home.start(&format!("{SECOND} --submit task.json"));
     let is_it = |line: &Value| line["task"]["Name"] == "through-the-second";
     second.line("the first one's news", is_it).await;
     first.line("its own news", is_it).await;
     assert!(second.stderr().contains(&pid), "{}", second.stderr());
     assert_eq!(second.end(Signal::TERM).await.code(), Some(0));
     assert_eq!(manager.cluster().await.task_db().len(), 1, "the first goes on");
-    let with_worker = home.run("--no-ui --data-dir data --worker localhost:1");
-    with_worker.expect(2, &["--worker", "cube-tui shutdown"]);
+    for (options, said) in [
+        ("--worker localhost:1", "--worker is for a manager's start"),
+        (
+            "--no-local-worker --no-listen --overcommit cpu=2",
+            "--no-local-worker, --no-listen, --overcommit are for",
+        ),
+        ("--scheduler epvm --label a=b", "--scheduler, --label are for"),
+    ] {
+        home.run(&format!("{SECOND} {options}")).expect(2, &[said, "cube-tui shutdown"]);
+    }
+    let set_once = home.path(".config/cube-tui");
+    std::fs::create_dir_all(&set_once).unwrap();
+    std::fs::write(set_once.join("config.toml"), "scheduler = \"epvm\"").unwrap();
+    let mut second = home.start(SECOND);
+    let is_attached = async || second.stderr().contains(&pid).then_some(());
+    wait_for("what the config file sets is no wish of this start", PATIENCE, is_attached).await;
+    assert_eq!(second.end(Signal::TERM).await.code(), Some(0));
 
     // Ended in any way, the folder is free again.
     first.end(Signal::KILL).await;

@@ -69,6 +69,10 @@ async fn never_fits(stage: Stage) {
     let waited = on(&stage.home, port, "submit tasks.json --wait --timeout 60s");
     let waited = waited.expect(1, &["huge", "could not be placed", "cube-tui stop"]);
     assert!(waited.stdout.contains("never fits: local has"), "{}", waited.stdout);
+    // Nor is what it would have said.
+    let run = format!("run {} --cpu 4000 --wait", stage.image.name);
+    on(&stage.home, port, &run)
+        .expect(125, &["never fits: local has", "could not be placed", "cube-tui stop"]);
 }
 
 async fn forget(stage: Stage) {

@@ -82,7 +82,7 @@ fn asked() {
     assert!(!terminal.has_ended());
 
     // Attached, there is nothing to ask.
-    let mut second = Terminal::start(&home, ALONE, USUAL);
+    let mut second = Terminal::start(&home, "--data-dir data", USUAL);
     second.shows(&["LIVE", "attached", "the manager goes on"]);
     second.keys("q");
     assert_eq!(second.ended(), 0);

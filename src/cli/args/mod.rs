@@ -10,7 +10,8 @@ mod workers;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use duration::{ago, before_now};
 pub use members::*;
@@ -32,6 +33,15 @@ pub struct Cli {
     pub command: Option<Command>,
     #[command(flatten)]
     pub root: RootArgs,
+}
+
+impl Cli {
+    /// What was asked for; of what the config file may set, also whether it was typed.
+    pub fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        cli.root.is_scheduler_typed = matches.value_source("scheduler") == Some(ValueSource::CommandLine);
+        Ok(cli)
+    }
 }
 
 // A line each: clap breaks them where the terminal ends.
@@ -190,6 +200,7 @@ mod tests {
             "demo",
             "submit a.json b.json --wait --timeout 5m --output json",
             "run alpine --wait -- sh -c exit",
+            "run alpine --wait sh -c exit",
             "ps --state running --output json",
             "ps --state crashloop --state stopping --worker localhost:5555 --name web-* --watch",
             "workers --watch",

@@ -52,6 +52,9 @@ pub struct RootArgs {
     /// How a worker is selected [default: as before; roundrobin at first]
     #[arg(long, value_name = "NAME", value_parser = scheduler_name())]
     pub scheduler: Option<SchedulerName>,
+    /// Whether `scheduler` was typed: it may come from the config file, too
+    #[arg(skip)]
+    pub is_scheduler_typed: bool,
     /// How many times a worker's capacity may be promised: cpu=2,memory=1.5 [default: as before; once at first]
     #[arg(long, value_name = "FACTORS")]
     pub overcommit: Option<Overcommit>,
@@ -87,6 +90,21 @@ impl RootArgs {
     /// Whether the terminal is the dashboard's.
     pub fn has_dashboard(&self) -> bool {
         !self.no_ui && self.snapshot.is_none() && self.background.is_none()
+    }
+
+    /// The options that were typed and that only a start of a manager can follow.
+    pub fn of_a_start(&self) -> Vec<&'static str> {
+        let options = [
+            ("--worker", !self.node.worker.is_empty()),
+            ("--insecure-worker", !self.node.insecure_worker.is_empty()),
+            ("--no-local-worker", self.node.no_local_worker),
+            ("--policy", self.policy.is_some()),
+            ("--no-listen", self.no_listen),
+            ("--scheduler", self.is_scheduler_typed),
+            ("--overcommit", self.overcommit.is_some()),
+            ("--label", !self.label.is_empty()),
+        ];
+        options.into_iter().filter(|(_, is_typed)| *is_typed).map(|(option, _)| option).collect()
     }
 }
 

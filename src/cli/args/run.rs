@@ -91,8 +91,8 @@ pub struct RunArgs {
     pub wait: WaitArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-    /// The arguments, instead of the image's own
-    #[arg(last = true)]
+    /// The arguments, instead of the image's own; from the first on, nothing is an option of `run`
+    #[arg(trailing_var_arg = true)]
     pub cmd: Vec<String>,
 }
 

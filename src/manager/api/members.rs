@@ -125,6 +125,7 @@ pub(super) async fn invite(
     if ttl.is_zero() || ttl > LONGEST {
         return Err(Refusal::new(400, "expected an invite to be open for one second to seven days"));
     }
+    let address = address.as_deref().map(bare_host).transpose()?;
     let Gate { trust, door } = api.gate()?;
     // Before the listener, which has no certificate before the first.
     let invite = trust.invite(role, ttl, replaces).await?;
@@ -159,6 +160,24 @@ pub(super) async fn invite(
         role,
     };
     Ok(Json(Invited { line: line.to_string(), listen: at.to_string(), voided }))
+}
+
+/// The host that `address` names, without brackets. The port is the listener's.
+fn bare_host(address: &str) -> Result<String, Refusal> {
+    let in_brackets = address.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = in_brackets.unwrap_or(address);
+    let is_name = host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) && !host.is_empty();
+    if is_name || host.parse::<IpAddr>().is_ok() {
+        return Ok(host.to_owned());
+    }
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let why = match port {
+        Some(port) => format!(
+            "the address goes without a port, which is that of `cube-tui invite --listen`; leave out :{port}"
+        ),
+        None => "expected a name or an IP address, such as box.example or 10.0.0.1".to_owned(),
+    };
+    Err(Refusal::new(400, format!("--address {address:?}: {why}")))
 }
 
 /// The address of this host that others most likely reach: the one that leads out of it.

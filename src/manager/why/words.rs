@@ -230,12 +230,44 @@ impl End {
         }
         if !self.restarted.is_empty() {
             // What follows tells this very end once more.
-            let again = self.restarted.split(':').next().unwrap_or_default();
+            let again = self.restarted.split(": ").next().unwrap_or_default();
             let again = again.strip_suffix(" after").unwrap_or(again);
-            if again != self.reason {
+            if !self.reason.starts_with(again) {
                 words = format!("{words} → {again}");
             }
         }
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::End;
+    use crate::cluster::Cause;
+    use crate::task::State;
+
+    #[test]
+    fn what_came_of_an_end_is_not_cut_at_a_port_and_does_not_tell_the_end_again() {
+        let stopped = "stopped by localhost:7122, and wanted as before";
+        for (reason, restarted, expected) in [
+            ("exit code 3", "restart 1 after: exit code 3", "exit code 3 → restart 1"),
+            ("exit code 3", "crash loop: failed 3 times in a row, last: x", "exit code 3 → crash loop"),
+            ("exit code 3", stopped, "exit code 3 → stopped by localhost:7122, and wanted as before"),
+            (stopped, stopped, stopped),
+            ("localhost:7122 refused: no", "localhost:7122 refused: no", "localhost:7122 refused: no"),
+        ] {
+            let end = End {
+                time: Timestamp::UNIX_EPOCH,
+                state: State::Failed,
+                cause: Cause::Manager,
+                worker: None,
+                exit_code: None,
+                reason: reason.into(),
+                restarted: restarted.into(),
+            };
+            assert_eq!(end.words(|_| "5s ago".into()), format!("Failed, 5s ago: {expected}"));
+        }
     }
 }
