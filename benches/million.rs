@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cube_tui::cluster::{Capacity, Cause, Change, Facts, Peer};
+use cube_tui::cluster::{Capacity, Cause, Change, Peer};
 use cube_tui::manager::decide::{ConfiguredWorker, Decision, Effect, Input, Manager, Now, SendOutcome};
 use cube_tui::manager::store::{RedbStore, Store};
 use cube_tui::task::{State, Task, TaskEvent, TaskId, TaskSpec, WorkerId};
