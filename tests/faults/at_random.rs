@@ -33,8 +33,10 @@ pub fn tests() -> Vec<Trial> {
 const FAULTS_S: u64 = 20;
 /// Milliseconds between two.
 const PAUSE: std::ops::Range<u64> = 100..2_000;
-/// Milliseconds that a process is away: too short to be missed, or long enough for a worker to be lost.
-const AWAY: std::ops::Range<u64> = 0..14_000;
+/// Milliseconds that a process is away: too short to be missed, or, of a worker, long enough to be lost and its tasks
+/// moved. One worker at a time: the others have to be there to take them.
+const WORKER_AWAY: std::ops::Range<u64> = 0..18_000;
+const MANAGER_AWAY: std::ops::Range<u64> = 0..5_000;
 /// Who was ended many times in a row waits for up to five minutes before it starts again.
 const HEALS_WITHIN: Duration = Duration::from_mins(7);
 
@@ -72,10 +74,11 @@ impl Host {
 
     /// It is killed, or stands still.
     async fn leave(&mut self, random: &mut Rng) {
-        if self.back.is_some() {
-            return;
-        }
-        let at = Instant::now() + Duration::from_millis(random.u64(AWAY));
+        let away = match self.process {
+            Process::Manager { .. } => MANAGER_AWAY,
+            Process::Worker(_) => WORKER_AWAY,
+        };
+        let at = Instant::now() + Duration::from_millis(random.u64(away));
         let back = if random.bool() {
             kill(self.running()).await;
             Back::Started
@@ -152,9 +155,10 @@ async fn at_random(stage: Stage) {
         }
         let manager_is_there = hosts[0].back.is_none();
         match random.u8(0..10) {
-            0..=3 => {
-                let index = random.usize(..hosts.len());
-                hosts[index].leave(&mut random).await;
+            0 if manager_is_there => hosts[0].leave(&mut random).await,
+            1..=3 if hosts[1..].iter().all(|worker| worker.back.is_none()) => {
+                let worker = random.usize(1..hosts.len());
+                hosts[worker].leave(&mut random).await;
             }
             4..=6 => behind_its_back(&stage, &mut random).await,
             7 | 8 if manager_is_there => {
