@@ -44,8 +44,9 @@ const CHANGE: Duration = Duration::from_mins(1);
 /// What a stop may need beyond the task's own time to end.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
 
-/// Between two lists of everything, whatever the events say: what an engine does not tell is noticed all the same.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// Between two lists of everything, whatever the events say: what an engine does not tell is noticed all the same. Each
+/// container is asked about by itself then, which is too much to do every minute.
+const LOOK_EVERY: Duration = Duration::from_mins(5);
 
 /// A Docker Engine.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Docker {
         }
     }
 
-    /// Lists everything as often as this, and not every minute.
+    /// Lists everything as often as this, and not every five minutes.
     #[must_use]
     pub fn looking_every(self, look_every: Duration) -> Self {
         Self { look_every, ..self }
