@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::cluster::{Worker, kill, manager_of, stop_all, worker_of};
+use super::cluster::{Worker, kill, manager_line, manager_of, stop_all, worker_of};
 use super::stage::{Stage, trial};
 use super::support::{wait_for, worker::PATIENCE};
 
@@ -19,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         trial("f05_the_tasks_of_a_host_that_is_gone_run_elsewhere_within_15_s", host_gone),
         trial("f08_a_worker_that_never_answers_delays_no_placement_on_the_others", never_answers),
+        trial("a_worker_named_by_two_addresses_counts_once_and_its_tasks_run_on", two_addresses),
     ]
 }
 
@@ -72,6 +73,32 @@ async fn host_gone(stage: Stage) {
     .await;
     assert_eq!(stage.containers().await.len(), tasks.len(), "each once");
     stop_all(&stage, &manager, &tasks).await;
+}
+
+async fn two_addresses(stage: Stage) {
+    let worker = Worker::start(&stage, "a").await;
+    let (mut node, manager) = manager_of(&stage, &[&worker]).await;
+    let task = manager.submit(&stage.sleeper("web")).await;
+    let before = manager.until_state(task, State::Running).await;
+    node.end(Signal::TERM).await;
+
+    let second: WorkerId = format!("127.0.0.1:{}", worker.port).as_str().into();
+    let line = format!("{} --worker {second}", manager_line(&[&worker]));
+    let mut node = stage.home.start(&line);
+    let manager = node.manager().await;
+    wait_for("one of them counts", PATIENCE, async || {
+        let cluster = manager.cluster().await;
+        let (first, second) = (cluster.worker(&worker.id())?, cluster.worker(&second)?);
+        let is_told = second.reason.starts_with(&format!("it is {}, by a second address", worker.id()));
+        (first.takes_work() && second.health == WorkerHealth::Lost && is_told).then_some(())
+    })
+    .await;
+    let other = manager.submit(&stage.sleeper("other")).await;
+    manager.until_state(other, State::Running).await;
+    let after = manager.until_state(task, State::Running).await;
+    assert_eq!(after.status().container_id, before.status().container_id);
+    assert_eq!(stage.starts().await, 2, "nothing was started anew");
+    stop_all(&stage, &manager, &[task, other]).await;
 }
 
 async fn never_answers(stage: Stage) {

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::manager::decide::LOST_AFTER;
+use crate::worker::report::LeaseClock;
 
 fn up_as(worker: &str, identity: u128) -> Input {
     let Input::WorkerUp { worker, peer, capacity, runtime_problem, facts, allows } = up(worker) else {
@@ -39,6 +40,15 @@ fn under_a_second_name_a_worker_is_lost_and_nothing_of_it_is_stopped_whichever_i
         for worker in order {
             assert_eq!(desk.give(up_as(worker, 1)).effects, []);
             assert_eq!(says_all(&mut desk, worker, task), [], "{worker}");
+        }
+        // Neither what changes there, nor its lease: that one's renewal must come from one name alone.
+        let report = desk.task(task).task.clone();
+        let clock = LeaseClock { since_boot_ms: 7, is_needed: true };
+        for input in [
+            Input::WorkerTask { worker: id("b"), task: report },
+            Input::LeaseClock { worker: id("b"), clock },
+        ] {
+            assert_eq!(desk.give(input.clone()).effects, [], "{input:?}");
         }
         assert_eq!(desk.state(task), State::Running);
         assert_eq!((desk.health("a"), desk.health("b")), (WorkerHealth::Ready, WorkerHealth::Lost));
